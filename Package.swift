@@ -1,0 +1,73 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+  name: "rowcast",
+  products: [
+    .executable(name: "rowcast", targets: ["rowcast"]),
+    .library(name: "Inference", targets: ["Inference"]),
+  ],
+  dependencies: [
+    // Command line: the field's standard, generates help and completion.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    // Logging: the interface that every server-side library logs through.
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    // Signals and ordered shutdown, so that no chunk stays claimed.
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .target(
+      name: "CKernels",
+      // No fused multiply-add: a score must not depend on the CPU.
+      cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-math-errno"])]),
+    .target(name: "Inference", dependencies: ["CKernels"], swiftSettings: strict),
+    .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
+    .executableTarget(name: "EmbedSQLTool", swiftSettings: strict),
+    .plugin(name: "EmbedSQL", capability: .buildTool(), dependencies: ["EmbedSQLTool"]),
+    .target(
+      name: "Schema", dependencies: ["Postgres"], swiftSettings: strict,
+      plugins: ["EmbedSQL"]),
+    .target(
+      name: "Scoring",
+      dependencies: [
+        "Inference", "Postgres", "Schema",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
+    .executableTarget(
+      name: "rowcast",
+      dependencies: [
+        "Scoring", "Inference", "Postgres", "Schema",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",
+      swiftSettings: strict),
+    .testTarget(
+      name: "InferenceTests", dependencies: ["Inference", "CKernels"],
+      exclude: ["Fixtures"], swiftSettings: strict),
+    .testTarget(
+      name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "SchemaTests", dependencies: ["Schema", "Postgres", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "ScoringTests",
+      dependencies: ["Scoring", "Inference", "Postgres", "Schema", "TestSupport"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["rowcast", "Postgres", "TestSupport"],
+      swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,89 @@
+/// One value a row, with the rows that have none.
+public struct Column: Sendable, Equatable {
+  public enum Values: Sendable, Equatable {
+    case int16([Int16])
+    case int32([Int32])
+    case int64([Int64])
+    case float32([Float])
+    case float64([Double])
+    case bool([Bool])
+    case string([String])
+  }
+
+  public var values: Values
+  /// Bit `i % 64` of word `i / 64` is set where row `i` has no value; nil where each row has one.
+  /// The value at such a row is unspecified.
+  public var nulls: [UInt64]?
+
+  public init(_ values: Values, nulls: [UInt64]? = nil) {
+    self.values = values
+    self.nulls = nulls
+  }
+
+  public var count: Int {
+    switch values {
+    case .int16(let v): v.count
+    case .int32(let v): v.count
+    case .int64(let v): v.count
+    case .float32(let v): v.count
+    case .float64(let v): v.count
+    case .bool(let v): v.count
+    case .string(let v): v.count
+    }
+  }
+
+  @inlinable
+  public func isNull(_ row: Int) -> Bool {
+    guard let nulls else { return false }
+    return nulls[row >> 6] & (1 << UInt64(row & 63)) != 0
+  }
+}
+
+/// Rows given to the engine at once: a column for each feature, in the signature's order.
+///
+/// Any numeric column fits a numeric feature; values are converted on the way into the model.
+public struct Batch: Sendable {
+  public var rowCount: Int
+  public var columns: [Column]
+
+  public init(rowCount: Int, columns: [Column]) {
+    self.rowCount = rowCount
+    self.columns = columns
+  }
+}
+
+/// The engine's answer to a batch: a column for each output, in the signature's order.
+public struct Predictions: Sendable {
+  /// A row that could not be scored; its outputs are unspecified.
+  public struct Failure: Sendable, Equatable {
+    public enum Code: String, Sendable {
+      /// NULL or NaN in a feature for which the model has no rule.
+      case missing
+      /// Infinite, or beyond the range of the model's type.
+      case notFinite = "not_finite"
+      /// A category that the model did not see in training, where it forbids those.
+      case unseenCategory = "unseen_category"
+      /// A value that cannot be read as the feature's type.
+      case wrongType = "wrong_type"
+    }
+    public var row: Int
+    public var code: Code
+    /// Names the feature and the rule, never the value.
+    public var reason: String
+
+    public init(row: Int, code: Code, reason: String) {
+      self.row = row
+      self.code = code
+      self.reason = reason
+    }
+  }
+
+  public var columns: [Column]
+  /// In row order, at most one a row.
+  public var failures: [Failure]
+
+  public init(columns: [Column], failures: [Failure] = []) {
+    self.columns = columns
+    self.failures = failures
+  }
+}

@@ -1,0 +1,68 @@
+/// The file formats that the engine reads.
+public enum ModelFormat: String, Sendable, Codable, CaseIterable {
+  case onnx
+  case lightgbm
+  case xgboost
+}
+
+/// Bounds on what a model may ask for, checked before anything is allocated.
+public struct ModelLimits: Sendable {
+  public var byteCount = 2 << 30
+  public var nodeCount = 1_000_000
+  public var elementCount = 1 << 29
+  public var features = 1 << 20
+  public var nestingDepth = 64
+
+  public init() {}
+}
+
+/// A validated model, ready to score rows; shared by any number of threads.
+///
+/// A row's score depends on neither the other rows of its batch, nor its position, nor the number
+/// of threads.
+public final class Model: Sendable {
+  public let format: ModelFormat
+  public let signature: Signature
+  /// What the loaded model takes, for the budget of a cache.
+  public let byteCount: Int
+  let predictor: any Predictor
+
+  init(
+    format: ModelFormat, signature: Signature, byteCount: Int, predictor: any Predictor
+  ) {
+    self.format = format
+    self.signature = signature
+    self.byteCount = byteCount
+    self.predictor = predictor
+  }
+
+  /// Scores a batch. Cost is linear in rows; nothing is kept between calls but `workspace`.
+  ///
+  /// - Throws: `ModelError.Code.mismatch` where the batch does not fit the signature. A row that
+  ///   cannot be scored does not throw: it is a failure beside its scored neighbours.
+  public func predict(
+    _ batch: Batch, workspace: Workspace
+  ) throws(ModelError) -> Predictions {
+    guard batch.columns.count == signature.features.count else {
+      throw ModelError(
+        .mismatch,
+        "\(batch.columns.count) columns for \(signature.features.count) features")
+    }
+    for (column, feature) in zip(batch.columns, signature.features)
+    where column.count != batch.rowCount {
+      throw ModelError(
+        .mismatch, "feature \"\(feature.name)\" has \(column.count) of \(batch.rowCount) rows")
+    }
+    return try predictor.predict(batch, workspace: workspace)
+  }
+}
+
+/// What a format's importer makes of a file: the part of a model that computes.
+protocol Predictor: Sendable {
+  func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions
+}
+
+/// Scratch memory that one thread reuses from batch to batch.
+public final class Workspace {
+  public init() {}
+}

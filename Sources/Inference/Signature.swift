@@ -1,0 +1,67 @@
+/// The type of one value that a model reads or writes.
+public enum ElementType: String, Sendable, Codable, Equatable {
+  case float32, float64, int64, bool, string
+}
+
+/// What a model reads and what it writes, one named column each.
+///
+/// A tensor of width `k` counts as `k` features or outputs. This is also the JSON that the
+/// registry stores.
+public struct Signature: Sendable, Codable, Equatable {
+  /// What the model does where a value is missing (NULL, or NaN in a floating-point column).
+  public enum Missing: String, Sendable, Codable {
+    /// The model has a rule for it (a tree's default branch, an imputer).
+    case allowed
+    /// The row cannot be scored.
+    case refused
+  }
+
+  public struct Feature: Sendable, Codable, Equatable {
+    public var name: String
+    public var type: ElementType
+    public var missing: Missing
+
+    public init(name: String, type: ElementType, missing: Missing) {
+      self.name = name
+      self.type = type
+      self.missing = missing
+    }
+  }
+
+  public enum Role: String, Sendable, Codable {
+    /// The predicted class.
+    case label
+    /// The probability of one class.
+    case probability
+    /// A regression's output, or a rank.
+    case score
+    /// A signed distance or margin; one a class where there are several.
+    case decision
+    /// Anything else that the graph returns.
+    case value
+  }
+
+  public struct Output: Sendable, Codable, Equatable {
+    /// A name fit for a column: `label`, `probability_setosa`, `score`.
+    public var name: String
+    public var type: ElementType
+    public var role: Role
+    /// The class that a probability or decision value belongs to.
+    public var className: String?
+
+    public init(name: String, type: ElementType, role: Role, className: String? = nil) {
+      self.name = name
+      self.type = type
+      self.role = role
+      self.className = className
+    }
+  }
+
+  public var features: [Feature]
+  public var outputs: [Output]
+
+  public init(features: [Feature], outputs: [Output]) {
+    self.features = features
+    self.outputs = outputs
+  }
+}
