@@ -62,7 +62,23 @@ protocol Predictor: Sendable {
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions
 }
 
-/// Scratch memory that one thread reuses from batch to batch.
+/// Scratch memory that one thread reuses from batch to batch, and from model to model.
 public final class Workspace {
+  private var base: UnsafeMutableRawPointer?
+  private var byteCount = 0
+
   public init() {}
+
+  deinit { base?.deallocate() }
+
+  /// Memory aligned to 64 bytes, not cleared; the same memory in each call, so that the last
+  /// call's is void.
+  func scratch(byteCount wanted: Int) -> UnsafeMutableRawPointer {
+    if let base, wanted <= byteCount { return base }
+    base?.deallocate()
+    byteCount = max(wanted, 64 * 1024)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
+    base = memory
+    return memory
+  }
 }
