@@ -1,0 +1,157 @@
+internal import CLibPQ
+internal import Glibc
+
+/// Makes a session, without blocking in libpq.
+struct Handshake {
+  private let settings: ConnectionSettings
+  private let deadline: Deadline
+  private let wakeUp: WakeUp?
+
+  init(_ settings: ConnectionSettings, timeout: Duration, wakeUp: WakeUp?) {
+    self.settings = settings
+    self.wakeUp = wakeUp
+    var timeout = timeout
+    if let own = settings["connect_timeout"].flatMap({ Int($0) }), own > 0 {
+      timeout = min(timeout, .seconds(max(own, 2)))  // libpq's own least.
+    }
+    deadline = Deadline(after: timeout)
+  }
+
+  func connect() throws(PostgresError) -> OpaquePointer {
+    guard let handle = start() else {
+      throw PostgresError(sqlState: "53200", message: "no memory is left for a connection")
+    }
+    do throws(PostgresError) {
+      // Verbose, because libpq tells the SQLSTATE of a refused connection only in the text.
+      PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
+      PQsetNoticeProcessor(handle, { _, _ in }, nil)
+      try negotiate(handle)
+      PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
+      guard PQsetnonblocking(handle, 1) == 0 else { throw failure(of: handle) }
+      return handle
+    } catch {
+      PQfinish(handle)
+      throw error
+    }
+  }
+
+  private func start() -> OpaquePointer? {
+    let pairs = settings.keywords
+    var pointers: [UnsafeMutablePointer<CChar>?] = []
+    defer { for pointer in pointers { free(pointer) } }
+    for (keyword, value) in pairs {
+      pointers.append(strdup(keyword))
+      pointers.append(strdup(value))
+    }
+    let count = pairs.count
+    var keywords = (0..<count).map { UnsafePointer(pointers[2 * $0]) }
+    var values = (0..<count).map { UnsafePointer(pointers[2 * $0 + 1]) }
+    keywords.append(nil)
+    values.append(nil)
+    return PQconnectStartParams(keywords, values, 0)
+  }
+
+  private func negotiate(_ handle: OpaquePointer) throws(PostgresError) {
+    guard PQstatus(handle) != CONNECTION_BAD else { throw failure(of: handle) }
+    var wanted = POLLOUT
+    while true {
+      let ready = Poll.wait(
+        for: wanted, of: PQsocket(handle), wakeUp: wakeUp, deadline: deadline)
+      if ready.wokenUp {
+        throw PostgresError(sqlState: "57014", message: "the connection attempt was given up")
+      }
+      if ready.events == 0 {
+        throw PostgresError(
+          sqlState: "08001", message: "the server did not answer in time",
+          detail: "Tried \(place(of: handle)).",
+          hint: "Check the host, the port and whatever filters packets on the way.")
+      }
+      switch PQconnectPoll(handle) {
+      case PGRES_POLLING_OK: return
+      case PGRES_POLLING_READING: wanted = POLLIN
+      case PGRES_POLLING_WRITING: wanted = POLLOUT
+      default: throw failure(of: handle)
+      }
+    }
+  }
+
+  private func place(of handle: OpaquePointer) -> String {
+    let host = PQhost(handle).map { String(cString: $0) } ?? "the default host"
+    let port = PQport(handle).map { String(cString: $0) } ?? ""
+    return "\(host), port \(port.isEmpty ? "5432" : port)"
+  }
+
+  private func failure(of handle: OpaquePointer) -> PostgresError {
+    let text = String(cString: PQerrorMessage(handle)).trimmed
+    let found = ServerMessage(in: text)
+    let state = found?.sqlState ?? "08001"
+    var error = PostgresError(
+      sqlState: state, message: found?.message ?? Self.firstClause(of: text), detail: text,
+      hint: found?.hint ?? Self.hint(for: state))
+    // A setting that libpq cannot use is no trouble of the network.
+    if found == nil, PQsocket(handle) < 0, text.contains("invalid connection option") {
+      error.sqlState = "22023"
+      error.hint = "Correct the connection string or the PG* environment variables."
+    }
+    if PQconnectionNeedsPassword(handle) != 0 {
+      error.sqlState = "28P01"
+      error.message = "the server wants a password and none was given"
+      error.hint = "Set PGPASSWORD, or add the password to ~/.pgpass."
+    }
+    return error
+  }
+
+  /// The last line tells of the last host that was tried.
+  private static func firstClause(of text: String) -> String {
+    let lines = text.split(separator: "\n").filter { !$0.hasPrefix("\t") }
+    return lines.last.map(String.init) ?? "no connection could be made"
+  }
+
+  static func hint(for state: String) -> String? {
+    switch state {
+    case "08001", "08006":
+      "Check that the server runs, and host and port (PGHOST, PGPORT)."
+    case "28P01": "Check user and password (PGUSER, PGPASSWORD, ~/.pgpass)."
+    case "28000": "Check the user, and the server's pg_hba.conf."
+    case "3D000": "Create the database, or name another one (PGDATABASE)."
+    case "53300": "Raise max_connections, or use fewer lanes."
+    case "57P03": "The server is starting or stopping; try again."
+    default: nil
+    }
+  }
+}
+
+/// The server's last message within libpq's verbose text: `FATAL:  28P01: password ...`.
+struct ServerMessage {
+  var sqlState: String
+  var message: String
+  var hint: String?
+
+  init?(in text: String) {
+    for line in text.split(separator: "\n").reversed() {
+      // Two spaces before and a colon after, whatever the language of the severity.
+      var rest = line[...]
+      while let gap = rest.firstRange(of: ":  ") {
+        let after = rest[gap.upperBound...]
+        let state = after.prefix(5)
+        if state.count == 5,
+          state.utf8.allSatisfy({ (48...57).contains($0) || (65...90).contains($0) }),
+          after.dropFirst(5).hasPrefix(": ")
+        {
+          sqlState = String(state)
+          message = String(after.dropFirst(7))
+          hint = Self.hint(in: text)
+          return
+        }
+        rest = after
+      }
+    }
+    return nil
+  }
+
+  private static func hint(in text: String) -> String? {
+    text.split(separator: "\n").last { $0.hasPrefix("HINT:  ") }.map {
+      String($0.dropFirst("HINT:  ".count))
+    }
+  }
+}
