@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""Trains the small models of the parity tests and records what their own libraries answer.
+
+    python make_fixtures.py [FAMILY ...]      families: linear svm trees ... lightgbm_cases xgboost_cases; default all
+    python1.7 xgboost_cases.py                the files of XGBoost 1.7, by an interpreter that has that release
+
+Writes Tests/InferenceTests/Fixtures/<case>/{model.*, rows.csv, expected.csv, case.json}. Everything is seeded: the same
+library versions (requirements.txt) give the same files.
+"""
+import os
+import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import lightgbm_cases
+import sklearn_cases
+import xgboost_cases
+
+FAMILIES = {f.__name__: f for f in [*sklearn_cases.ALL, lightgbm_cases.lightgbm_cases, xgboost_cases.xgboost_cases]}
+
+
+def main():
+    for name in sys.argv[1:] or FAMILIES:
+        FAMILIES[name]()
+
+
+if __name__ == "__main__":
+    main()
