@@ -1,0 +1,194 @@
+/// Decision trees as flat arrays, in the words of no particular library.
+///
+/// A value that exists is valid: `append` lays each tree out anew from its root, level by level,
+/// with siblings side by side (the right child follows the left one). So children come after
+/// parents, every walk ends, and each node has one parent, whatever the file said.
+///
+/// Comparisons are stored in one form, `value <= threshold`: the others are brought to it without
+/// loss by `Split.init`.
+package struct Forest: Sendable {
+  /// How a split treats a value before it compares.
+  package enum Missing: UInt8, Sendable {
+    /// NaN counts as zero.
+    case none
+    /// NaN takes the default side.
+    case nan
+    /// NaN and numbers within 1e-35 of zero take the default side.
+    case zero
+  }
+
+  /// What sends a row to the left child.
+  package enum Test: Sendable, Equatable, Hashable {
+    case atMost(Double)
+    case equal(Double)
+    /// The value, cut to an integer, is in `categorySets` at this index.
+    case among(Int)
+  }
+
+  package struct Split: Sendable {
+    package var feature: Int
+    package var test: Test
+    package var missing: Missing
+    /// The default side, for what `missing` names.
+    package var missingLeft: Bool
+
+    package init(feature: Int, test: Test, missing: Missing, missingLeft: Bool) {
+      self.feature = feature
+      self.test = test
+      self.missing = missing
+      self.missingLeft = missingLeft
+    }
+  }
+
+  /// A node as a file has it: children are numbers of nodes of the same tree.
+  package enum Node: Sendable {
+    case split(Split, left: Int, right: Int)
+    /// `value` is the leaf's first value among those given to `append`.
+    case leaf(value: Int)
+  }
+
+  /// Where the leaves of a tree add to.
+  package enum Output: Sendable, Equatable {
+    case one(Int)
+    /// Each leaf holds a value for every output.
+    case all
+  }
+
+  package struct Tree: Sendable {
+    package var root: Int
+    package var end: Int
+    package var minDepth: Int
+    package var maxDepth: Int
+    package var output: Output
+  }
+
+  package let featureCount: Int
+  package let outputCount: Int
+  package private(set) var trees: [Tree] = []
+  /// -1 at leaves.
+  package private(set) var features: [Int32] = []
+  /// The left child of a split, its sibling follows; the first of a leaf's values.
+  package private(set) var children: [Int32] = []
+  package private(set) var tests: [Test] = []
+  package private(set) var missing: [Missing] = []
+  package private(set) var missingLeft: [Bool] = []
+  package private(set) var values: [Double] = []
+  /// Categories of a split that sends them left, ascending and distinct.
+  package private(set) var categorySets: [[Int32]] = []
+
+  private let nodeLimit: Int
+
+  package init(
+    featureCount: Int, outputCount: Int, limits: ModelLimits = ModelLimits()
+  ) throws(ModelError) {
+    guard featureCount >= 0, featureCount <= limits.features else {
+      throw ModelError(.tooLarge, "\(featureCount) features, at most \(limits.features) are read")
+    }
+    guard outputCount >= 1, outputCount <= limits.features else {
+      throw ModelError(.malformed, "\(outputCount) outputs")
+    }
+    self.featureCount = featureCount
+    self.outputCount = outputCount
+    nodeLimit = min(limits.elementCount, Int(Int32.max) - 1)
+  }
+
+  package mutating func addCategorySet(_ categories: [Int32]) -> Int {
+    categorySets.append(categories)
+    return categorySets.count - 1
+  }
+
+  /// Adds the tree that hangs on node 0 (or `root`). Nodes that it does not reach are dropped.
+  ///
+  /// - Parameters:
+  ///   - values: one value a leaf, or `outputCount` values a leaf where the output is `.all`.
+  /// - Throws: where a child does not exist, a node has two parents or a cycle is closed, a
+  ///   feature or a value is out of range, a threshold is not a number.
+  package mutating func append(
+    _ nodes: [Node], root: Int = 0, values leafValues: [Double], output: Output
+  ) throws(ModelError) {
+    let number = trees.count
+    func malformed(_ node: Int, _ what: String) -> ModelError {
+      ModelError(.malformed, "tree \(number), node \(node): \(what)")
+    }
+    guard nodes.indices.contains(root) else {
+      throw ModelError(.malformed, "tree \(number) has no nodes")
+    }
+    guard features.count + nodes.count <= nodeLimit, values.count <= nodeLimit - leafValues.count
+    else {
+      throw ModelError(.tooLarge, "tree \(number): more than \(nodeLimit) nodes or leaf values")
+    }
+    let width: Int
+    switch output {
+    case .one(let index):
+      width = 1
+      guard (0..<outputCount).contains(index) else {
+        throw ModelError(.malformed, "tree \(number): output \(index) of \(outputCount)")
+      }
+    case .all: width = outputCount
+    }
+
+    let first = features.count
+    let valueBase = values.count
+    var seen = [Bool](repeating: false, count: nodes.count)
+    var level = [root]
+    seen[root] = true
+    var depth = 0
+    var minDepth = Int.max
+    while !level.isEmpty {
+      var next: [Int] = []
+      let childBase = features.count + level.count
+      for index in level {
+        switch nodes[index] {
+        case .leaf(let value):
+          guard value >= 0, value <= leafValues.count - width else {
+            throw malformed(index, "leaf value \(value) of \(leafValues.count)")
+          }
+          minDepth = min(minDepth, depth)
+          push(-1, child: Int32(valueBase + value), .atMost(0), .none, false)
+        case .split(let split, let left, let right):
+          guard (0..<featureCount).contains(split.feature) else {
+            throw malformed(index, "feature \(split.feature) of \(featureCount)")
+          }
+          switch split.test {
+          case .atMost(let threshold), .equal(let threshold):
+            guard !threshold.isNaN else { throw malformed(index, "the threshold is not a number") }
+          case .among(let set):
+            guard categorySets.indices.contains(set) else {
+              throw malformed(index, "category set \(set) of \(categorySets.count)")
+            }
+          }
+          for child in [left, right] {
+            guard nodes.indices.contains(child) else {
+              throw malformed(index, "leads to node \(child) of \(nodes.count)")
+            }
+            guard !seen[child] else {
+              throw malformed(index, "leads to node \(child), which has a parent already")
+            }
+            seen[child] = true
+          }
+          push(
+            Int32(split.feature), child: Int32(childBase + next.count), split.test, split.missing,
+            split.missingLeft)
+          next.append(left)
+          next.append(right)
+        }
+      }
+      level = next
+      depth += 1
+    }
+    values.append(contentsOf: leafValues)
+    trees.append(
+      Tree(
+        root: first, end: features.count, minDepth: minDepth, maxDepth: depth - 1, output: output))
+  }
+
+  private mutating func push(
+    _ feature: Int32, child: Int32, _ test: Test, _ rule: Missing, _ left: Bool
+  ) {
+    features.append(feature)
+    children.append(child)
+    tests.append(test)
+    missing.append(rule)
+    missingLeft.append(left)
+  }
+}

@@ -1,0 +1,201 @@
+internal import CKernels
+
+/// A forest made ready to be scored: ranks for thresholds, small nodes for kernels.
+///
+/// Every value is first replaced by its rank among the forest's thresholds for that feature, which
+/// is exact for any comparison: `x <= t` means that x's rank is at most t's. A *view* is what a
+/// kind of split sees of a rank; it holds the missing rule and the category sets, so that kernels
+/// know none of them. Splits of one feature that treat missing values alike share a view; one that
+/// has more thresholds than its integers can count is cut into several.
+///
+/// - Complexity: Scoring a row costs a binary search for each feature that the trees read and a
+///   step for each level of each tree. Memory: 12 bytes a node, 4 or 8 a leaf value.
+package final class ForestPlan: Sendable {
+  /// The type in which leaves are added up, which decides the last digits of a score.
+  package enum Precision: Sendable {
+    case float, double
+  }
+
+  package enum Aggregate: Sendable {
+    case sum, min, max
+  }
+
+  package static let blockRows = Int(CK_FOREST_ROWS)
+
+  package let precision: Precision
+  package let outputCount: Int
+  package let byteCount: Int
+  let features: [RankedFeature]
+  /// Whether ranks take two bytes instead of one.
+  let isWide: Bool
+  let viewCount: Int
+  private let aggregate: ck_forest_aggregate
+  private let trees: [ck_forest_tree]
+  private let nodes: [ck_forest_node]
+  private let leaves: [UInt32]
+  private let floatValues: [Float]
+  private let doubleValues: [Double]
+
+  package init(
+    _ forest: Forest, precision: Precision, aggregate: Aggregate = .sum
+  ) throws(ModelError) {
+    self.precision = precision
+    outputCount = forest.outputCount
+    self.aggregate =
+      switch aggregate {
+      case .sum: CK_FOREST_SUM
+      case .min: CK_FOREST_MIN
+      case .max: CK_FOREST_MAX
+      }
+
+    var ranking = ForestRanking(forest)
+    let narrow = ranking.viewCount(ranksPerView: 255)
+    let least = ranking.viewCount(ranksPerView: 65_535)
+    // One-byte ranks while cutting views into pieces does not cost much more table look-ups.
+    isWide = narrow > max(2 * least, 64)
+    let splits = ranking.assignViews(ranksPerView: isWide ? 65_535 : 255)
+    guard ranking.viewCount <= 65_536 else {
+      throw ModelError(
+        .tooLarge,
+        "the trees need \(ranking.viewCount) views of \(forest.featureCount) features, at most 65536 are kept",
+        hint: "Train with fewer features, or with fewer categorical splits.")
+    }
+    features = ranking.rankedFeatures(wide: isWide)
+    viewCount = ranking.viewCount
+
+    let nodeCount = forest.features.count
+    var nodes = [ck_forest_node](repeating: ck_forest_node(), count: nodeCount)
+    var leaves = [UInt32](repeating: 0, count: nodeCount)
+    for index in 0..<nodeCount {
+      let child = UInt32(forest.children[index])
+      if forest.features[index] < 0 {
+        nodes[index] = ck_forest_node(child: UInt32(index), view: 0, cut: .max)
+        leaves[index] = child
+      } else {
+        nodes[index] = ck_forest_node(
+          child: child, view: splits[index].view, cut: splits[index].cut)
+      }
+    }
+    self.nodes = nodes
+    self.leaves = leaves
+    trees = forest.trees.map { tree in
+      let output: Int32 =
+        switch tree.output {
+        case .one(let index): Int32(index)
+        case .all: -1
+        }
+      return ck_forest_tree(
+        root: UInt32(tree.root), min_depth: UInt32(tree.minDepth),
+        max_depth: UInt32(tree.maxDepth), output: output)
+    }
+    floatValues = precision == .float ? forest.values.map { Float($0) } : []
+    doubleValues = precision == .double ? forest.values : []
+    byteCount =
+      nodeCount * 12 + trees.count * 16 + floatValues.count * 4 + doubleValues.count * 8
+      + features.reduce(0) { $0 + $1.byteCount }
+  }
+
+  /// Scratch memory for one thread: ranks and sums of a block.
+  package final class Scratch {
+    fileprivate let ranks: UnsafeMutableRawBufferPointer
+    fileprivate let feature: UnsafeMutableBufferPointer<UInt32>
+
+    package init(_ plan: ForestPlan) {
+      let byteCount = max(plan.viewCount, 1) * ForestPlan.blockRows * (plan.isWide ? 2 : 1)
+      ranks = .allocate(byteCount: byteCount, alignment: 64)
+      ranks.initializeMemory(as: UInt8.self, repeating: 0)
+      feature = .allocate(capacity: ForestPlan.blockRows)
+    }
+
+    deinit {
+      ranks.deallocate()
+      feature.deallocate()
+    }
+  }
+
+  /// Ranks one block of values of the feature at `index` of `features`.
+  package func rank(
+    _ values: UnsafePointer<Float>, stride: Int = 1, count: Int, feature index: Int,
+    into scratch: Scratch
+  ) {
+    let feature = features[index]
+    ck_forest_rank_f32(
+      values, stride, count, feature.floatCuts, UInt32(feature.floatCuts.count),
+      scratch.feature.baseAddress!)
+    writeViews(of: feature, count: count, into: scratch)
+  }
+
+  package func rank(
+    _ values: UnsafePointer<Double>, stride: Int = 1, count: Int, feature index: Int,
+    into scratch: Scratch
+  ) {
+    let feature = features[index]
+    ck_forest_rank_f64(
+      values, stride, count, feature.doubleCuts, UInt32(feature.doubleCuts.count),
+      scratch.feature.baseAddress!)
+    writeViews(of: feature, count: count, into: scratch)
+  }
+
+  private func writeViews(of feature: RankedFeature, count: Int, into scratch: Scratch) {
+    let ranks = scratch.feature.baseAddress!
+    for (offset, table) in feature.tables.enumerated() {
+      let start = (feature.firstView + offset) * Self.blockRows
+      switch table {
+      case .narrow(let table):
+        ck_forest_view_u8(
+          ranks, count, table,
+          scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt8.self) + start)
+      case .wide(let table):
+        ck_forest_view_u16(
+          ranks, count, table,
+          scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt16.self) + start)
+      }
+    }
+  }
+
+  /// Adds the leaves of the ranked block to `sums` (`outputCount` x `blockRows`, output by
+  /// output). Rows past `count` are scratch.
+  package func add(_ scratch: Scratch, count: Int, to sums: UnsafeMutablePointer<Double>) {
+    precondition(precision == .double)
+    withWalk(doubleValues) { walk in
+      if isWide {
+        ck_forest_walk_u16_f64(
+          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt16.self), count, sums)
+      } else {
+        ck_forest_walk_u8_f64(
+          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt8.self), count, sums)
+      }
+    }
+  }
+
+  package func add(_ scratch: Scratch, count: Int, to sums: UnsafeMutablePointer<Float>) {
+    precondition(precision == .float)
+    withWalk(floatValues) { walk in
+      if isWide {
+        ck_forest_walk_u16_f32(
+          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt16.self), count, sums)
+      } else {
+        ck_forest_walk_u8_f32(
+          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt8.self), count, sums)
+      }
+    }
+  }
+
+  private func withWalk<Value>(
+    _ values: [Value], _ body: (UnsafePointer<ck_forest_walk>) -> Void
+  ) {
+    trees.withUnsafeBufferPointer { trees in
+      nodes.withUnsafeBufferPointer { nodes in
+        leaves.withUnsafeBufferPointer { leaves in
+          values.withUnsafeBytes { values in
+            var walk = ck_forest_walk(
+              trees: trees.baseAddress, tree_count: trees.count, nodes: nodes.baseAddress,
+              leaves: leaves.baseAddress, values: values.baseAddress, output_count: outputCount,
+              aggregate: aggregate)
+            body(&walk)
+          }
+        }
+      }
+    }
+  }
+}
