@@ -1,0 +1,187 @@
+/// The section of one tree.
+struct LightGBMTree {
+  let number: Int
+  let line: Int
+  let text: LightGBMText
+  let entries: [String: LightGBMText.Entry]
+
+  /// Bits of `decision_type`.
+  private enum Decision {
+    static let categorical = 1
+    static let defaultLeft = 2
+    static func missing(_ type: Int) -> Forest.Missing? {
+      Forest.Missing(lightGBM: (type >> 2) & 3)
+    }
+  }
+
+  func append(to forest: inout Forest, output: Int) throws(ModelError) {
+    if let linear = entries["is_linear"], try integer("is_linear") != 0 {
+      throw ModelError(
+        .unsupported,
+        "tree \(number) has linear leaves, which are not supported (line \(linear.line))",
+        hint: "Train without linear_tree.")
+    }
+    let leafCount = try integer("num_leaves")
+    let leafValues = try text.doubles(try entry("leaf_value")) {
+      "tree \(number), leaf \($0): value"
+    }
+    guard leafCount >= 1, leafValues.count == leafCount else {
+      throw ModelError(
+        .malformed,
+        "tree \(number): \(leafValues.count) values for \(leafCount) leaves (line \(entries["leaf_value"]?.line ?? line))"
+      )
+    }
+    if let bad = leafValues.firstIndex(where: { !$0.isFinite }) {
+      throw ModelError(
+        .malformed,
+        "tree \(number), leaf \(bad): the value is not finite (line \(entries["leaf_value"]?.line ?? line))"
+      )
+    }
+    let splits = leafCount == 1 ? [] : try splits(count: leafCount - 1, forest: &forest)
+    let nodes = splits + (0..<leafCount).map { Forest.Node.leaf(value: $0) }
+    try forest.append(nodes, values: leafValues, output: .one(output))
+  }
+
+  private func splits(
+    count: Int, forest: inout Forest
+  ) throws(ModelError) -> [Forest.Node] {
+    let features = try integers("split_feature", count, "feature")
+    let left = try integers("left_child", count, "left child")
+    let right = try integers("right_child", count, "right child")
+    let decisions = try integers("decision_type", count, "decision type")
+    let thresholds = try text.doubles(try entry("threshold")) {
+      "tree \(number), node \($0): threshold"
+    }
+    try check(thresholds.count, count, "threshold")
+    let sets = try categorySets()
+
+    var nodes: [Forest.Node] = []
+    nodes.reserveCapacity(2 * count + 1)
+    for node in 0..<count {
+      let decision = decisions[node]
+      guard (0..<256).contains(decision), let missing = Decision.missing(decision) else {
+        throw malformed(node, "decision type \(decision) is not known", "decision_type")
+      }
+      var split = Forest.Split(
+        feature: features[node], test: .atMost(thresholds[node]), missing: missing,
+        missingLeft: decision & Decision.defaultLeft != 0)
+      if decision & Decision.categorical != 0 {
+        // A category split keeps the number of its set in place of a threshold.
+        guard let index = Int(exactly: thresholds[node]), sets.indices.contains(index) else {
+          throw malformed(node, "category set \(thresholds[node]) of \(sets.count)", "threshold")
+        }
+        split.test = .among(forest.addCategorySet(sets[index]))
+        (split.missing, split.missingLeft) = (.none, false)
+      }
+      nodes.append(
+        .split(
+          split, left: try child(left[node], of: node, count, "left_child"),
+          right: try child(right[node], of: node, count, "right_child")))
+    }
+    return nodes
+  }
+
+  /// Leaves are written as the complement of their number; here they come after the splits.
+  private func child(
+    _ child: Int, of node: Int, _ count: Int, _ key: String
+  ) throws(ModelError) -> Int {
+    if child < 0, ~child <= count { return count + ~child }
+    guard (0..<count).contains(child) else {
+      throw malformed(
+        node,
+        child < 0
+          ? "leads to leaf \(~child) of \(count + 1)" : "leads to node \(child) of \(count)",
+        key)
+    }
+    return child
+  }
+
+  /// `cat_boundaries` cuts the words of `cat_threshold` into bit sets of categories.
+  private func categorySets() throws(ModelError) -> [[Int32]] {
+    guard entries["num_cat"] != nil else { return [] }
+    let count = try integer("num_cat")
+    guard count > 0 else { return [] }
+    let boundaries = try text.integers(try entry("cat_boundaries")) {
+      "tree \(number): category boundary \($0)"
+    }
+    let words = try text.integers(try entry("cat_threshold")) {
+      "tree \(number): category word \($0)"
+    }
+    let line = entries["cat_boundaries"]?.line ?? line
+    guard boundaries.count - 1 == count, boundaries.first == 0, boundaries.last == words.count
+    else {
+      throw ModelError(
+        .malformed,
+        "tree \(number): category boundaries do not fit \(words.count) words (line \(line))")
+    }
+    return try (0..<count).map { set throws(ModelError) in
+      guard boundaries[set] <= boundaries[set + 1], boundaries[set + 1] <= words.count else {
+        throw ModelError(
+          .malformed, "tree \(number): category boundaries do not ascend (line \(line))")
+      }
+      var categories: [Int32] = []
+      for (index, word) in words[boundaries[set]..<boundaries[set + 1]].enumerated() {
+        guard let bits = UInt32(exactly: word), index < 1 << 16 else {
+          throw ModelError(
+            .malformed,
+            "tree \(number): category word \(word) is beyond what is read (line \(line))")
+        }
+        for bit in 0..<32 where bits & (1 << UInt32(bit)) != 0 {
+          categories.append(Int32(index * 32 + bit))
+        }
+      }
+      return categories
+    }
+  }
+
+  private func entry(_ key: String) throws(ModelError) -> LightGBMText.Entry {
+    guard let entry = entries[key] else {
+      throw ModelError(.malformed, "tree \(number) lacks \"\(key)\" (line \(line))")
+    }
+    return entry
+  }
+
+  private func integer(_ key: String) throws(ModelError) -> Int {
+    let entry = try entry(key)
+    let values = try text.integers(entry) { _ in "tree \(number): \(key)" }
+    guard values.count == 1 else {
+      throw ModelError(
+        .malformed, "tree \(number): \(key) is not one integer (line \(entry.line))")
+    }
+    return values[0]
+  }
+
+  private func integers(
+    _ key: String, _ count: Int, _ what: String
+  ) throws(ModelError) -> [Int] {
+    let values = try text.integers(try entry(key)) { "tree \(number), node \($0): \(what)" }
+    try check(values.count, count, key)
+    return values
+  }
+
+  private func check(_ found: Int, _ count: Int, _ key: String) throws(ModelError) {
+    guard found == count else {
+      throw ModelError(
+        .malformed,
+        "tree \(number): \(found) entries of \"\(key)\" for \(count) splits (line \(entries[key]?.line ?? line))"
+      )
+    }
+  }
+
+  private func malformed(_ node: Int, _ what: String, _ key: String) -> ModelError {
+    ModelError(
+      .malformed, "tree \(number), node \(node): \(what) (line \(entries[key]?.line ?? line))")
+  }
+}
+
+extension Forest.Missing {
+  /// By LightGBM's numbers.
+  fileprivate init?(lightGBM number: Int) {
+    switch number {
+    case 0: self = .none
+    case 1: self = .zero
+    case 2: self = .nan
+    default: return nil
+    }
+  }
+}
