@@ -20,7 +20,9 @@ extension Model {
     let found: ModelFormat
     if let format { found = format } else { found = try ModelFormat(sniffing: bytes) }
     switch found {
-    case .onnx, .lightgbm, .xgboost:
+    case .lightgbm: return try LightGBMImporter.load(bytes, labels: labels, limits: limits)
+    case .xgboost: return try XGBoostImporter.load(bytes, labels: labels, limits: limits)
+    case .onnx:
       throw ModelError(.unsupported, "format \"\(found.rawValue)\" is not supported")
     }
   }
