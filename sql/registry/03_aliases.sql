@@ -1,0 +1,157 @@
+-- Aliases: moved atomically, only to versions that are ready and fit the scorers which follow them.
+
+create or replace function rowcast.type_widens(old_type text, new_type text) returns boolean
+language sql immutable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+    select old_type = new_type
+        or (old_type in ('float32', 'float64', 'int64', 'bool')
+            and new_type in ('float32', 'float64'))
+        or (old_type = 'bool' and new_type = 'int64')
+$$;
+comment on function rowcast.type_widens(text, text) is
+    'Whether every column that fits a feature of the one type fits a feature of the other.';
+
+create or replace function rowcast.check_alias_fits(model_id int, alias text, version int)
+returns void
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    new_signature constant jsonb := (
+        select v.signature from rowcast.model_version as v
+        where v.model_id = check_alias_fits.model_id and v.version = check_alias_fits.version);
+    old_signature constant jsonb := (
+        select v.signature
+        from rowcast.alias as a
+        join rowcast.model_version as v on v.model_id = a.model_id and v.version = a.version
+        where a.model_id = check_alias_fits.model_id and a.alias = check_alias_fits.alias);
+    model_name constant text := (
+        select m.name from rowcast.model as m where m.model_id = check_alias_fits.model_id);
+    follower record;
+    wrong record;
+begin
+    for follower in
+        select s.name, s.features
+        from rowcast.scorer as s
+        where s.model_id = check_alias_fits.model_id and s.alias = check_alias_fits.alias
+          and s.pinned_version is null and s.route is null
+        order by s.name
+    loop
+        select f.entry ->> 'name' as input, f.entry ->> 'type' as new_type,
+               mapped.entry ->> 'column' as column_name, mapped.entry ->> 'type' as old_type
+        into wrong
+        from jsonb_array_elements(new_signature -> 'features') with ordinality as f (entry, place)
+        left join jsonb_array_elements(follower.features) as mapped (entry)
+            on mapped.entry ->> 'input' = f.entry ->> 'name'
+        where mapped.entry is null
+           or not rowcast.type_widens(mapped.entry ->> 'type', f.entry ->> 'type')
+        order by f.place limit 1;
+        if found and wrong.old_type is null then
+            raise exception 'model "%" % wants a feature "%", which scorer "%" does not have',
+                model_name, version, wrong.input, follower.name
+                using errcode = 'RC104',
+                      hint = 'Create a scorer for this version beside it, or train without it.';
+        elsif found then
+            raise exception 'feature "%" of model "%" % is %, scorer "%" gives column "%" as %',
+                wrong.input, model_name, version, wrong.new_type, follower.name,
+                wrong.column_name, wrong.old_type
+                using errcode = 'RC104',
+                      hint = 'Create a scorer for this version beside it, or keep the type.';
+        end if;
+
+        -- The columns of predictions.<scorer> are the outputs of the version that it was made for.
+        if old_signature is not null and rowcast.output_columns(new_signature)
+           is distinct from rowcast.output_columns(old_signature) then
+            raise exception 'outputs of model "%" % differ from those of scorer "%"',
+                model_name, version, follower.name
+                using errcode = 'RC104',
+                      detail = format('The scorer has %s; the version has %s.',
+                          rowcast.output_columns(old_signature),
+                          rowcast.output_columns(new_signature)),
+                      hint = 'Create a scorer for this version beside it.';
+        end if;
+    end loop;
+end
+$$;
+comment on function rowcast.check_alias_fits(int, text, int) is
+    'Refuses a version whose signature does not fit a scorer which follows the alias: it needs only '
+    'features that the scorer has, in types that their columns fit, and the very same outputs. Rows '
+    'of a routed scorer are checked one by one, when they are scored.';
+
+create or replace function rowcast.output_columns(signature jsonb) returns text
+language sql immutable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+    select string_agg(format('%s %s', o.entry ->> 'name', o.entry ->> 'type'), ', '
+                      order by o.place)
+    from jsonb_array_elements(signature -> 'outputs') with ordinality as o (entry, place)
+$$;
+comment on function rowcast.output_columns(jsonb) is
+    'The outputs of a signature as text, equal for signatures that fill the same columns.';
+
+create or replace function rowcast.move_alias(model_id int, alias text, version int) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform rowcast.check_alias_fits(model_id, alias, version);
+    insert into rowcast.alias as a (model_id, alias, version)
+    values (move_alias.model_id, move_alias.alias, move_alias.version)
+    on conflict on constraint alias_pkey do update
+        set version = excluded.version, set_at = now(), set_by = session_user
+        where a.version <> excluded.version;
+end
+$$;
+comment on function rowcast.move_alias(int, text, int) is
+    'Points an alias at a version that is known to be ready, if the scorers allow it.';
+
+create or replace function rowcast.set_alias(model text, alias text, version int) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    target_id constant int := rowcast.model_id_of(model);
+    target record;
+begin
+    perform rowcast.bump_registry();
+    select v.state, v.refusal into target
+    from rowcast.model_version as v
+    where v.model_id = target_id and v.version = set_alias.version;
+    if not found then
+        raise exception 'model "%" has no version %', model, coalesce(version::text, 'null')
+            using errcode = 'RC101', hint = 'The view rowcast.model_versions lists them.';
+    elsif target.state = 'refused' then
+        raise exception 'version % of model "%" was refused', version, model
+            using errcode = 'RC102', detail = target.refusal;
+    elsif target.state <> 'ready' then
+        raise exception 'version % of model "%" is not inspected yet', version, model
+            using errcode = 'RC103',
+                  hint = format('Wait for it: call rowcast.wait_for_model(%L, %s).', model, version);
+    end if;
+    perform rowcast.move_alias(target_id, alias, version);
+end
+$$;
+comment on function rowcast.set_alias(text, text, int) is
+    'Points an alias at a version, at once for every scorer that follows it. Refused for a version '
+    'that is not ready, or that does not fit these scorers. Scored rows are not scored again: '
+    'rowcast.rescore does that.';
+revoke all on function rowcast.set_alias(text, text, int) from public;
+grant execute on function rowcast.set_alias(text, text, int) to rowcast_analyst;
+
+create or replace function rowcast.drop_alias(model text, alias text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    target_id constant int := rowcast.model_id_of(model);
+    follower text;
+begin
+    perform rowcast.bump_registry();
+    select string_agg(format('%I', s.name), ', ' order by s.name) into follower
+    from rowcast.scorer as s
+    where s.model_id = target_id and s.alias = drop_alias.alias and s.pinned_version is null;
+    if follower is not null then
+        raise exception 'alias "%" of model "%" is followed by the scorer %', alias, model, follower
+            using errcode = 'RC105', hint = 'Drop the scorer first, or move the alias.';
+    end if;
+    delete from rowcast.alias as a
+    where a.model_id = target_id and a.alias = drop_alias.alias;
+    if not found then
+        raise exception 'model "%" has no alias "%"', model, alias
+            using errcode = 'RC101', hint = 'The view rowcast.aliases lists them.';
+    end if;
+end
+$$;
+comment on function rowcast.drop_alias(text, text) is
+    'Drops an alias. Refused while a scorer follows it.';
+revoke all on function rowcast.drop_alias(text, text) from public;
+grant execute on function rowcast.drop_alias(text, text) to rowcast_analyst;
