@@ -21,25 +21,26 @@ begin
         end;
     end loop;
 
+    -- Whoever was given ready-made roles cannot grant one to another. Their rights do not depend on
+    -- it: rights.sql gives analysts what readers have.
     for wanted in
         select g.granted, g.member
         from (values ('rowcast_reader', 'rowcast_analyst'), ('rowcast_analyst', 'rowcast_admin'),
-                     ('rowcast_worker', 'rowcast_admin'), ('rowcast_admin', current_user))
-            as g (granted, member)
-        where not (g.member = current_user
-                   and (select r.rolsuper from pg_roles as r where r.rolname = current_user))
-          and not exists (
-            select 1 from pg_auth_members as m
-            where m.roleid = to_regrole(g.granted)::oid
-              and m.member = to_regrole(quote_ident(g.member))::oid)
-          -- Membership through another role is as good for the user who migrates.
-          and not (g.member = current_user and pg_has_role(g.member, g.granted, 'member'))
+                     ('rowcast_worker', 'rowcast_admin')) as g (granted, member)
+        where not exists (
+            select from pg_auth_members as m
+            where m.roleid = to_regrole(g.granted) and m.member = to_regrole(g.member))
     loop
         begin
             execute format('grant %I to %I', wanted.granted, wanted.member);
-        exception when internal_error or unique_violation then
-            null;  -- "tuple concurrently updated": another migrator grants the same.
+        exception
+            when insufficient_privilege then null;
+            when internal_error or unique_violation then null;  -- granted by another just now
         end;
     end loop;
+
+    if not pg_has_role(current_user, 'rowcast_admin', 'member') then
+        execute format('grant rowcast_admin to %I', current_user);
+    end if;
 end
 $$;
