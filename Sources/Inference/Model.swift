@@ -66,6 +66,8 @@ protocol Predictor: Sendable {
 public final class Workspace {
   private var base: UnsafeMutableRawPointer?
   private var byteCount = 0
+  /// Plans laid out in this memory, the latest last.
+  var frames: [Frame] = []
 
   public init() {}
 
@@ -76,6 +78,7 @@ public final class Workspace {
   func scratch(byteCount wanted: Int) -> UnsafeMutableRawPointer {
     if let base, wanted <= byteCount { return base }
     base?.deallocate()
+    frames.removeAll()
     byteCount = max(wanted, 64 * 1024)
     let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
     base = memory

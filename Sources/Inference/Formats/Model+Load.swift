@@ -20,10 +20,9 @@ extension Model {
     let found: ModelFormat
     if let format { found = format } else { found = try ModelFormat(sniffing: bytes) }
     switch found {
+    case .onnx: return try OnnxImporter.load(bytes, labels: labels, limits: limits)
     case .lightgbm: return try LightGBMImporter.load(bytes, labels: labels, limits: limits)
     case .xgboost: return try XGBoostImporter.load(bytes, labels: labels, limits: limits)
-    case .onnx:
-      throw ModelError(.unsupported, "format \"\(found.rawValue)\" is not supported")
     }
   }
 }

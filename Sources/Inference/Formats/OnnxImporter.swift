@@ -1,0 +1,88 @@
+internal import Foundation
+
+/// Makes a model of an ONNX file.
+enum OnnxImporter {
+  /// - Parameter labels: Names for the classes, in the model's order.
+  /// - Throws: `ModelError` that names the node, tensor or input at fault.
+  static func load(
+    _ bytes: [UInt8], labels: [String]?, limits: ModelLimits
+  ) throws(ModelError) -> Model {
+    let file = try OnnxModel(bytes, limits: limits)
+    let graph = try Graph(file.graph, opsets: file.opsets, limits: limits)
+    let features = try features(of: graph, metadata: file.metadata, limits: limits)
+    let outputs = try OnnxOutputs(graph, file.graph, labels: labels)
+    let plan = try Plan(graph, limits: limits)
+    let constants = graph.values.reduce(0) { sum, info in
+      sum + (info.constant.map { $0.count * $0.type.stride } ?? 0)
+    }
+    return Model(
+      format: .onnx,
+      signature: Signature(
+        features: features.map { feature in
+          Signature.Feature(
+            name: feature.name, type: feature.type.elementType,
+            missing: feature.mayBeMissing ? .allowed : .refused)
+        },
+        outputs: outputs.columns),
+      // Operators keep copies of their attributes, about as large as the file.
+      byteCount: constants + bytes.count,
+      predictor: GraphPredictor(plan: plan, features: features, outputs: outputs.slots))
+  }
+
+  /// A feature for each element of a row of each input.
+  ///
+  /// Names come from the metadata entry `feature_names`, a JSON array, where it has as many;
+  /// else from the input, numbered where it is wide.
+  private static func features(
+    of graph: Graph, metadata: [String: String], limits: ModelLimits
+  ) throws(ModelError) -> [GraphPredictor.FeatureSlot] {
+    var slots: [GraphPredictor.FeatureSlot] = []
+    let missing = graph.mayBeMissing()
+    for (index, input) in graph.inputs.enumerated() {
+      let info = graph.values[input.value]
+      let width = info.shape.elementCount
+      guard slots.count + width <= limits.features else {
+        throw ModelError(.tooLarge, "model has more than \(limits.features) features")
+      }
+      for element in 0..<width {
+        slots.append(
+          GraphPredictor.FeatureSlot(
+            input: index, element: element, width: width, type: info.type,
+            name: width == 1 ? input.name : "\(input.name)_\(element)",
+            mayBeMissing: missing[index][element]))
+      }
+    }
+    guard let text = metadata["feature_names"] else { return slots }
+    guard let names = try? JSONDecoder().decode([String].self, from: Data(text.utf8)) else {
+      throw ModelError(.malformed, "metadata \"feature_names\" is not a JSON array of strings")
+    }
+    guard names.count == slots.count, Set(names).count == names.count else {
+      throw ModelError(
+        .malformed,
+        "metadata \"feature_names\" has \(Set(names).count) different names for "
+          + "\(slots.count) features")
+    }
+    return zip(slots, names).map { slot, name in slot.named(name) }
+  }
+}
+
+extension GraphPredictor.FeatureSlot {
+  fileprivate func named(_ name: String) -> Self {
+    Self(
+      input: input, element: element, width: width, type: type, name: name,
+      mayBeMissing: mayBeMissing)
+  }
+}
+
+extension TensorType {
+  /// The type that a signature shows.
+  var elementType: ElementType {
+    switch self {
+    case .float32: .float32
+    case .float64: .float64
+    case .int32, .int64: .int64
+    case .string: .string
+    case .bool: .bool
+    }
+  }
+}

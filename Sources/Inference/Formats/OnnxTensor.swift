@@ -1,0 +1,104 @@
+extension Tensor {
+  /// Reads a TensorProto: dimensions, element type and data in whichever field it is.
+  ///
+  /// - Throws: `.tooLarge` where the dimensions ask for more elements than the limits or the
+  ///   bytes have; `.unsupported` for data outside of the file and for element types that the
+  ///   engine does not compute with.
+  static func onnx(
+    _ message: ProtobufReader, limits: ModelLimits
+  ) throws(ModelError) -> (name: String, tensor: Tensor) {
+    var fields = OnnxTensorFields()
+    try fields.read(message)
+    let count = try fields.elementCount(limit: limits.elementCount)
+    return (fields.name, try fields.tensor(count: count, message))
+  }
+}
+
+/// The fields of a TensorProto as they were found.
+private struct OnnxTensorFields {
+  var name = ""
+  var dims: [Int64] = []
+  var type: Int64 = 0
+  var floats: [Float] = []
+  var int32s: [Int64] = []
+  var int64s: [Int64] = []
+  var doubles: [Double] = []
+  var strings: [String] = []
+  var raw: Range<Int>?
+
+  mutating func read(_ message: ProtobufReader) throws(ModelError) {
+    var reader = message
+    while let (number, value) = try reader.next() {
+      switch number {
+      case 1: try reader.append(int64s: value, to: &dims)
+      case 2: type = try reader.int64(value)
+      case 4: try reader.append(floats: value, to: &floats)
+      case 5: try reader.append(int64s: value, to: &int32s)
+      case 6: strings.append(try reader.string(value))
+      case 7: try reader.append(int64s: value, to: &int64s)
+      case 8: name = try reader.string(value)
+      case 9: raw = try reader.range(value)
+      case 10: try reader.append(doubles: value, to: &doubles)
+      case 13, 14:
+        // 14 is data_location; its default, 0, is "in this file".
+        if number == 14, try reader.int64(value) == 0 { break }
+        throw ModelError(
+          .unsupported, "tensor \"\(name)\" keeps its data in another file",
+          hint: "Save the model with all tensors in one file.")
+      default: break
+      }
+    }
+  }
+
+  func elementCount(limit: Int) throws(ModelError) -> Int {
+    var count = 1
+    for size in dims {
+      let (product, overflow) = count.multipliedReportingOverflow(by: Int(size))
+      guard size >= 0 else {
+        throw ModelError(.malformed, "tensor \"\(name)\" has a size of \(size)")
+      }
+      guard !overflow, product <= limit else {
+        throw ModelError(.tooLarge, "tensor \"\(name)\" has more than \(limit) elements")
+      }
+      count = product
+    }
+    return count
+  }
+
+  /// The tensor from typed values, or from raw bytes where those are there.
+  func tensor(count: Int, _ reader: ProtobufReader) throws(ModelError) -> Tensor {
+    switch type {
+    case 1:
+      guard let raw else { return try make(floats, count) }
+      return try make(reader.rawNumbers(raw, as: UInt32.self).map(Float.init(bitPattern:)), count)
+    case 11:
+      guard let raw else { return try make(doubles, count) }
+      return try make(reader.rawNumbers(raw, as: UInt64.self).map(Double.init(bitPattern:)), count)
+    case 7:
+      guard let raw else { return try make(int64s, count) }
+      return try make(reader.rawNumbers(raw, as: Int64.self), count)
+    case 6:
+      guard let raw else {
+        return try make(int32s.map { Int32(truncatingIfNeeded: $0) }, count)
+      }
+      return try make(reader.rawNumbers(raw, as: Int32.self), count)
+    case 9:
+      guard let raw else { return try make(int32s.map { $0 != 0 }, count) }
+      return try make(reader.rawNumbers(raw, as: UInt8.self).map { $0 != 0 }, count)
+    case 8: return try make(strings, count)
+    default:
+      throw ModelError(
+        .unsupported,
+        "element type \(OnnxTypes.name(type)) of tensor \"\(name)\" is not supported")
+    }
+  }
+
+  private func make<T: TensorElement>(_ values: [T], _ count: Int) throws(ModelError) -> Tensor {
+    guard values.count == count else {
+      throw ModelError(
+        values.count < count ? .truncated : .malformed,
+        "tensor \"\(name)\" has \(values.count) of \(count) elements")
+    }
+    return Tensor(values, dims: dims.map(Int.init))
+  }
+}

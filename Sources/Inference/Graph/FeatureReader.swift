@@ -1,0 +1,166 @@
+/// Converts columns of a batch into the elements of a graph's inputs.
+///
+/// A row that cannot be scored becomes a failure, and zero takes its place.
+enum FeatureReader {
+  /// - Throws: `.mismatch` where no value of the column could ever be read as the feature.
+  static func check(
+    _ column: Column, _ feature: GraphPredictor.FeatureSlot
+  ) throws(ModelError) {
+    let isText = if case .string = column.values { true } else { false }
+    guard isText == (feature.type == .string) else {
+      throw ModelError(
+        .mismatch,
+        "feature \"\(feature.name)\" is \(feature.type.onnxName), its column is "
+          + (isText ? "text" : "not text"))
+    }
+  }
+
+  static func read(
+    _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot,
+    into view: TensorView, failures: RowFailures
+  ) {
+    switch feature.type {
+    case .float32:
+      readFloats(column, rows, feature, into: view.floats, failures)
+    case .float64:
+      readFloats(column, rows, feature, into: view.doubles, failures)
+    case .int64:
+      readIntegers(column, rows, feature, into: view.int64s, failures)
+    case .int32:
+      readIntegers(column, rows, feature, into: view.int32s, failures)
+    case .bool:
+      readBooleans(column, rows, feature, into: view.bools, failures)
+    case .string:
+      guard case .string(let source) = column.values else { return }
+      copy(source, column, rows, feature, view.strings, failures, missing: "") { value, _ in value }
+    }
+  }
+
+  private static func readFloats<T: BinaryFloatingPoint & TensorElement>(
+    _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot,
+    into target: UnsafeMutablePointer<T>, _ failures: RowFailures
+  ) {
+    let missing: T = feature.mayBeMissing ? .nan : 0
+    func checked(_ value: T, _ row: Int) -> T {
+      if value.isFinite { return value }
+      if value.isNaN && feature.mayBeMissing { return value }
+      if value.isNaN {
+        failures.add(row: row, .missing, missingReason(feature))
+      } else {
+        failures.add(row: row, .notFinite, "feature \"\(feature.name)\" is not a finite number")
+      }
+      return 0
+    }
+    func numbers<S: BinaryInteger>(_ source: [S]) {
+      copy(source, column, rows, feature, target, failures, missing: missing) { value, _ in
+        T(value)
+      }
+    }
+    switch column.values {
+    case .float32(let source):
+      copy(source, column, rows, feature, target, failures, missing: missing) {
+        checked(T($0), $1)
+      }
+    case .float64(let source):
+      copy(source, column, rows, feature, target, failures, missing: missing) {
+        checked(T($0), $1)
+      }
+    case .int16(let source): numbers(source)
+    case .int32(let source): numbers(source)
+    case .int64(let source): numbers(source)
+    case .bool(let source):
+      copy(source, column, rows, feature, target, failures, missing: missing) { value, _ in
+        value ? 1 : 0
+      }
+    case .string: break
+    }
+  }
+
+  private static func readIntegers<T: FixedWidthInteger & TensorElement>(
+    _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot,
+    into target: UnsafeMutablePointer<T>, _ failures: RowFailures
+  ) {
+    func numbers<S: BinaryInteger>(_ source: [S]) {
+      copy(source, column, rows, feature, target, failures, missing: 0) { value, row in
+        if let exact = T(exactly: value) { return exact }
+        failures.add(row: row, .notFinite, "feature \"\(feature.name)\" is out of range")
+        return 0
+      }
+    }
+    func fractions<S: BinaryFloatingPoint>(_ source: [S]) {
+      copy(source, column, rows, feature, target, failures, missing: 0) { value, row in
+        if let exact = T(exactly: value) { return exact }
+        if value.isNaN {
+          failures.add(row: row, .missing, missingReason(feature))
+        } else if value.isInfinite {
+          failures.add(
+            row: row, .notFinite, "feature \"\(feature.name)\" is not a finite number")
+        } else {
+          failures.add(
+            row: row, .wrongType, "feature \"\(feature.name)\" is not a whole number in range")
+        }
+        return 0
+      }
+    }
+    switch column.values {
+    case .float32(let source): fractions(source)
+    case .float64(let source): fractions(source)
+    case .int16(let source): numbers(source)
+    case .int32(let source): numbers(source)
+    case .int64(let source): numbers(source)
+    case .bool(let source):
+      copy(source, column, rows, feature, target, failures, missing: 0) { value, _ in
+        value ? 1 : 0
+      }
+    case .string: break
+    }
+  }
+
+  private static func readBooleans(
+    _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot,
+    into target: UnsafeMutablePointer<Bool>, _ failures: RowFailures
+  ) {
+    func numbers<S: Numeric>(_ source: [S]) {
+      copy(source, column, rows, feature, target, failures, missing: false) { value, row in
+        if value == 0 || value == 1 { return value == 1 }
+        failures.add(row: row, .wrongType, "feature \"\(feature.name)\" is neither 0 nor 1")
+        return false
+      }
+    }
+    switch column.values {
+    case .bool(let source):
+      copy(source, column, rows, feature, target, failures, missing: false) { value, _ in value }
+    case .float32(let source): numbers(source)
+    case .float64(let source): numbers(source)
+    case .int16(let source): numbers(source)
+    case .int32(let source): numbers(source)
+    case .int64(let source): numbers(source)
+    case .string: break
+    }
+  }
+
+  /// Writes one element of each row.
+  @inline(__always)
+  private static func copy<S, T>(
+    _ source: [S], _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot,
+    _ target: UnsafeMutablePointer<T>, _ failures: RowFailures, missing: T,
+    _ convert: (S, Int) -> T
+  ) {
+    var at = feature.element
+    for row in rows {
+      if column.nulls != nil, column.isNull(row) {
+        target[at] = missing
+        if !feature.mayBeMissing {
+          failures.add(row: row - rows.lowerBound, .missing, missingReason(feature))
+        }
+      } else {
+        target[at] = convert(source[row], row - rows.lowerBound)
+      }
+      at += feature.width
+    }
+  }
+
+  private static func missingReason(_ feature: GraphPredictor.FeatureSlot) -> String {
+    "feature \"\(feature.name)\" is missing, and the model has no rule for that"
+  }
+}

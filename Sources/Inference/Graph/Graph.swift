@@ -1,0 +1,241 @@
+/// A graph of checked operators over numbered values, in an order that can be run.
+///
+/// Only what the outputs need is in it, and nothing that could be computed at load.
+struct Graph: Sendable {
+  struct Step: Sendable {
+    let name: String
+    let operation: any Operator
+    /// Numbers of values; nil for an optional input that is left out.
+    let inputs: [Int?]
+    let outputs: [Int]
+  }
+
+  struct Input: Sendable {
+    let name: String
+    let value: Int
+  }
+
+  /// What is known of each value; constants have theirs.
+  private(set) var values: [ValueInfo] = []
+  private(set) var steps: [Step] = []
+  private(set) var inputs: [Input] = []
+  private(set) var outputs: [Input] = []
+
+  /// Checks the graph of a file, node by node, and folds what is constant.
+  ///
+  /// - Throws: `ModelError` that names the node or value at fault: defined twice, not defined,
+  ///   in a cycle, or refused by its operator.
+  init(
+    _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits
+  ) throws(ModelError) {
+    var numbers: [String: Int] = [:]
+    for (name, tensor) in source.initializers {
+      guard numbers.updateValue(values.count, forKey: name) == nil else {
+        throw ModelError(.malformed, "initializer \"\(name)\" is defined twice")
+      }
+      values.append(ValueInfo(constant: tensor))
+    }
+    for input in source.inputs {
+      // Before IR 4 each initializer is also an input.
+      if let number = numbers[input.name], values[number].constant != nil { continue }
+      guard numbers.updateValue(values.count, forKey: input.name) == nil else {
+        throw ModelError(.malformed, "input \"\(input.name)\" is defined twice")
+      }
+      inputs.append(Input(name: input.name, value: values.count))
+      values.append(try Self.inputInfo(input, limits: limits))
+    }
+    let order = try NodeOrder(source, known: Set(numbers.keys))
+    for index in order.live {
+      try add(source.nodes[index], opsets: opsets, numbers: &numbers, limits: limits)
+    }
+    for output in source.outputs {
+      guard let number = numbers[output.name] else {
+        throw ModelError(.malformed, "output \"\(output.name)\" is not defined")
+      }
+      outputs.append(Input(name: output.name, value: number))
+    }
+    guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
+    guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
+  }
+
+  /// Type and shape of a graph's input: its first axis is the rows, whatever size it declares.
+  private static func inputInfo(
+    _ input: OnnxValue, limits: ModelLimits
+  ) throws(ModelError) -> ValueInfo {
+    guard let code = input.elementType else {
+      throw ModelError(.unsupported, "input \"\(input.name)\" is not a tensor")
+    }
+    guard let type = TensorType(rawValue: Int(clamping: code)) else {
+      throw ModelError(
+        .unsupported,
+        "input \"\(input.name)\" of element type \(OnnxTypes.name(code)) is not supported")
+    }
+    guard let dims = input.dims, !dims.isEmpty else {
+      throw ModelError(.unsupported, "input \"\(input.name)\" has no axis for the rows")
+    }
+    var sizes = [1]
+    var width = 1
+    for size in dims.dropFirst() {
+      guard let size, size > 0 else {
+        throw ModelError(
+          .unsupported, "input \"\(input.name)\" has an open number of features",
+          hint: "Export the model with the number of features in the input's shape.")
+      }
+      let (product, overflow) = width.multipliedReportingOverflow(by: Int(size))
+      guard !overflow, product <= limits.features else {
+        throw ModelError(
+          .tooLarge, "input \"\(input.name)\" has more than \(limits.features) features")
+      }
+      width = product
+      sizes.append(Int(size))
+    }
+    return ValueInfo(type, Shape(sizes, rowAxis: 0))
+  }
+
+  private mutating func add(
+    _ source: OnnxNode, opsets: [String: Int64], numbers: inout [String: Int],
+    limits: ModelLimits
+  ) throws(ModelError) {
+    let inputs = source.inputs.map { $0.isEmpty ? nil : numbers[$0] }
+    let node = Node(
+      name: source.displayName, type: source.type, domain: source.domain,
+      opset: Int(opsets[source.domain] ?? 1), attributes: source.attributes,
+      inputs: inputs.map { $0.map { values[$0] } },
+      wantsOutput: source.outputs.map { !$0.isEmpty }, limits: limits)
+    let operation = try OperatorRegistry.make(node)
+    guard operation.outputs.count >= source.outputs.count else {
+      throw node.error(
+        .malformed, "\(source.outputs.count) outputs where \(operation.outputs.count) are there")
+    }
+    // An operator computes all its outputs, also those that the node does not name.
+    let outputs = operation.outputs.indices.map { values.count + $0 }
+    for (name, number) in zip(source.outputs, outputs) where !name.isEmpty {
+      numbers[name] = number
+    }
+    let isConstant = inputs.allSatisfy { $0.map { values[$0].constant != nil } ?? true }
+    if isConstant && operation.outputs.allSatisfy({ !$0.shape.isBatched }) {
+      values += Self.fold(operation, inputs: node.inputs).map(ValueInfo.init(constant:))
+    } else {
+      values += operation.outputs
+      steps.append(
+        Step(name: node.name, operation: operation, inputs: inputs, outputs: outputs))
+    }
+  }
+
+  /// Runs an operator whose inputs are all constant.
+  private static func fold(_ operation: any Operator, inputs: [ValueInfo?]) -> [Tensor] {
+    let constants = inputs.map { $0?.constant }
+    if operation.isView, let constant = constants.first ?? nil {
+      return [Tensor(dims: operation.outputs[0].shape.dims, buffer: constant.buffer)]
+    }
+    let results = operation.outputs.map { info in
+      Tensor(
+        dims: info.shape.dims,
+        buffer: TensorBuffer(info.type, capacity: info.shape.elementCount))
+    }
+    let scratch = UnsafeMutableRawPointer.allocate(
+      byteCount: max(operation.scratchByteCount(rows: 1), 64), alignment: 64)
+    defer { scratch.deallocate() }
+    operation.run(
+      Call(
+        rowCount: 1, inputs: constants.map { $0?.view }, outputs: results.map(\.view),
+        scratch: scratch, failures: RowFailures()))
+    return results
+  }
+}
+
+/// The nodes that the outputs need, each after those that it reads from.
+struct NodeOrder {
+  let live: [Int]
+
+  /// - Parameter known: Names of inputs and initializers.
+  init(_ graph: OnnxGraph, known: Set<String>) throws(ModelError) {
+    var producers: [String: Int] = [:]
+    for (index, node) in graph.nodes.enumerated() {
+      for name in node.outputs where !name.isEmpty {
+        guard producers[name] == nil, !known.contains(name) else {
+          throw ModelError(
+            .malformed, "value \"\(name)\" is defined twice (node \"\(node.displayName)\")")
+        }
+        producers[name] = index
+      }
+    }
+    // Kahn's algorithm; `ready` is in the file's order, which is a sorted one in a proper file.
+    var waitsFor = Array(repeating: 0, count: graph.nodes.count)
+    var readers: [[Int]] = Array(repeating: [], count: graph.nodes.count)
+    for (index, node) in graph.nodes.enumerated() {
+      for name in node.inputs where !name.isEmpty && !known.contains(name) {
+        guard let producer = producers[name] else {
+          throw ModelError(
+            .malformed, "value \"\(name)\" is not defined (node \"\(node.displayName)\")")
+        }
+        waitsFor[index] += 1
+        readers[producer].append(index)
+      }
+    }
+    var sorted = graph.nodes.indices.filter { waitsFor[$0] == 0 }
+    var next = 0
+    while next < sorted.count {
+      for reader in readers[sorted[next]] {
+        waitsFor[reader] -= 1
+        if waitsFor[reader] == 0 { sorted.append(reader) }
+      }
+      next += 1
+    }
+    guard sorted.count == graph.nodes.count else {
+      let node = graph.nodes[waitsFor.firstIndex { $0 > 0 } ?? 0]
+      throw ModelError(.malformed, "nodes form a cycle (node \"\(node.displayName)\")")
+    }
+    var needed = Array(repeating: false, count: graph.nodes.count)
+    for output in graph.outputs {
+      if let producer = producers[output.name] { needed[producer] = true }
+    }
+    for index in sorted.reversed() where needed[index] {
+      for name in graph.nodes[index].inputs {
+        if let producer = producers[name] { needed[producer] = true }
+      }
+    }
+    live = sorted.filter { needed[$0] }
+  }
+}
+
+// MARK: Missing values
+
+extension Graph {
+  /// For each input, which of a row's elements may be missing (NaN): those that on every way to
+  /// an output meet an operator with a rule for it.
+  func mayBeMissing() -> [[Bool]] {
+    var masks: [[Bool]?] = Array(repeating: nil, count: values.count)
+    func narrow(_ value: Int, to mask: [Bool]) {
+      masks[value] = masks[value].map { zip($0, mask).map { $0 && $1 } } ?? mask
+    }
+    for output in outputs {
+      narrow(
+        output.value,
+        to: Array(repeating: false, count: values[output.value].shape.elementCount))
+    }
+    for step in steps.reversed() {
+      let outputMasks = step.outputs.map { value in
+        masks[value] ?? Array(repeating: true, count: values[value].shape.elementCount)
+      }
+      for (index, input) in step.inputs.enumerated() {
+        guard let input, values[input].constant == nil else { continue }
+        let count = values[input].shape.elementCount
+        if step.operation.isView && index == 0 {
+          narrow(input, to: outputMasks[0])
+        } else {
+          narrow(
+            input,
+            to: step.operation.mayBeMissing(input: index, count: count, outputs: outputMasks))
+        }
+      }
+    }
+    return inputs.map { input in
+      let info = values[input.value]
+      guard info.type.isFloatingPoint else {
+        return Array(repeating: false, count: info.shape.elementCount)
+      }
+      return masks[input.value] ?? Array(repeating: true, count: info.shape.elementCount)
+    }
+  }
+}
