@@ -103,9 +103,8 @@ struct XGBoostObjective {
         .logistic(slope: 1), groups == 1 ? .binary : .scores, .logistic(slope: 1)
       )
     case "binary:logitraw":
-      (link, kind, baseLink) = (
-        .identity, groups == 1 ? .binaryMargin : .scores, .logistic(slope: 1)
-      )
+      // Margins in and out: its base score is one too, unlike that of binary:logistic.
+      (link, kind, baseLink) = (.identity, .scores, .identity)
     case "binary:hinge":
       (link, kind, baseLink) = (.identity, groups == 1 ? .binaryMargin : .scores, .identity)
     case "multi:softprob", "multi:softmax":
