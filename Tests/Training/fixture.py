@@ -119,7 +119,7 @@ def write(case):
         "outputs": [
             {k: v for k, v in {
                 "column": o.name, "output": None if o.by_class else o.name, "class": o.class_name, "role": o.role,
-                "type": o.type, "floor": o.floor}.items() if v is not None}
+                "type": o.type, "computed": kind_of(o), "floor": o.floor}.items() if v is not None}
             for o in case.outputs],
         **({"notes": case.notes} if case.notes else {}),
         **case.extra,

@@ -214,7 +214,7 @@ def neural_and_others():
     regressor("mlp_regressor", scaled(MLPRegressor(hidden_layer_sizes=(16, 8), **quick)), "two hidden layers, ReLU", extreme=20)
     outlier("isolation_forest", IsolationForest(n_estimators=10, max_samples=32, random_state=SEED), "10 trees",
             refusals=False, opset={"": 18, "ai.onnx.ml": 3})
-    classifier("pca_logistic", make_pipeline(StandardScaler(), PCA(3, random_state=SEED), LogisticRegression()), THREE,
+    classifier("pca_logistic", make_pipeline(StandardScaler(), PCA(3, svd_solver="full"), LogisticRegression()), THREE,
                "principal components, then logistic regression")
     classifier("gaussian_nb", GaussianNB(), THREE, "naive Bayes with normal likelihoods", extreme=5)
     model = KMeans(4, n_init=3, random_state=SEED).fit(wide(TRAIN))
