@@ -71,7 +71,7 @@ def linear():
     X = edge_rows(TEST)
     Y = both.predict(wide(X))
     matrix_case("linear_regression_two_targets", both, X,
-                [Output(f"score_{k}", "score", "float32", Y[:, k], floor=scale_of(Y[:, k])) for k in (0, 1)],
+                [Output(f"variable_{k}", "value", "float32", Y[:, k], floor=scale_of(Y[:, k])) for k in (0, 1)],
                 "two targets at once")
     classifier("normalizer_minmax_logistic", make_pipeline(Normalizer(), MinMaxScaler(), LogisticRegression(C=10)),
                BINARY, "rows of unit length, scaled to 0...1, then logistic regression")
