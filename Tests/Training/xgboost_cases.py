@@ -27,9 +27,16 @@ def xgboost_rows(booster):
     return edge_rows(holes(TEST[:80], 0.1, 31), splits, 1e30, np.float32).astype(np.float32)
 
 
-def xgboost_outputs(objective, kind, P):
+def xgboost_outputs(objective, kind, booster, data):
+    """What the objective predicts; beside a bare class or margin also what the library says of the same sum otherwise."""
+    P = booster.predict(data)
     if objective == "multi:softmax":
-        return [Output("label", "label", "int64", P.astype(np.int64))]
+        booster.set_param({"objective": "multi:softprob"})
+        outputs = answers("multiclass", booster.predict(data), "float32")
+        outputs[0].values = P.astype(np.int64)
+        return outputs
+    if objective == "binary:logitraw":
+        return [Output("label", "label", "int64", (P > 0).astype(np.int64)), Output("decision", "decision", "float32", P)]
     return answers(kind, P, "float32")
 
 
@@ -70,10 +77,10 @@ def xgboost_case(name, parameters, y, kind, description, pretty=False):
     text = bytes(booster.save_raw("json"))
     booster = xgboost.Booster(model_file=bytearray(text))
     X = xgboost_rows(booster)
-    P = booster.predict(xgboost.DMatrix(X, feature_names=NAMES))
+    outputs = xgboost_outputs(settings["objective"], kind, booster, xgboost.DMatrix(X, feature_names=NAMES))
     text = (json.dumps(json.loads(text), indent=1) + "\n").encode() if pretty else text
     write(Case(name, "xgboost", {"xgboost": xgboost.__version__}, description, "model.json", text,
-               features_of(X, "float32"), xgboost_outputs(settings["objective"], kind, P), TOLERANCE,
+               features_of(X, "float32"), outputs, TOLERANCE,
                extra={"objective": settings["objective"]}))
 
 
