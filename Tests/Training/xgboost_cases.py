@@ -12,7 +12,7 @@ import xgboost
 
 from boosting_rows import NAMES, answers, edge_rows, features_of, holes
 from data import BINARY, SIGNAL, TEST, THREE, TRAIN
-from fixture import SEED, Case, Output, write
+from fixture import SEED, Case, write
 
 TOLERANCE = 1e-6
 SERIES_1 = xgboost.__version__.startswith("1.")
@@ -28,15 +28,13 @@ def xgboost_rows(booster):
 
 
 def xgboost_outputs(objective, kind, booster, data):
-    """What the objective predicts; beside a bare class or margin also what the library says of the same sum otherwise."""
+    """What the objective predicts; beside a bare class also what the library says of the same sum otherwise."""
     P = booster.predict(data)
     if objective == "multi:softmax":
         booster.set_param({"objective": "multi:softprob"})
         outputs = answers("multiclass", booster.predict(data), "float32")
         outputs[0].values = P.astype(np.int64)
         return outputs
-    if objective == "binary:logitraw":
-        return [Output("label", "label", "int64", (P > 0).astype(np.int64)), Output("decision", "decision", "float32", P)]
     return answers(kind, P, "float32")
 
 
