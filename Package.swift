@@ -65,6 +65,11 @@ let package = Package(
       name: "ScoringTests",
       dependencies: ["Scoring", "Inference", "Postgres", "Schema", "TestSupport"],
       swiftSettings: strict),
+    // The built product under SIGKILL, SIGSTOP, cut connections and server crashes.
+    .testTarget(
+      name: "FaultTests",
+      dependencies: ["rowcast", "Inference", "Postgres", "Schema", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["rowcast", "Postgres", "TestSupport"],
       swiftSettings: strict),
