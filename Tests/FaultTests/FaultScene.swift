@@ -7,7 +7,7 @@ import Testing
 
 /// A server of its own (it is going to be ended without mercy), a watched table and its workers.
 final class FaultScene {
-  private(set) var settings: ConnectionSettings
+  let settings: ConnectionSettings
   private let folder: URL
   private let server: LocalServer
   private var workers: [WorkerProcess] = []
@@ -23,14 +23,14 @@ final class FaultScene {
         contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
           .deletingLastPathComponent()
           .appendingPathComponent("InferenceTests/Fixtures/linear_regression/model.onnx")))
-    server = try LocalServer(directory: folder.appendingPathComponent("data").path)
-    settings = server.settings
+    var configuration = LocalServer.Configuration(
+      directory: folder.appendingPathComponent("data").path)
+    configuration.settings["max_connections"] = "60"
+    server = try LocalServer(configuration)
+    settings = try server.database("faults")
   }
 
   func prepare() throws {
-    try server.initialize()
-    try server.start()
-    settings = server.settings
     try Migrator(settings).migrate()
     let model = try Model.load(modelBytes)
     let signature = String(decoding: try JSONEncoder().encode(model.signature), as: UTF8.self)
@@ -143,7 +143,8 @@ final class FaultScene {
 
     var wanted: [Int64: Float?] = [:]
     for row in 0..<source.count {
-      wanted[try source.value(row, 0, as: Int64.self)] = refused.contains(row) ? .some(nil) : scores[row]
+      wanted[try source.value(row, 0, as: Int64.self)] =
+        refused.contains(row) ? .some(nil) : scores[row]
     }
     var scored: Set<Int64> = []
     let predictions = try connection.run("select reading_id, score from predictions.reading")

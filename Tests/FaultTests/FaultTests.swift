@@ -26,7 +26,9 @@ import Testing
     let group = DispatchGroup()
     for writer in writers {
       group.enter()
-      Thread { writer.run(); group.leave() }.start()
+      Thread {
+        writer.run(); group.leave()
+      }.start()
     }
     let monitor = RecoveryMonitor(scene.settings)
     monitor.start()

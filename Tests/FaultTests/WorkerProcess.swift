@@ -20,7 +20,7 @@ final class WorkerProcess {
     }
     process.environment = environment
     if !FileManager.default.fileExists(atPath: log.path) {
-      FileManager.default.createFile(atPath: log.path, contents: nil)
+      _ = FileManager.default.createFile(atPath: log.path, contents: nil)
     }
     let handle = try FileHandle(forWritingTo: log)
     try handle.seekToEnd()

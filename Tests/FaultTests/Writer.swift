@@ -69,7 +69,7 @@ struct Writer {
     func insert() -> Query {
       """
       insert into reading (reading_id, f0, f1, f2, f3, f4)
-      values (\(newKey()), \(maybe()), \(value()), \(value()), \(value()), \(value()))
+      values (\(newKey()), \(maybe() as Double?), \(value()), \(value()), \(value()), \(value()))
       """
     }
     switch Int.random(in: 0..<100, using: &random) {
@@ -77,7 +77,8 @@ struct Writer {
       try connection.run(insert())
       return 1
     case 45..<70:
-      try connection.run("update reading set f0 = \(maybe()) where reading_id = \(someKey())")
+      try connection.run(
+        "update reading set f0 = \(maybe() as Double?) where reading_id = \(someKey())")
       return 1
     case 70..<75:
       try connection.run("update reading set note = 'seen' where reading_id = \(someKey())")
