@@ -143,6 +143,9 @@ package struct Forest: Sendable {
           guard value >= 0, value <= leafValues.count - width else {
             throw malformed(index, "leaf value \(value) of \(leafValues.count)")
           }
+          guard !leafValues[value..<(value + width)].contains(where: \.isNaN) else {
+            throw malformed(index, "the value of the leaf is not a number")
+          }
           minDepth = min(minDepth, depth)
           push(-1, child: Int32(valueBase + value), .atMost(0), .none, false)
         case .split(let split, let left, let right):

@@ -14,7 +14,7 @@ protocol ForestReal: BinaryFloatingPoint, Sendable {
   static var elementType: ElementType { get }
   /// `ForestPlan.add` of this type.
   static func add(
-    _ plan: ForestPlan, _ scratch: ForestPlan.Scratch, count: Int,
+    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
     to sums: UnsafeMutablePointer<Self>)
 }
 
@@ -24,7 +24,7 @@ extension Float: ForestReal {
   static func column(_ values: [Float]) -> Column.Values { .float32(values) }
   static var elementType: ElementType { .float32 }
   static func add(
-    _ plan: ForestPlan, _ scratch: ForestPlan.Scratch, count: Int,
+    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
     to sums: UnsafeMutablePointer<Float>
   ) {
     plan.add(scratch, count: count, to: sums)
@@ -37,7 +37,7 @@ extension Double: ForestReal {
   static func column(_ values: [Double]) -> Column.Values { .float64(values) }
   static var elementType: ElementType { .float64 }
   static func add(
-    _ plan: ForestPlan, _ scratch: ForestPlan.Scratch, count: Int,
+    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
     to sums: UnsafeMutablePointer<Double>
   ) {
     plan.add(scratch, count: count, to: sums)

@@ -95,88 +95,94 @@ package final class ForestPlan: Sendable {
       + features.reduce(0) { $0 + $1.byteCount }
   }
 
-  /// Scratch memory for one thread: ranks and sums of a block.
-  package final class Scratch {
-    fileprivate let ranks: UnsafeMutableRawBufferPointer
-    fileprivate let feature: UnsafeMutableBufferPointer<UInt32>
+  /// Memory that one thread needs to score a block: ranks and sums.
+  package var scratchByteCount: Int {
+    rankByteCount + Self.blockRows * 4 + outputCount * Self.blockRows * 8
+  }
 
-    package init(_ plan: ForestPlan) {
-      let byteCount = max(plan.viewCount, 1) * ForestPlan.blockRows * (plan.isWide ? 2 : 1)
-      ranks = .allocate(byteCount: byteCount, alignment: 64)
-      ranks.initializeMemory(as: UInt8.self, repeating: 0)
-      feature = .allocate(capacity: ForestPlan.blockRows)
-    }
+  private var rankByteCount: Int { max(viewCount, 1) * Self.blockRows * (isWide ? 2 : 1) }
 
-    deinit {
-      ranks.deallocate()
-      feature.deallocate()
-    }
+  /// Where the sums of a block lie in `scratch`: `outputCount` x `blockRows`, output by output.
+  package func sums<Real>(
+    in scratch: UnsafeMutableRawPointer, as type: Real.Type
+  ) -> UnsafeMutablePointer<Real> {
+    (scratch + rankByteCount + Self.blockRows * 4).assumingMemoryBound(to: type)
+  }
+
+  private func featureRanks(_ scratch: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt32> {
+    (scratch + rankByteCount).assumingMemoryBound(to: UInt32.self)
   }
 
   /// Ranks one block of values of the feature at `index` of `features`.
   package func rank(
     _ values: UnsafePointer<Float>, stride: Int = 1, count: Int, feature index: Int,
-    into scratch: Scratch
+    into scratch: UnsafeMutableRawPointer
   ) {
     let feature = features[index]
     ck_forest_rank_f32(
       values, stride, count, feature.floatCuts, UInt32(feature.floatCuts.count),
-      scratch.feature.baseAddress!)
+      featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
   }
 
   package func rank(
     _ values: UnsafePointer<Double>, stride: Int = 1, count: Int, feature index: Int,
-    into scratch: Scratch
+    into scratch: UnsafeMutableRawPointer
   ) {
     let feature = features[index]
     ck_forest_rank_f64(
       values, stride, count, feature.doubleCuts, UInt32(feature.doubleCuts.count),
-      scratch.feature.baseAddress!)
+      featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
   }
 
-  private func writeViews(of feature: RankedFeature, count: Int, into scratch: Scratch) {
-    let ranks = scratch.feature.baseAddress!
+  private func writeViews(
+    of feature: RankedFeature, count: Int, into scratch: UnsafeMutableRawPointer
+  ) {
+    let ranks = featureRanks(scratch)
     for (offset, table) in feature.tables.enumerated() {
       let start = (feature.firstView + offset) * Self.blockRows
       switch table {
       case .narrow(let table):
         ck_forest_view_u8(
           ranks, count, table,
-          scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt8.self) + start)
+          scratch.assumingMemoryBound(to: UInt8.self) + start)
       case .wide(let table):
         ck_forest_view_u16(
           ranks, count, table,
-          scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt16.self) + start)
+          scratch.assumingMemoryBound(to: UInt16.self) + start)
       }
     }
   }
 
   /// Adds the leaves of the ranked block to `sums` (`outputCount` x `blockRows`, output by
   /// output). Rows past `count` are scratch.
-  package func add(_ scratch: Scratch, count: Int, to sums: UnsafeMutablePointer<Double>) {
+  package func add(
+    _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>
+  ) {
     precondition(precision == .double)
     withWalk(doubleValues) { walk in
       if isWide {
         ck_forest_walk_u16_f64(
-          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt16.self), count, sums)
+          walk, scratch.assumingMemoryBound(to: UInt16.self), count, sums)
       } else {
         ck_forest_walk_u8_f64(
-          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt8.self), count, sums)
+          walk, scratch.assumingMemoryBound(to: UInt8.self), count, sums)
       }
     }
   }
 
-  package func add(_ scratch: Scratch, count: Int, to sums: UnsafeMutablePointer<Float>) {
+  package func add(
+    _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>
+  ) {
     precondition(precision == .float)
     withWalk(floatValues) { walk in
       if isWide {
         ck_forest_walk_u16_f32(
-          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt16.self), count, sums)
+          walk, scratch.assumingMemoryBound(to: UInt16.self), count, sums)
       } else {
         ck_forest_walk_u8_f32(
-          walk, scratch.ranks.baseAddress!.assumingMemoryBound(to: UInt8.self), count, sums)
+          walk, scratch.assumingMemoryBound(to: UInt8.self), count, sums)
       }
     }
   }

@@ -20,42 +20,41 @@ struct ForestPredictor<Real: ForestReal>: Predictor {
       }
     }
     let block = ForestPlan.blockRows
-    let scratch = ForestPlan.Scratch(plan)
+    let scratch = workspace.scratch(byteCount: plan.scratchByteCount)
+    let sums = plan.sums(in: scratch, as: Real.self)
     let values = BlockValues(capacity: block)
     var failures: [Int: Predictions.Failure] = [:]
     var margins = (0..<outputs.count).map { _ in
       [Real](unsafeUninitializedCapacity: batch.rowCount) { _, count in count = 0 }
     }
-    withUnsafeTemporaryAllocation(of: Real.self, capacity: block * outputs.count) { sums in
-      for start in stride(from: 0, to: batch.rowCount, by: block) {
-        let rows = start..<min(start + block, batch.rowCount)
-        for (index, feature) in plan.features.enumerated() {
-          let hasInfinite = values.withBlock(
-            of: batch.columns[feature.feature], rows: rows, as: Real.self,
-            checksInfinite: refusesInfinite
-          ) { read in
-            switch read {
-            case .float(let pointer):
-              plan.rank(pointer, count: rows.count, feature: index, into: scratch)
-            case .double(let pointer):
-              plan.rank(pointer, count: rows.count, feature: index, into: scratch)
-            }
-          }
-          guard hasInfinite else { continue }
-          for row in values.infiniteRows(rows.count) where failures[start + row] == nil {
-            failures[start + row] = Predictions.Failure(
-              row: start + row, code: .notFinite,
-              reason: "feature \"\(features[feature.feature].name)\" is infinite or too large")
+    for start in stride(from: 0, to: batch.rowCount, by: block) {
+      let rows = start..<min(start + block, batch.rowCount)
+      for (index, feature) in plan.features.enumerated() {
+        let hasInfinite = values.withBlock(
+          of: batch.columns[feature.feature], rows: rows, as: Real.self,
+          checksInfinite: refusesInfinite
+        ) { read in
+          switch read {
+          case .float(let pointer):
+            plan.rank(pointer, count: rows.count, feature: index, into: scratch)
+          case .double(let pointer):
+            plan.rank(pointer, count: rows.count, feature: index, into: scratch)
           }
         }
-        for k in 0..<outputs.count {
-          for row in 0..<block { sums[k * block + row] = base[k] }
+        guard hasInfinite else { continue }
+        for row in values.infiniteRows(rows.count) where failures[start + row] == nil {
+          failures[start + row] = Predictions.Failure(
+            row: start + row, code: .notFinite,
+            reason: "feature \"\(features[feature.feature].name)\" is infinite or too large")
         }
-        Real.add(plan, scratch, count: rows.count, to: sums.baseAddress!)
-        for k in 0..<outputs.count {
-          margins[k].append(
-            contentsOf: UnsafeBufferPointer(rebasing: sums[(k * block)..<(k * block + rows.count)]))
-        }
+      }
+      for k in 0..<outputs.count {
+        for row in 0..<block { sums[k * block + row] = base[k] }
+      }
+      Real.add(plan, scratch, count: rows.count, to: sums)
+      for k in 0..<outputs.count {
+        margins[k].append(
+          contentsOf: UnsafeBufferPointer(start: sums + k * block, count: rows.count))
       }
     }
     if divisor != 1 {

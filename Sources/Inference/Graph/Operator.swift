@@ -86,7 +86,10 @@ enum OperatorRegistry {
   }
 
   /// ai.onnx.ml
-  static let machineLearningOperators: [String: OperatorFactory] = [:]
+  static let machineLearningOperators: [String: OperatorFactory] = [
+    "TreeEnsembleClassifier": TreeEnsemble.classifier,
+    "TreeEnsembleRegressor": TreeEnsemble.regressor,
+  ]
 
   /// ai.onnx
   static let tensorOperators: [String: OperatorFactory] = [:]
