@@ -13,7 +13,7 @@ import onnxruntime
 import sklearn
 import skl2onnx
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 
 from fixture import Case, Feature, Output, difference, write
 
@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore")
 TOLERANCE = 1e-6
 VERSIONS = {"scikit-learn": sklearn.__version__, "skl2onnx": skl2onnx.__version__, "onnx": onnx.__version__,
             "onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
-TENSORS = {"float32": FloatTensorType, "int64": Int64TensorType, "string": StringTensorType}
+TENSORS = {"float32": FloatTensorType, "float64": DoubleTensorType, "int64": Int64TensorType, "string": StringTensorType}
 
 
 def patch_attributes():

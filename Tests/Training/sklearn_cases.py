@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, Normalizer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -283,4 +283,48 @@ def columns():
                f"imputer, scaler and one-hot encoder (handle_unknown={unseen}) on named columns", TOLERANCE, "")
 
 
-ALL = [linear, svm, trees, histogram_boosting, neural_and_others, columns]
+def other_inputs():
+    """Matrices of integers and of doubles, and strings that become numbers."""
+    random = np.random.default_rng(SEED + 60)
+    whole = lambda count: random.integers(-20, 21, (count, 4)).astype(np.int64)
+    train, X = whole(500), np.vstack([whole(120), np.zeros((1, 4), np.int64), np.full((1, 4), 1000)])
+    y = (train @ np.array([1, -2, 0.5, 0]) + random.normal(0, 4, len(train)) > 0).astype(np.int64)
+    for name, model in (("integers_logistic", make_pipeline(StandardScaler(), LogisticRegression())),
+                        ("integers_random_forest", RandomForestClassifier(8, max_depth=4, random_state=SEED))):
+        model.fit(train, y)
+        rows = without_ties(X, model.predict_proba(X))
+        P = model.predict_proba(rows)
+        exported = export(model, [("counts", "int64", 4)], options={id(model): NO_ZIPMAP})
+        features = [Feature(f"counts_{j}", "int64", [*rows[:, j], None if j == 2 else 1], "refused") for j in range(4)]
+        finish(name, exported, {"counts": rows}, features, [None] * len(rows) + ["missing"],
+               [label(model.predict(rows))] + per_class("probability", "probability", model.classes_, P),
+               "a matrix of integers", TOLERANCE, "")
+    for name, model in (("doubles_linear_regression", LinearRegression()),
+                        ("doubles_mlp", MLPRegressor(hidden_layer_sizes=(8,), max_iter=100, random_state=SEED))):
+        scaled = make_pipeline(StandardScaler(), model).fit(wide(TRAIN), SIGNAL)
+        rows = wide(edge_rows(TEST)) * (1 + 1e-9)
+        exported = export(scaled, [("X", "float64", WIDTH)])
+        features = [Feature(f"X_{j}", "float64", list(rows[:, j])) for j in range(WIDTH)]
+        Y = scaled.predict(rows)
+        finish(name, exported, {"X": rows}, features, [None] * len(rows),
+               [Output("score", "score", "float64", Y, floor=scale_of(Y))], "a matrix of doubles", TOLERANCE, "")
+    train, z = column_table(800, 2)
+    rows, _ = column_table(150, 3)
+    names = ["visits", "plan", "city"]
+    kinds = {"visits": "float32", "plan": "string", "city": "string"}
+    train, rows = (frame[names].astype({"visits": np.float32}) for frame in (train, rows))
+    pipeline = make_pipeline(ColumnTransformer([("codes", OrdinalEncoder(), ["plan", "city"])], remainder="passthrough"),
+                             GradientBoostingRegressor(n_estimators=15, random_state=SEED)).fit(train, z)
+    exported = export(pipeline, [(n, k, 1) for n, k in kinds.items()])
+    feeds = {n: rows[[n]].to_numpy(object if k == "string" else k) for n, k in kinds.items()}
+    finish("ordinal_pipeline", exported, feeds, [Feature(n, k, list(rows[n])) for n, k in kinds.items()], [None] * len(rows),
+           score(pipeline.predict(rows)), "categories as numbers, then gradient boosting", TOLERANCE, "")
+    # scikit-learn takes norms below 2e-15 for zero and ONNX does not, so the subnormal row is left out. The norm "max"
+    # cannot be compared: scikit-learn divides by the largest magnitude, ONNX by the largest value.
+    rows = edge_rows(TEST)
+    rows = rows[(np.abs(rows).max(axis=1) > 1e-30) | (rows == 0).all(axis=1)]
+    classifier("normalizer_l1_logistic", make_pipeline(Normalizer("l1"), LogisticRegression(C=10)), BINARY,
+               "rows scaled to absolute sum 1, then logistic regression", rows=rows)
+
+
+ALL = [linear, svm, trees, histogram_boosting, neural_and_others, columns, other_inputs]
