@@ -80,7 +80,7 @@ create table rowcast.model_part (
 -- A lane waits for the bytes when it first meets a model; decompression would be most of that wait.
 alter table rowcast.model_part alter column bytes set storage external;
 comment on table rowcast.model_part is
-    'The bytes of a version: parts 0, 1, … of 1 MiB, the last one shorter.';
+    'The bytes of a version: parts 0, 1, ... of 1 MiB, the last one shorter.';
 
 create table rowcast.golden_row (
     model_id int not null,

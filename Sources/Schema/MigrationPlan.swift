@@ -15,6 +15,11 @@ public struct MigrationPlan: Sendable, Equatable {
     public let kind: Kind
     /// A role's name, or the path of a file.
     public let name: String
+
+    public init(kind: Kind, name: String) {
+      self.kind = kind
+      self.name = name
+    }
   }
 
   /// The schema before; 0 where there was none.
@@ -60,7 +65,8 @@ public struct MigrationPlan: Sendable, Equatable {
     Set(steps.lazy.filter { $0.kind == kind }.map(\.name))
   }
 
-  private static func checkServer(_ facts: DatabaseFacts) throws(SchemaError) {
+  /// Refuses a server or a database that cannot be worked with.
+  static func checkServer(_ facts: DatabaseFacts) throws(SchemaError) {
     guard facts.serverVersion >= oldestServer else {
       throw SchemaError(
         .serverTooOld,

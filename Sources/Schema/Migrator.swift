@@ -25,9 +25,7 @@ public struct Migrator: Sendable {
   public func plan() throws -> MigrationPlan {
     let connection = try Connection(settings)
     defer { connection.close() }
-    return try MigrationPlan(
-      for: DatabaseFacts(reading: connection, library: library), library: library,
-      hashes: hashes(by: connection))
+    return try examine(connection).plan
   }
 
   /// Applies what is missing, and returns what that was.
@@ -45,18 +43,23 @@ public struct Migrator: Sendable {
       set client_min_messages = warning; set lock_timeout = 0; set statement_timeout = 0;
       set idle_in_transaction_session_timeout = 0
       """)
-    let hashes = try hashes(by: connection)
-    // Fails for a server that cannot be migrated before anything is asked of it.
-    _ = try MigrationPlan(
-      for: DatabaseFacts(reading: connection, library: library), library: library, hashes: hashes)
-
+    // A database that cannot be migrated is refused before the wait.
+    _ = try examine(connection)
     try connection.run("select pg_advisory_lock(\(AdvisoryKey.space), \(AdvisoryKey.migrator))")
-    let facts = try DatabaseFacts(reading: connection, library: library)
-    let plan = try MigrationPlan(for: facts, library: library, hashes: hashes)
+    let (facts, plan) = try examine(connection)
     if !plan.isEmpty {
       try apply(plan, to: connection, facts: facts)
     }
     return plan
+  }
+
+  private func examine(_ connection: Connection) throws -> (
+    facts: DatabaseFacts, plan: MigrationPlan
+  ) {
+    let facts = try DatabaseFacts(reading: connection, library: library)
+    try MigrationPlan.checkServer(facts)
+    let plan = try MigrationPlan(for: facts, library: library, hashes: hashes(by: connection))
+    return (facts, plan)
   }
 
   private func apply(

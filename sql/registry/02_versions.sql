@@ -23,7 +23,7 @@ begin
     if jsonb_typeof(golden) is distinct from 'array' then
         raise exception 'golden rows are a JSON %, an array is wanted', jsonb_typeof(golden)
             using errcode = 'RC106',
-                  hint = 'Give [{"inputs": {"age": 41}, "outputs": {"score": 0.7}}, …].';
+                  hint = 'Give [{"inputs": {"age": 41}, "outputs": {"score": 0.7}}, ...].';
     end if;
     select g.place into place
     from jsonb_array_elements(golden) with ordinality as g (entry, place)
@@ -33,7 +33,7 @@ begin
     if place is not null then
         raise exception 'golden row % lacks an object "inputs" or an object "outputs"', place
             using errcode = 'RC106',
-                  hint = 'Give [{"inputs": {"age": 41}, "outputs": {"score": 0.7}}, …].';
+                  hint = 'Give [{"inputs": {"age": 41}, "outputs": {"score": 0.7}}, ...].';
     end if;
 end
 $$;
@@ -116,7 +116,7 @@ comment on function rowcast.register_model(text, bytea, text, text[], text, json
     'Stores the bytes of a model (less than 1 GB) as a new version, and returns its number; bytes '
     'and labels that the model has already give the version that has them. A worker then inspects '
     'the version, makes it ready or refuses it, and sets the alias given. golden: an array of '
-    '{"inputs": {…}, "outputs": {…}}, rows as the trainer scored them.';
+    '{"inputs": {...}, "outputs": {...}}, rows as the trainer scored them.';
 revoke all on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb)
     from public;
 grant execute on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb)
