@@ -1,0 +1,224 @@
+-- Chunks: claimed, given back, finished, failed.
+--
+--                    make_job_chunks, tick
+--                             |
+--                             v      release, rescue
+--        pause, suspend  available <----------------+
+--          held = true        |                     |
+--                             | claim: attempt + 1  |
+--   tick hands out            v                     |
+--   (attempt 1) --------->  running ----------------+
+--                             |   \
+--              write, finish  |    \ fail_chunk, rescue (fourth death of one key)
+--                             v     v
+--                           done   failed          drop_scorer, cancel: cancelled
+--
+-- Whoever holds a chunk proves it by its attempt: only claims raise it, so the result of a lane that
+-- was thought dead is refused (RC201) as soon as another has claimed.
+
+create or replace function rowcast.claimed(chunks bigint[])
+returns table (
+    chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
+    keys text, key_count int, lower_key text, upper_key text, tick_id bigint, job_id bigint,
+    priority smallint, model_id int, model_version int, registry_revision bigint,
+    changed_at timestamptz)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select c.chunk_id, c.attempt, c.claimed_by, c.scorer_id, s.revision, c.kind, c.keys, c.key_count,
+           c.lower_key, c.upper_key, c.tick_id, c.job_id, c.priority, s.model_id,
+           coalesce(s.pinned_version, a.version), r.last_value, c.changed_at
+    from rowcast.chunk as c
+    join rowcast.scorer as s on s.scorer_id = c.scorer_id
+    left join rowcast.alias as a on a.model_id = s.model_id and a.alias = s.alias
+    cross join rowcast.registry_revision as r
+    where c.chunk_id = any (chunks)
+    order by c.chunk_id
+$$;
+comment on function rowcast.claimed(bigint[]) is 'What a lane must know of the chunks that it was given.';
+revoke all on function rowcast.claimed(bigint[]) from public;
+
+create or replace function rowcast.claim_chunks(lane_id int, max_chunks int)
+returns table (
+    chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
+    keys text, key_count int, lower_key text, upper_key text, tick_id bigint, job_id bigint,
+    priority smallint, model_id int, model_version int, registry_revision bigint,
+    changed_at timestamptz)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    taken bigint[];
+begin
+    -- Every eighth claim or so goes by age alone, so that a backfill moves however many changes come.
+    if random() < 0.125 then
+        with picked as (
+            select c.chunk_id
+            from rowcast.chunk as c
+            join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+            where c.state = 'available' and not c.held
+            order by c.chunk_id limit max_chunks
+            for update of c skip locked
+        ), claimed as (
+            update rowcast.chunk as c
+            set state = 'running', attempt = c.attempt + 1, claimed_by = $1,
+                claimed_at = clock_timestamp()
+            from picked where c.chunk_id = picked.chunk_id
+            returning c.chunk_id
+        ) select array_agg(claimed.chunk_id) into taken from claimed;
+    else
+        with picked as (
+            select c.chunk_id
+            from rowcast.chunk as c
+            join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+            where c.state = 'available' and not c.held
+            order by c.priority, c.chunk_id limit max_chunks
+            for update of c skip locked
+        ), claimed as (
+            update rowcast.chunk as c
+            set state = 'running', attempt = c.attempt + 1, claimed_by = $1,
+                claimed_at = clock_timestamp()
+            from picked where c.chunk_id = picked.chunk_id
+            returning c.chunk_id
+        ) select array_agg(claimed.chunk_id) into taken from claimed;
+    end if;
+
+    if taken is not null then
+        perform set_config('synchronous_commit', 'off', true);
+        return query select c.* from rowcast.claimed(taken) as c;
+    end if;
+end
+$$;
+comment on function rowcast.claim_chunks(int, int) is
+    'Gives a lane up to max_chunks available chunks, live ones first. Commits asynchronously: a claim '
+    'that a crash undoes was held by a lane that the crash ended.';
+revoke all on function rowcast.claim_chunks(int, int) from public;
+grant execute on function rowcast.claim_chunks(int, int) to rowcast_worker;
+
+create or replace function rowcast.release_chunks(lane_id int) returns int
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    with released as (
+        update rowcast.chunk as c
+        set state = 'available', claimed_by = null, claimed_at = null
+        where c.claimed_by = release_chunks.lane_id and c.state = 'running'
+        returning 1
+    ), rung as (
+        select pg_notify('rowcast_chunk', '') from (select from released limit 1) as any_row
+    ) select (select count(*) from released)::int + 0 * (select count(*) from rung)::int
+$$;
+comment on function rowcast.release_chunks(int) is
+    'Makes a lane''s chunks available again and counts them. The attempt stays: the next claim raises '
+    'it, and so refuses a late result.';
+revoke all on function rowcast.release_chunks(int) from public;
+grant execute on function rowcast.release_chunks(int) to rowcast_worker;
+
+create or replace function rowcast.refuse_stale(chunk_id bigint, attempt int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    found_attempt int;
+    found_state text;
+begin
+    select c.attempt, c.state into found_attempt, found_state
+    from rowcast.chunk as c where c.chunk_id = refuse_stale.chunk_id;
+    raise exception using
+        errcode = 'RC201',
+        message = case
+            when found_state is null then format('chunk %s is gone', chunk_id)
+            when found_attempt <> refuse_stale.attempt then
+                format('chunk %s is at attempt %s, this lane holds attempt %s',
+                       chunk_id, found_attempt, attempt)
+            else format('chunk %s is %s, this lane holds attempt %s as running',
+                        chunk_id, found_state, attempt) end,
+        hint = 'Drop the result.';
+end
+$$;
+comment on function rowcast.refuse_stale(bigint, int) is 'Raises RC201 for a claim that is over.';
+revoke all on function rowcast.refuse_stale(bigint, int) from public;
+
+create or replace function rowcast.begin_write(chunk_id bigint, attempt int, exclusive boolean)
+returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own record;
+    safe boolean;
+begin
+    select c.scorer_id, c.tick_id into own
+    from rowcast.chunk as c
+    where c.chunk_id = begin_write.chunk_id and c.attempt = begin_write.attempt
+      and c.state = 'running'
+    for update;
+    if not found then
+        perform rowcast.refuse_stale(chunk_id, attempt);
+    end if;
+
+    if exclusive then
+        perform pg_advisory_xact_lock(1919907685, own.scorer_id);
+    else
+        perform pg_advisory_xact_lock_shared(1919907685, own.scorer_id);
+    end if;
+
+    execute format(
+        'select not exists (select from predictions.%I) '
+        'and not exists (select from rowcast.retraction_%s as r where r.tick > $1)',
+        (select s.name || '_failure' from rowcast.scorer as s where s.scorer_id = own.scorer_id),
+        own.scorer_id)
+    into safe using own.tick_id;
+    return safe;
+end
+$$;
+comment on function rowcast.begin_write(bigint, int, boolean) is
+    'Starts the write of a chunk inside the caller''s transaction: refuses a stale attempt (RC201), '
+    'takes the lock of the scorer''s writes, and tells whether a plain COPY is safe: there is no '
+    'failure at all (a success deletes them, COPY cannot) and no later retraction.';
+revoke all on function rowcast.begin_write(bigint, int, boolean) from public;
+grant execute on function rowcast.begin_write(bigint, int, boolean) to rowcast_worker;
+
+create or replace function rowcast.finish_chunk(
+    chunk_id bigint, attempt int, rows int, failed int) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update rowcast.chunk as c
+    set state = 'done', claimed_by = null, finished_at = clock_timestamp(),
+        rows_scored = finish_chunk.rows, rows_failed = finish_chunk.failed
+    where c.chunk_id = finish_chunk.chunk_id and c.attempt = finish_chunk.attempt
+      and c.state = 'running';
+    if not found then
+        perform rowcast.refuse_stale(chunk_id, attempt);
+    end if;
+end
+$$;
+comment on function rowcast.finish_chunk(bigint, int, int, int) is
+    'Marks a chunk done, or raises RC201. For lanes that write by COPY; the write functions finish '
+    'their chunk themselves.';
+revoke all on function rowcast.finish_chunk(bigint, int, int, int) from public;
+grant execute on function rowcast.finish_chunk(bigint, int, int, int) to rowcast_worker;
+
+create or replace function rowcast.fail_chunk(chunk_id bigint, attempt int, error text)
+returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    update rowcast.chunk as c
+    set state = 'failed', claimed_by = null, finished_at = clock_timestamp(), rows_scored = 0,
+        rows_failed = c.key_count, error = fail_chunk.error
+    where c.chunk_id = fail_chunk.chunk_id and c.attempt = fail_chunk.attempt
+      and c.state = 'running';
+    if not found then
+        perform rowcast.refuse_stale(chunk_id, attempt);
+    end if;
+end
+$$;
+comment on function rowcast.fail_chunk(bigint, int, text) is
+    'Gives a chunk up, or raises RC201. The reason is the scorer''s last error until it is tidied away.';
+revoke all on function rowcast.fail_chunk(bigint, int, text) from public;
+grant execute on function rowcast.fail_chunk(bigint, int, text) to rowcast_worker;
+
+drop function if exists rowcast.open_work();
+create function rowcast.open_work()
+returns table (available bigint, running bigint, running_jobs bigint, suspended bigint)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select (select count(*) from rowcast.chunk as c where c.state = 'available' and not c.held),
+           (select count(*) from rowcast.chunk as c where c.state = 'running'),
+           (select count(*) from rowcast.job as j where j.state = 'running'),
+           (select count(*) from rowcast.scorer as s where s.state = 'suspended')
+$$;
+comment on function rowcast.open_work() is
+    'What there is to do in the whole database. Cost: one index entry a claimable chunk.';
+revoke all on function rowcast.open_work() from public;
+grant execute on function rowcast.open_work() to rowcast_worker, rowcast_reader;

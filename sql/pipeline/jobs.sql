@@ -1,0 +1,156 @@
+-- Jobs: finite requests. Their chunks are cut lazily, by ranges of the key, a bounded number ahead.
+--
+-- A job has a tick of its own, drawn when it is made, so that live changes from then on always win.
+-- Rows that appear after its last key, or in a gap between two ranges, come by capture.
+
+create or replace function rowcast.make_job(
+    scorer_id int, kind text, failures_only boolean) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    src rowcast.source;
+    scorer_name text;
+    relation text;
+    last_key text;
+    new_tick bigint;
+    new_job bigint;
+begin
+    select s.name into strict scorer_name from rowcast.scorer as s
+    where s.scorer_id = make_job.scorer_id;
+    select src.* into strict src from rowcast.scorer as s
+    join rowcast.source as src on src.source_id = s.source_id
+    where s.scorer_id = make_job.scorer_id;
+    relation := case when failures_only then format('predictions.%I', scorer_name || '_failure')
+                     else src.relation::text end;
+    execute format('select (%s)::text from %s as t order by %s limit 1',
+                   rowcast.key_of(src), relation, rowcast.key_order(src, true)) into last_key;
+
+    perform pg_advisory_xact_lock(1919907683, 4);
+    insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
+    insert into rowcast.job (scorer_id, kind, failures_only, tick_id, last_key, rows_total,
+                             state, finished_at)
+    values (scorer_id, kind, failures_only, new_tick, last_key,
+            (select greatest(c.reltuples, 0) from pg_class as c where c.oid = to_regclass(relation)),
+            case when last_key is null then 'done' else 'running' end,
+            case when last_key is null then clock_timestamp() end)
+    returning job_id into new_job;
+    perform pg_notify('rowcast_control', 'job');
+    return new_job;
+end
+$$;
+comment on function rowcast.make_job(int, text, boolean) is
+    'Makes a job over the rows of a scorer''s source, or over those that failed.';
+revoke all on function rowcast.make_job(int, text, boolean) from public;
+
+create or replace function rowcast.key_of(src rowcast.source) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select case when src.composite then 'row(' || string_agg(format('t.%I', k.name), ', '
+                                                             order by k.place)
+                                        || ')::rowcast.key_' || src.source_id
+                else min(format('t.%I', k.name)) end
+    from unnest(src.key_columns) with ordinality as k (name, place)
+$$;
+comment on function rowcast.key_of(rowcast.source) is 'An expression for the key of t.';
+revoke all on function rowcast.key_of(rowcast.source) from public;
+
+create or replace function rowcast.key_order(src rowcast.source, backwards boolean) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select string_agg(format('t.%I', k.name) || case when backwards then ' desc' else '' end, ', '
+                      order by k.place)
+    from unnest(src.key_columns) with ordinality as k (name, place)
+$$;
+comment on function rowcast.key_order(rowcast.source, boolean) is 'The order by list of the key of t.';
+revoke all on function rowcast.key_order(rowcast.source, boolean) from public;
+
+create or replace function rowcast.make_job_chunks(max_open int, lane_count int) returns int
+language plpgsql security definer
+-- The texts of keys that it writes must read the same in every session.
+set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
+set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set jit = off as $$
+declare
+    job record;
+    src rowcast.source;
+    bound text;
+    size int;
+    room int;
+    cut record;
+    made int := 0;
+    rows_cut bigint;
+    upper_key text;
+begin
+    for job in
+        select j.*, s.chunk_rows, s.name as scorer_name, s.source_id,
+               (select count(*) from rowcast.chunk as c
+                where c.job_id = j.job_id and c.state in ('available', 'running')) as open
+        from rowcast.job as j join rowcast.scorer as s on s.scorer_id = j.scorer_id
+        where j.state = 'running' and s.state = 'active'
+        order by j.job_id
+        for update of j skip locked
+    loop
+        if job.last_key is null then
+            if job.open = 0 then
+                update rowcast.job as j set state = 'done', finished_at = clock_timestamp()
+                where j.job_id = job.job_id;
+            end if;
+            continue;
+        end if;
+        room := max_open - job.open;
+        continue when room <= 0;
+        select s.* into strict src from rowcast.source as s where s.source_id = job.source_id;
+        size := job.chunk_rows;
+
+        bound := rowcast.key_range(src, case when job.next_key is null then '' else '>' end, '<=');
+        bound := replace(replace(bound, '$lo', format('($1::%s)', rowcast.key_cast(src))),
+                         '$hi', format('($2::%s)', rowcast.key_cast(src)));
+        upper_key := null;
+        rows_cut := 0;
+        for cut in execute format(
+            'select (array_agg(n.k order by n.place))[1]::text as lower_key, '
+            '(array_agg(n.k order by n.place desc))[1]::text as upper_key, '
+            'count(*)::int as key_count%s '
+            'from (select k.k, row_number() over () - 1 as place '
+            '      from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
+            'group by n.place / $4 order by min(n.place)',
+            case when job.failures_only then ', array_agg(n.k)::text as keys'
+                 else ', null::text as keys' end,
+            rowcast.key_of(src),
+            case when job.failures_only then format('predictions.%I', job.scorer_name || '_failure')
+                 else src.relation::text end,
+            bound, rowcast.key_order(src, false))
+            using job.next_key, job.last_key, room * size, size
+        loop
+            insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind,
+                                       lower_key, upper_key, keys)
+            values (job.scorer_id, job.tick_id, job.job_id, cut.key_count,
+                    case job.kind when 'backfill' then 2 else 1 end,
+                    case when cut.keys is null then 'range' else 'keys' end,
+                    case when cut.keys is null then cut.lower_key end,
+                    case when cut.keys is null then cut.upper_key end, cut.keys);
+            made := made + 1;
+            rows_cut := rows_cut + cut.key_count;
+            upper_key := cut.upper_key;
+        end loop;
+        update rowcast.job as j
+        set next_key = coalesce(upper_key, j.next_key), rows_made = j.rows_made + rows_cut,
+            last_key = case when rows_cut < room::bigint * size then null else j.last_key end
+        where j.job_id = job.job_id;
+    end loop;
+    return made;
+end
+$$;
+comment on function rowcast.make_job_chunks(int, int) is
+    'Cuts chunks for running jobs until each has max_open open ones, counts them, and ends the jobs '
+    'that have none left. Cost: one entry of the key''s index a row.';
+revoke all on function rowcast.make_job_chunks(int, int) from public;
+grant execute on function rowcast.make_job_chunks(int, int) to rowcast_worker;
+
+create or replace function rowcast.rescore(name text, failures_only boolean default false)
+returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return rowcast.make_job((rowcast.own_scorer(name)).scorer_id, 'rescore', failures_only);
+end
+$$;
+comment on function rowcast.rescore(text, boolean) is
+    'Has all rows of a scorer, or those that failed, scored again, and returns the job.';
+revoke all on function rowcast.rescore(text, boolean) from public;
+grant execute on function rowcast.rescore(text, boolean) to rowcast_analyst;

@@ -1,0 +1,393 @@
+-- States of a scorer: active; paused by people; suspended because its source no longer fits.
+--
+-- Capture goes on in all of them. Chunks of a scorer that is not active are held; the change of state
+-- and the ticks exclude each other by the lock of the order of ticks, so none slips through.
+
+create or replace function rowcast.own_scorer(name text) returns rowcast.scorer
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer;
+begin
+    select s.* into own from rowcast.scorer as s where s.name = own_scorer.name;
+    if not found then
+        raise exception using errcode = 'RC306',
+            message = format('scorer "%s" does not exist', name),
+            hint = 'select name from rowcast.scorer_status lists them.';
+    end if;
+    return own;
+end
+$$;
+comment on function rowcast.own_scorer(text) is 'The scorer of a name, or RC306.';
+revoke all on function rowcast.own_scorer(text) from public;
+
+create or replace function rowcast.set_scorer_state(scorer_id int, state text, reason text)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    perform pg_advisory_xact_lock(1919907683, 4);
+    update rowcast.scorer as s
+    set state = set_scorer_state.state, state_reason = reason, revision = s.revision + 1
+    where s.scorer_id = set_scorer_state.scorer_id;
+    update rowcast.chunk as c
+    set held = set_scorer_state.state <> 'active'
+    where c.scorer_id = set_scorer_state.scorer_id and c.state = 'available'
+      and c.held <> (set_scorer_state.state <> 'active');
+    perform rowcast.bump_registry();
+    perform pg_notify('rowcast_chunk', '');
+end
+$$;
+comment on function rowcast.set_scorer_state(int, text, text) is
+    'Moves a scorer to a state and holds or frees its chunks.';
+revoke all on function rowcast.set_scorer_state(int, text, text) from public;
+
+create or replace function rowcast.start_scorer(scorer_id int, backfill boolean) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    missing text;
+    sco rowcast.scorer;
+begin
+    select s.* into strict sco from rowcast.scorer as s where s.scorer_id = start_scorer.scorer_id;
+    if sco.created_by <> rowcast.caller() or sco.created_at <> now() then
+        raise exception using errcode = '42501',
+            message = format('scorer "%s" was started when it was made', sco.name),
+            hint = format('select rowcast.rescore(%L) scores all its rows again.', sco.name);
+    end if;
+    select t into missing from rowcast.capture_statements(sco.source_id, false) as t limit 1;
+    if found then
+        raise exception using errcode = 'RC305',
+            message = format('scorer "%s" has not all its triggers', sco.name), detail = missing;
+    end if;
+    perform rowcast.bump_registry();
+    if backfill then
+        return rowcast.make_job(scorer_id, 'backfill', false);
+    end if;
+    return null;
+end
+$$;
+comment on function rowcast.start_scorer(int, boolean) is
+    'The end of create_scorer, in its transaction: checks the triggers, starts the backfill.';
+revoke all on function rowcast.start_scorer(int, boolean) from public;
+grant execute on function rowcast.start_scorer(int, boolean) to rowcast_analyst;
+
+drop function if exists rowcast.pause_scorer(text);
+create function rowcast.pause_scorer(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer := rowcast.own_scorer(name);
+begin
+    if own.state = 'active' then
+        perform rowcast.set_scorer_state(own.scorer_id, 'paused',
+                                         format('paused by %s', rowcast.caller()));
+    elsif own.state = 'suspended' then
+        raise exception using errcode = 'RC306',
+            message = format('scorer "%s" is suspended: %s', name, own.state_reason);
+    end if;
+end
+$$;
+comment on function rowcast.pause_scorer(text) is
+    'Stops scoring; changes are kept and scored after resume_scorer. What lanes hold now is finished.';
+revoke all on function rowcast.pause_scorer(text) from public;
+grant execute on function rowcast.pause_scorer(text) to rowcast_analyst;
+
+drop function if exists rowcast.resume_scorer(text);
+create function rowcast.resume_scorer(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer := rowcast.own_scorer(name);
+    problem text;
+begin
+    if own.state = 'paused' then
+        perform rowcast.set_scorer_state(own.scorer_id, 'active', null);
+    elsif own.state = 'suspended' then
+        problem := rowcast.scorer_problem(own.scorer_id);
+        if problem is not null then
+            raise exception using errcode = 'RC306',
+                message = format('scorer "%s" stays suspended: %s', name, problem);
+        end if;
+        perform rowcast.mend_scorer(own.scorer_id);
+    end if;
+end
+$$;
+comment on function rowcast.resume_scorer(text) is
+    'Goes on scoring, beginning with what came while the scorer was paused.';
+revoke all on function rowcast.resume_scorer(text) from public;
+grant execute on function rowcast.resume_scorer(text) to rowcast_analyst;
+
+create or replace function rowcast.suspend_scorer(scorer_id int, reason text) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform from rowcast.scorer as s
+    where s.scorer_id = suspend_scorer.scorer_id and s.state = 'active' for update;
+    if not found then
+        return false;
+    end if;
+    perform rowcast.set_scorer_state(scorer_id, 'suspended', reason);
+    return true;
+end
+$$;
+comment on function rowcast.suspend_scorer(int, text) is
+    'Stops an active scorer whose source or model no longer fits; check_suspended resumes it. False '
+    'where it was not active.';
+revoke all on function rowcast.suspend_scorer(int, text) from public;
+grant execute on function rowcast.suspend_scorer(int, text) to rowcast_worker;
+
+create or replace function rowcast.suspend_unfit(source_id int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    own record;
+    problem text;
+begin
+    for own in select s.scorer_id from rowcast.scorer as s
+        where s.source_id = suspend_unfit.source_id and s.state = 'active'
+    loop
+        problem := rowcast.scorer_problem(own.scorer_id);
+        -- A key was not readable, and it may be mended already; which rows were touched nobody knows,
+        -- so check_suspended has to look at all of them.
+        perform rowcast.set_scorer_state(own.scorer_id, 'suspended',
+            coalesce(problem, 'its key could not be read for a while'));
+    end loop;
+end
+$$;
+comment on function rowcast.suspend_unfit(int) is
+    'Suspends the scorers of a source whose trigger could not read the key.';
+revoke all on function rowcast.suspend_unfit(int) from public;
+
+create or replace function rowcast.scorer_problem(scorer_id int) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    sco rowcast.scorer;
+    src rowcast.source;
+    wrong record;
+begin
+    select s.* into strict sco from rowcast.scorer as s where s.scorer_id = scorer_problem.scorer_id;
+    select s.* into strict src from rowcast.source as s where s.source_id = sco.source_id;
+    if not exists (select from pg_class as c where c.oid = src.relation) then
+        return format('source "%s" was dropped', src.relation_name);
+    end if;
+
+    for wrong in
+        select k.name, a.attname, a.attnotnull, k.type,
+               rowcast.typed_name(rowcast.base_type(a.atttypid)) as now_type
+        from unnest(src.key_columns, src.key_types) with ordinality as k (name, type, place)
+        left join pg_attribute as a
+          on a.attrelid = src.relation and a.attname = k.name and a.attnum > 0 and not a.attisdropped
+        order by k.place
+    loop
+        if wrong.attname is null then
+            return format('key column "%s" of source "%s" is gone', wrong.name, src.relation);
+        elsif wrong.now_type <> wrong.type then
+            return format('key column "%s" of source "%s" is %s, it was %s when the scorer was made',
+                          wrong.name, src.relation, wrong.now_type, wrong.type);
+        end if;
+    end loop;
+
+    for wrong in
+        select w.name, w.type, a.attname, t.typcategory, t.typtype, t.oid as base
+        from (
+            select f.value ->> 'column' as name, f.value ->> 'type' as type, f.place
+            from jsonb_array_elements(sco.features) with ordinality as f (value, place)
+            union all
+            select p.column_name, null, 1e6::int + p.place from rowcast.route_parts(sco.route) as p
+            where p.column_name is not null
+        ) as w
+        left join pg_attribute as a
+          on a.attrelid = src.relation and a.attname = w.name and a.attnum > 0 and not a.attisdropped
+        left join pg_type as t on t.oid = rowcast.base_type(a.atttypid)
+        order by w.place
+    loop
+        if wrong.attname is null then
+            return format('column "%s" of source "%s" is gone', wrong.name, src.relation);
+        elsif not coalesce(rowcast.type_fits(wrong.type, wrong.base), true) then
+            return format('column "%s" of source "%s" is %s, which does not fit the model any more',
+                          wrong.name, src.relation, rowcast.typed_name(wrong.base));
+        end if;
+    end loop;
+
+    if not has_table_privilege('rowcast_worker', src.relation, 'select') then
+        return format('workers may not read source "%s" any more', src.relation);
+    end if;
+    return null;
+end
+$$;
+comment on function rowcast.scorer_problem(int) is
+    'What keeps a scorer from reading its source, as one clause; null where nothing does.';
+revoke all on function rowcast.scorer_problem(int) from public;
+
+create or replace function rowcast.type_fits(wanted text, base oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select case
+        when wanted in ('float32', 'float64') then base in (
+            'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'float4'::regtype, 'float8'::regtype,
+            'numeric'::regtype, 'bool'::regtype)
+        when wanted = 'int64' then base in (
+            'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'bool'::regtype)
+        when wanted = 'bool' then base = 'bool'::regtype
+        when wanted = 'string' then (select t.typcategory = 'S' or t.typtype = 'e'
+                                     from pg_type as t where t.oid = base) end
+$$;
+comment on function rowcast.type_fits(text, oid) is
+    'Whether a column of a base type can feed a feature of a type.';
+revoke all on function rowcast.type_fits(text, oid) from public;
+
+create or replace function rowcast.mend_scorer(scorer_id int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    new_job bigint;
+begin
+    perform rowcast.set_scorer_state(scorer_id, 'active', null);
+    perform rowcast.make_capture(s.source_id) from rowcast.scorer as s
+    where s.scorer_id = mend_scorer.scorer_id;
+    perform rowcast.make_write(scorer_id);
+    -- Every row again, and every prediction whose row is gone: neither is known to be logged.
+    new_job := rowcast.make_job(scorer_id, 'rescore', false);
+    insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind)
+    select mend_scorer.scorer_id, j.tick_id, j.job_id, 0, 1, 'truncate'
+    from rowcast.job as j where j.job_id = new_job;
+end
+$$;
+comment on function rowcast.mend_scorer(int) is
+    'Resumes a suspended scorer: all rows are scored again, and orphans removed.';
+revoke all on function rowcast.mend_scorer(int) from public;
+
+create or replace function rowcast.check_suspended() returns setof text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own record;
+    problem text;
+begin
+    for own in
+        select s.scorer_id, s.name, s.state_reason from rowcast.scorer as s
+        where s.state = 'suspended' order by s.scorer_id for update skip locked
+    loop
+        problem := rowcast.scorer_problem(own.scorer_id);
+        if problem is null then
+            perform rowcast.mend_scorer(own.scorer_id);
+            return next own.name;
+        elsif problem <> own.state_reason then
+            update rowcast.scorer as s set state_reason = problem where s.scorer_id = own.scorer_id;
+        end if;
+    end loop;
+end
+$$;
+comment on function rowcast.check_suspended() is
+    'Looks at suspended scorers again, resumes those that were mended, and returns their names.';
+revoke all on function rowcast.check_suspended() from public;
+grant execute on function rowcast.check_suspended() to rowcast_worker;
+
+create or replace function rowcast.check_scorer(name text) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer := rowcast.own_scorer(name);
+    problem text := rowcast.scorer_problem(own.scorer_id);
+begin
+    if problem is not null and own.state = 'active' then
+        perform rowcast.set_scorer_state(own.scorer_id, 'suspended', problem);
+    elsif problem is null and own.state = 'suspended' then
+        perform rowcast.mend_scorer(own.scorer_id);
+    end if;
+    return coalesce(problem, 'ok');
+end
+$$;
+comment on function rowcast.check_scorer(text) is
+    'Checks a scorer against its source now: suspends or resumes it, and says what is wrong, or ok.';
+revoke all on function rowcast.check_scorer(text) from public;
+grant execute on function rowcast.check_scorer(text) to rowcast_analyst;
+
+drop function if exists rowcast.drop_scorer(text, boolean);
+create function rowcast.drop_scorer(name text, keep_predictions boolean default false) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- With the caller's rights: dropping a trigger is the right of the table's owner. Where the caller is
+-- not, the triggers stay until the owner drops them: their functions are left, and log nothing.
+declare
+    statement text;
+begin
+    for statement in select * from rowcast.remove_scorer(name, keep_predictions) loop
+        begin
+            execute statement;
+        exception when insufficient_privilege then
+            raise warning using errcode = '01000',
+                message = 'a trigger of the dropped scorer stays on its source',
+                hint = format('Let the owner run: %s;', statement);
+        end;
+    end loop;
+    perform rowcast.remove_source_functions();
+end
+$$;
+comment on function rowcast.drop_scorer(text, boolean) is
+    'Ends a scorer and removes what it made: its predictions and failures too, unless they are kept.';
+revoke all on function rowcast.drop_scorer(text, boolean) from public;
+grant execute on function rowcast.drop_scorer(text, boolean) to rowcast_analyst;
+
+create or replace function rowcast.remove_scorer(name text, keep_predictions boolean)
+returns setof text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer := rowcast.own_scorer(name);
+    arguments text;
+begin
+    -- No tick makes chunks for it meanwhile, and no lane writes for it.
+    perform pg_advisory_xact_lock(1919907683, 4);
+    perform pg_advisory_xact_lock(1919907685, own.scorer_id);
+    delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;
+    delete from rowcast.scorer as s where s.scorer_id = own.scorer_id;
+    execute format('drop function if exists rowcast.write_%s', own.scorer_id);
+    execute format('drop table if exists rowcast.retraction_%s', own.scorer_id);
+    if not keep_predictions then
+        execute format('drop table if exists predictions.%I, predictions.%I', own.name,
+                       own.name || '_failure');
+    end if;
+    perform rowcast.bump_registry();
+
+    if not exists (select from rowcast.scorer as s where s.source_id = own.source_id) then
+        return query
+            select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass)
+            from pg_trigger as t
+            where t.tgfoid in (
+                select p.oid from pg_proc as p
+                where p.pronamespace = 'rowcast'::regnamespace
+                  and p.proname = any (array[
+                      'capture_insert_' || own.source_id, 'capture_update_' || own.source_id,
+                      'capture_delete_' || own.source_id, 'capture_truncate_' || own.source_id]))
+            order by t.tgrelid, t.tgname;
+    end if;
+end
+$$;
+comment on function rowcast.remove_scorer(text, boolean) is
+    'The part of drop_scorer that writes the machinery''s own tables; returns what the caller has to '
+    'run: the drops of triggers that no scorer needs.';
+revoke all on function rowcast.remove_scorer(text, boolean) from public;
+grant execute on function rowcast.remove_scorer(text, boolean) to rowcast_analyst;
+
+create or replace function rowcast.remove_source_functions() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    src record;
+    event text;
+begin
+    for src in
+        select s.source_id from rowcast.source as s
+        where not exists (select from rowcast.scorer as c where c.source_id = s.source_id)
+        for update skip locked
+    loop
+        foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
+            if exists (
+                select from pg_trigger as t
+                where t.tgfoid = to_regproc(format('rowcast.capture_%s_%s', event, src.source_id)))
+            then
+                -- A trigger that its owner has to drop: from now on it does nothing.
+                execute format('create or replace function rowcast.capture_%s_%s() returns trigger '
+                               'language plpgsql security definer as '
+                               '$body$ begin return null; end $body$', event, src.source_id);
+            else
+                execute format('drop function if exists rowcast.capture_%s_%s()', event, src.source_id);
+            end if;
+        end loop;
+        execute format('drop type if exists rowcast.key_%s', src.source_id);
+        delete from rowcast.source as s where s.source_id = src.source_id;
+    end loop;
+end
+$$;
+comment on function rowcast.remove_source_functions() is
+    'Removes what is left of sources without scorers.';
+revoke all on function rowcast.remove_source_functions() from public;
+grant execute on function rowcast.remove_source_functions() to rowcast_analyst;

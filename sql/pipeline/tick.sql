@@ -1,0 +1,155 @@
+-- The tick: collects what became visible since the last one, and makes chunks of it.
+--
+-- A change is collected when its transaction is complete in the new snapshot and was not in the last
+-- one. Transactions complete in any order, so the log is never read "from the last id on":
+--
+--   xid >= xmax of the last snapshot       began to be known after it: a range of the index
+--   xid in the last snapshot's list        was in progress then: one probe each
+--
+-- and both only where xid is complete now. Everything below xmax and not in the list was complete in
+-- the last snapshot, so it was collected by an earlier tick. A transaction that stays open for an
+-- hour is one probe a tick, not a rescan of an hour's changes. Transactions with savepoints are one:
+-- changes carry the id of the top level, and PostgreSQL hides what was rolled back.
+--
+-- Ticks, whoever makes them, are in one order: an advisory lock held to commit. A tick commits
+-- asynchronously: a crash may lose it, and with it the cursor and the chunks, never one without the
+-- others; the next tick finds the same changes. An idle tick writes nothing and takes no xid.
+
+create or replace function rowcast.tick(lanes int[], lane_count int)
+returns table (
+    tick_id bigint, change_count int, chunk_count int,
+    chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
+    keys text, key_count int, lower_key text, upper_key text, chunk_tick_id bigint, job_id bigint,
+    priority smallint, model_id int, model_version int, registry_revision bigint,
+    changed_at timestamptz)
+language plpgsql security definer
+-- Plans are fixed: the log is truncated again and again, so statistics of it mislead, and a scan of
+-- all of it is never right.
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    last_snapshot pg_snapshot;
+    this_snapshot pg_snapshot;
+    running xid8[];
+    this_tick bigint;
+    counts record;
+    unreadable int[];
+    source_id int;
+begin
+    perform pg_advisory_xact_lock(1919907683, 4);
+
+    select t.snapshot into strict last_snapshot
+    from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
+    this_snapshot := pg_current_snapshot();
+
+    if this_snapshot::text = last_snapshot::text then
+        return query select null::bigint, 0, 0, c.* from rowcast.claimed('{}') as c
+                     right join (values (0)) as always on true;
+        return;
+    end if;
+
+    running := array(select pg_snapshot_xip(last_snapshot));
+    if not exists (
+        select from rowcast.change as c
+        where c.xid >= pg_snapshot_xmax(last_snapshot)
+          and pg_visible_in_snapshot(c.xid, this_snapshot)
+    ) and not exists (
+        select from rowcast.change as c
+        where c.xid = any (running) and pg_visible_in_snapshot(c.xid, this_snapshot)
+    ) then
+        return query select null::bigint, 0, 0, c.* from rowcast.claimed('{}') as c
+                     right join (values (0)) as always on true;
+        return;
+    end if;
+
+    perform set_config('synchronous_commit', 'off', true);
+    -- The number is drawn after the snapshot was taken: a later number is a later view.
+    insert into rowcast.tick (snapshot) values (this_snapshot) returning tick_id into this_tick;
+
+    with fresh as materialized (
+        select c.source_id, c.op, c.keys, c.key_count, c.at, row_number() over () as place
+        from (
+            select c.* from rowcast.change as c
+            where c.xid >= pg_snapshot_xmax(last_snapshot)
+              and pg_visible_in_snapshot(c.xid, this_snapshot)
+            union all
+            select c.* from rowcast.change as c
+            where c.xid = any (running) and pg_visible_in_snapshot(c.xid, this_snapshot)
+        ) as c
+    ), touched as materialized (
+        select f.source_id from fresh as f group by f.source_id
+    ), listening as materialized (
+        select s.scorer_id, s.source_id, s.chunk_rows, s.state <> 'active' as held
+        from touched as t join rowcast.scorer as s on s.source_id = t.source_id
+    ), whole as (
+        -- Long segments are chunks as they are, unopened, unless too long for one.
+        select l.scorer_id, l.held, 'keys' as kind, f.keys, f.key_count, f.at
+        from listening as l join fresh as f on f.source_id = l.source_id
+        where f.op = 'K' and f.key_count between l.chunk_rows and 2 * l.chunk_rows
+        union all
+        select l.scorer_id, l.held, 'truncate', null, 0, min(f.at)
+        from listening as l join fresh as f on f.source_id = l.source_id
+        where f.op = 'T'
+        group by l.scorer_id, l.held
+    ), key as (
+        -- Each key once, in order of arrival, which is that of the table's pages more often than not.
+        select l.scorer_id, u.key, min(f.place) as place, min(f.at) as at
+        from listening as l
+        join fresh as f on f.source_id = l.source_id
+        cross join lateral unnest(f.keys::text[]) as u (key)
+        where f.op = 'K' and not f.key_count between l.chunk_rows and 2 * l.chunk_rows
+        group by l.scorer_id, u.key
+    ), numbered as (
+        select k.scorer_id, k.key, k.at,
+               row_number() over (partition by k.scorer_id order by k.place) - 1 as place,
+               count(*) over (partition by k.scorer_id) as total
+        from key as k
+    ), cut as (
+        select l.scorer_id, l.held, 'keys' as kind, array_agg(n.key)::text as keys,
+               count(*)::int as key_count, min(n.at) as at
+        from numbered as n
+        join listening as l on l.scorer_id = n.scorer_id
+        group by l.scorer_id, l.held,
+                 n.place / least(l.chunk_rows,
+                                 greatest(256, ceil(n.total / greatest(lane_count, 1)::numeric)::int))
+    ), ready as materialized (
+        select a.*, case when not a.held then
+                   lanes[row_number() over (partition by a.held order by a.at)] end as lane_id
+        from (select w.* from whole as w union all select c.* from cut as c) as a
+    ), made as (
+        insert into rowcast.chunk (
+            scorer_id, tick_id, changed_at, key_count, priority, held, kind, keys,
+            state, attempt, claimed_by, claimed_at)
+        select r.scorer_id, this_tick, r.at, r.key_count, 0, r.held, r.kind, r.keys,
+               case when r.lane_id is null then 'available' else 'running' end,
+               case when r.lane_id is null then 0 else 1 end,
+               r.lane_id, case when r.lane_id is not null then clock_timestamp() end
+        from ready as r
+        order by r.at
+        returning chunk_id, state
+    )
+    select (select count(*)::int from fresh) as changes,
+           (select count(*)::int from made) as chunks,
+           array(select m.chunk_id from made as m where m.state = 'running' order by 1) as handed,
+           array(select distinct f.source_id from fresh as f where f.op = 'X') as unreadable
+    into counts;
+
+    foreach source_id in array counts.unreadable loop
+        perform rowcast.suspend_unfit(source_id);
+    end loop;
+
+    return query select this_tick, counts.changes, counts.chunks, c.*
+                 from rowcast.claimed(counts.handed) as c
+                 right join (values (0)) as always on true;
+end
+$$;
+comment on function rowcast.tick(int[], int) is
+    'Collects the changes that became visible since the last tick and cuts them into chunks, the '
+    'first of which are handed to the idle lanes given. At least one row; tick_id is null when there '
+    'was nothing, and the columns of the chunk are null when none was handed out.';
+revoke all on function rowcast.tick(int[], int) from public;
+grant execute on function rowcast.tick(int[], int) to rowcast_worker;
