@@ -36,7 +36,7 @@ $$;
 comment on function rowcast.claimed(bigint[]) is 'What a lane must know of the chunks that it was given.';
 revoke all on function rowcast.claimed(bigint[]) from public;
 
-create or replace function rowcast.claim_chunks(lane_id int, max_chunks int)
+create or replace function rowcast.claim_chunks(lane int, max_chunks int)
 returns table (
     chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
     keys text, key_count int, lower_key text, upper_key text, tick_id bigint, job_id bigint,
@@ -209,8 +209,7 @@ comment on function rowcast.fail_chunk(bigint, int, text) is
 revoke all on function rowcast.fail_chunk(bigint, int, text) from public;
 grant execute on function rowcast.fail_chunk(bigint, int, text) to rowcast_worker;
 
-drop function if exists rowcast.open_work();
-create function rowcast.open_work()
+create or replace function rowcast.open_work()
 returns table (available bigint, running bigint, running_jobs bigint, suspended bigint)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select (select count(*) from rowcast.chunk as c where c.state = 'available' and not c.held),

@@ -16,8 +16,8 @@ declare
 begin
     select s.name into strict scorer_name from rowcast.scorer as s
     where s.scorer_id = make_job.scorer_id;
-    select src.* into strict src from rowcast.scorer as s
-    join rowcast.source as src on src.source_id = s.source_id
+    select o.* into strict src from rowcast.scorer as s
+    join rowcast.source as o on o.source_id = s.source_id
     where s.scorer_id = make_job.scorer_id;
     relation := case when failures_only then format('predictions.%I', scorer_name || '_failure')
                      else src.relation::text end;

@@ -215,21 +215,20 @@ comment on function rowcast.read_sql(int, boolean) is
     'in the model''s order, name of the model if routed; in the order of the key.';
 revoke all on function rowcast.read_sql(int, boolean) from public;
 
-drop function if exists rowcast.load_scorer(int);
-create function rowcast.load_scorer(scorer_id int)
+create or replace function rowcast.load_scorer(scorer_id int)
 returns table (
-    scorer_id int, name text, revision bigint, source text, key_columns text[], key_types oid[],
-    key_array_types oid[], features jsonb, outputs jsonb, top_k int, route text, alias text,
+    name text, revision bigint, source text, key_columns text[], key_type_oids bigint[],
+    key_array_oids bigint[], features jsonb, outputs jsonb, top_k int, route text, alias text,
     model_id int, model text, state text, read_keys_sql text, read_range_sql text, write_sql text,
     copy_sql text)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
     return query
-    select s.scorer_id, s.name, s.revision, src.relation::text, src.key_columns,
-           array(select to_regtype(k.type)::oid
+    select s.name, s.revision, src.relation::text, src.key_columns,
+           array(select to_regtype(k.type)::oid::bigint
                  from unnest(src.key_types) with ordinality as k (type, place) order by k.place),
-           array(select t.typarray from unnest(src.key_types) with ordinality as k (type, place)
+           array(select t.typarray::bigint from unnest(src.key_types) with ordinality as k (type, place)
                  join pg_type as t on t.oid = to_regtype(k.type) order by k.place),
            s.features, s.outputs, s.top_k, s.route, s.alias, s.model_id, m.name, s.state,
            rowcast.read_sql(s.scorer_id, false), rowcast.read_sql(s.scorer_id, true),

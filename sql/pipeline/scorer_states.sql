@@ -69,8 +69,7 @@ comment on function rowcast.start_scorer(int, boolean) is
 revoke all on function rowcast.start_scorer(int, boolean) from public;
 grant execute on function rowcast.start_scorer(int, boolean) to rowcast_analyst;
 
-drop function if exists rowcast.pause_scorer(text);
-create function rowcast.pause_scorer(name text) returns void
+create or replace function rowcast.pause_scorer(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own rowcast.scorer := rowcast.own_scorer(name);
@@ -89,8 +88,7 @@ comment on function rowcast.pause_scorer(text) is
 revoke all on function rowcast.pause_scorer(text) from public;
 grant execute on function rowcast.pause_scorer(text) to rowcast_analyst;
 
-drop function if exists rowcast.resume_scorer(text);
-create function rowcast.resume_scorer(name text) returns void
+create or replace function rowcast.resume_scorer(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own rowcast.scorer := rowcast.own_scorer(name);
@@ -293,8 +291,7 @@ comment on function rowcast.check_scorer(text) is
 revoke all on function rowcast.check_scorer(text) from public;
 grant execute on function rowcast.check_scorer(text) to rowcast_analyst;
 
-drop function if exists rowcast.drop_scorer(text, boolean);
-create function rowcast.drop_scorer(name text, keep_predictions boolean default false) returns void
+create or replace function rowcast.drop_scorer(name text, keep_predictions boolean default false) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- With the caller's rights: dropping a trigger is the right of the table's owner. Where the caller is
 -- not, the triggers stay until the owner drops them: their functions are left, and log nothing.

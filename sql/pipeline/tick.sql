@@ -19,7 +19,7 @@ create or replace function rowcast.tick(lanes int[], lane_count int)
 returns table (
     tick_id bigint, change_count int, chunk_count int,
     chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
-    keys text, key_count int, lower_key text, upper_key text, chunk_tick_id bigint, job_id bigint,
+    keys text, key_count int, lower_key text, upper_key text, job_id bigint,
     priority smallint, model_id int, model_version int, registry_revision bigint,
     changed_at timestamptz)
 language plpgsql security definer
@@ -47,8 +47,8 @@ begin
     this_snapshot := pg_current_snapshot();
 
     if this_snapshot::text = last_snapshot::text then
-        return query select null::bigint, 0, 0, c.* from rowcast.claimed('{}') as c
-                     right join (values (0)) as always on true;
+        tick_id := null; change_count := 0; chunk_count := 0;
+        return next;
         return;
     end if;
 
@@ -61,8 +61,8 @@ begin
         select from rowcast.change as c
         where c.xid = any (running) and pg_visible_in_snapshot(c.xid, this_snapshot)
     ) then
-        return query select null::bigint, 0, 0, c.* from rowcast.claimed('{}') as c
-                     right join (values (0)) as always on true;
+        tick_id := null; change_count := 0; chunk_count := 0;
+        return next;
         return;
     end if;
 
@@ -142,9 +142,16 @@ begin
         perform rowcast.suspend_unfit(source_id);
     end loop;
 
-    return query select this_tick, counts.changes, counts.chunks, c.*
-                 from rowcast.claimed(counts.handed) as c
-                 right join (values (0)) as always on true;
+    if cardinality(counts.handed) = 0 then
+        tick_id := this_tick; change_count := counts.changes; chunk_count := counts.chunks;
+        return next;
+    else
+        return query
+        select this_tick, counts.changes, counts.chunks, c.chunk_id, c.attempt, c.lane_id, c.scorer_id, c.scorer_revision,
+                c.kind, c.keys, c.key_count, c.lower_key, c.upper_key, c.job_id, c.priority, c.model_id,
+                c.model_version, c.registry_revision, c.changed_at
+        from rowcast.claimed(counts.handed) as c;
+    end if;
 end
 $$;
 comment on function rowcast.tick(int[], int) is

@@ -14,8 +14,7 @@ comment on function rowcast.register_worker(text, text, int, text, int) is
 revoke all on function rowcast.register_worker(text, text, int, text, int) from public;
 grant execute on function rowcast.register_worker(text, text, int, text, int) to rowcast_worker;
 
-drop function if exists rowcast.beat(int, boolean);
-create function rowcast.beat(worker_id int, dispatcher boolean) returns void
+create or replace function rowcast.beat(worker_id int, dispatcher boolean) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform set_config('synchronous_commit', 'off', true);

@@ -1,0 +1,157 @@
+-- Views for people and dashboards.
+--
+-- The backlog is exact without counting rows: keys of open chunks, and of changes past the cursor of
+-- the ticks, both by index. The function reads private tables with the rights of its owner; the views
+-- over it are what readers see.
+
+create or replace function rowcast.status_rows()
+returns table (
+    name text, source text, model text, state text, state_reason text, backlog_rows bigint,
+    oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
+    backfill_done double precision, job_id bigint, job_kind text, chunk_rows int)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+    cursor_snapshot pg_snapshot;
+    own record;
+    work record;
+    past record;
+    rate record;
+    job record;
+begin
+    select t.snapshot into strict cursor_snapshot
+    from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
+
+    for own in
+        select s.*, src.relation_name, m.name as model_name
+        from rowcast.scorer as s
+        join rowcast.source as src on src.source_id = s.source_id
+        left join rowcast.model as m on m.model_id = s.model_id
+        order by s.name
+    loop
+        select coalesce(sum(c.key_count), 0) as keys, min(c.changed_at) as oldest into work
+        from rowcast.chunk as c
+        where c.scorer_id = own.scorer_id and c.state in ('available', 'running');
+
+        select coalesce(sum(c.key_count), 0) as keys, min(c.at) as oldest into past
+        from (
+            select c.key_count, c.at from rowcast.change as c
+            where c.xid >= pg_snapshot_xmax(cursor_snapshot) and c.source_id = own.source_id
+            union all
+            select c.key_count, c.at from rowcast.change as c
+            where c.xid = any (array(select pg_snapshot_xip(cursor_snapshot)))
+              and c.source_id = own.source_id
+        ) as c;
+
+        select coalesce(sum(c.rows_scored + c.rows_failed), 0) / 10.0 as per_second into rate
+        from rowcast.chunk as c
+        where c.finished_at > clock_timestamp() - interval '10 seconds' and c.state = 'done'
+          and c.scorer_id = own.scorer_id;
+
+        select j.job_id, j.kind, j.rows_made, j.rows_total,
+               (select coalesce(sum(c.key_count), 0) from rowcast.chunk as c
+                where c.job_id = j.job_id and c.state in ('available', 'running')) as open_keys
+        into job
+        from rowcast.job as j
+        where j.scorer_id = own.scorer_id and j.state = 'running' order by j.job_id desc limit 1;
+
+        name := own.name;
+        source := own.relation_name;
+        model := coalesce(own.model_name, own.route);
+        state := own.state;
+        state_reason := own.state_reason;
+        backlog_rows := work.keys + past.keys;
+        oldest_age := greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0');
+        rows_per_second := rate.per_second;
+        execute format('select count(*) from predictions.%I', own.name || '_failure') into failures;
+        select c.error into last_error from rowcast.chunk as c
+        where c.finished_at is not null and c.scorer_id = own.scorer_id and c.state = 'failed'
+        order by c.finished_at desc limit 1;
+        -- Of the rows that the planner believes in; exact only at the end.
+        backfill_done := case
+            when job.job_id is null then 1
+            when coalesce(job.rows_total, 0) = 0 then 0
+            else least(0.999, (job.rows_made - job.open_keys)::float8 / job.rows_total) end;
+        job_id := job.job_id;
+        job_kind := job.kind;
+        chunk_rows := own.chunk_rows;
+        return next;
+    end loop;
+end
+$$;
+comment on function rowcast.status_rows() is 'The rows of rowcast.scorer_status.';
+revoke all on function rowcast.status_rows() from public;
+grant execute on function rowcast.status_rows() to rowcast_reader, rowcast_worker;
+
+create or replace view rowcast.scorer_status as select * from rowcast.status_rows();
+comment on view rowcast.scorer_status is
+    'Each scorer: what it does, what it has to do, what went wrong. Cost: an index entry an open chunk '
+    'and a failure; never a scan of a source.';
+comment on column rowcast.scorer_status.backlog_rows is
+    'Exact: rows in open chunks and changes that no tick has collected yet.';
+comment on column rowcast.scorer_status.oldest_age is 'Age of the oldest change that is not scored.';
+comment on column rowcast.scorer_status.rows_per_second is 'Over the last ten seconds.';
+comment on column rowcast.scorer_status.last_error is
+    'Of the last chunk that was given up in the last ten minutes.';
+comment on column rowcast.scorer_status.backfill_done is
+    'Share of the running job that is done, by the planner''s estimate; 1 where none runs.';
+grant select on rowcast.scorer_status to rowcast_reader, rowcast_worker;
+
+create or replace view rowcast.workers as
+select w.worker_id, w.name, w.host, w.pid, w.release, w.lanes, w.dispatcher, w.started_at, w.seen_at,
+       clock_timestamp() - w.seen_at as last_seen,
+       (select count(*) from rowcast.lane as l join rowcast.chunk as c
+            on c.claimed_by = l.lane_id and c.state = 'running'
+        where l.worker_id = w.worker_id) as chunks_running
+from rowcast.worker as w
+order by w.worker_id;
+comment on view rowcast.workers is 'Processes that score, or did within the last hour.';
+grant select on rowcast.workers to rowcast_reader, rowcast_worker;
+
+create or replace function rowcast.failure_rows()
+returns table (scorer text, key jsonb, code text, reason text, model_name text, model_version int,
+               tick bigint, failed_at timestamptz)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    own record;
+    audit text[];
+begin
+    for own in
+        select s.name, src.key_columns from rowcast.scorer as s
+        join rowcast.source as src on src.source_id = s.source_id order by s.name
+    loop
+        audit := rowcast.audit_names(own.key_columns, true);
+        return query execute format(
+            'select %L::text, jsonb_build_object(%s), f.%I, f.%I, f.%I, f.%I, f.%I, f.%I '
+            'from predictions.%I as f',
+            own.name,
+            (select string_agg(format('%L, f.%1$I', k.name), ', ' order by k.place)
+             from unnest(own.key_columns) with ordinality as k (name, place)),
+            audit[1], audit[2], audit[3], audit[4], audit[5], audit[6], own.name || '_failure');
+    end loop;
+end
+$$;
+comment on function rowcast.failure_rows() is 'The rows of rowcast.failures.';
+revoke all on function rowcast.failure_rows() from public;
+grant execute on function rowcast.failure_rows() to rowcast_reader;
+
+create or replace view rowcast.failures as select * from rowcast.failure_rows();
+comment on view rowcast.failures is
+    'Rows that could not be scored, of all scorers; each scorer has its own in predictions.<name>_failure.';
+grant select on rowcast.failures to rowcast_reader;
+
+create or replace function rowcast.backlog_seconds() returns double precision
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select coalesce(max(case
+        when s.state <> 'active' or s.backlog_rows = 0 then 0
+        when s.rows_per_second > 0 then s.backlog_rows / s.rows_per_second
+        -- Nobody works on it: it takes at least as long as it waits already.
+        else greatest(1, extract(epoch from coalesce(s.oldest_age, interval '1 second'))) end), 0)
+    from rowcast.status_rows() as s
+$$;
+comment on function rowcast.backlog_seconds() is
+    'How long the work that waits would take at the present rate; for scaling workers from zero.';
+revoke all on function rowcast.backlog_seconds() from public;
+grant execute on function rowcast.backlog_seconds() to rowcast_reader, rowcast_worker;

@@ -1,0 +1,165 @@
+-- Housekeeping, by the dispatcher, every few seconds.
+--
+-- Rotation of the log. Writers append to the child that the sequence change_slot tells. To empty a
+-- child without ever making a writer wait, or losing a change:
+--
+-- (1) close it: setval moves writers to the other child. A sequence is read as it is, not as a
+--     snapshot saw it, so every append that begins from now on goes there.
+-- (2) note an xid: the xmax of a snapshot taken after (1). A writer that had read the old slot before
+--     (1) has an xid below it, because its statement has already written the rows whose keys it logs.
+-- (3) truncate when the cursor of the ticks has everything below that xid complete: then all writers
+--     of (2) are over and their changes were collected. Nobody else appends to the child any more,
+--     so the lock is free; readers hold it for the length of a tick. The attempt gives up after 50 ms.
+-- (4) a child is closed only while the other one is empty and open again, so there is always one.
+--
+-- If (1) survives a crash that (2) does not, the note is made later, with a larger xid: still right.
+
+create or replace function rowcast.rotate_log(least_bytes bigint) returns text
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' set enable_seqscan = off as $$
+declare
+    current_slot smallint;
+    old_slot smallint;
+    closed xid8;
+    last_snapshot pg_snapshot;
+    this_snapshot pg_snapshot;
+begin
+    if not pg_try_advisory_xact_lock(1919907683, 4) then
+        return 'busy';
+    end if;
+    select s.last_value into current_slot from rowcast.change_slot as s;
+    old_slot := 1 - current_slot;
+
+    if pg_relation_size(format('rowcast.change_%s', old_slot)::regclass) = 0 then
+        -- The other child is empty: it is this one's turn, once it is worth it.
+        if pg_table_size(format('rowcast.change_%s', current_slot)::regclass) < least_bytes then
+            return 'idle';
+        end if;
+        update rowcast.change_child as c set closed_at_xid = null where c.slot = old_slot;
+        perform setval('rowcast.change_slot', old_slot);
+        update rowcast.change_child as c
+        set closed_at_xid = pg_snapshot_xmax(pg_current_snapshot()) where c.slot = current_slot;
+        return 'closed';
+    end if;
+
+    select c.closed_at_xid into closed from rowcast.change_child as c where c.slot = old_slot;
+    if closed is null then
+        update rowcast.change_child as c
+        set closed_at_xid = pg_snapshot_xmax(pg_current_snapshot()) where c.slot = old_slot;
+        return 'closed';
+    end if;
+
+    this_snapshot := pg_current_snapshot();
+    if pg_snapshot_xmin(this_snapshot) < closed then
+        return 'waiting for a transaction';
+    end if;
+    select t.snapshot into strict last_snapshot
+    from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
+    if pg_snapshot_xmin(last_snapshot) < closed then
+        -- Ticks that found nothing left the cursor behind. It moves if there is nothing between.
+        if exists (
+            select from rowcast.change as c
+            where c.xid >= pg_snapshot_xmax(last_snapshot)
+              and pg_visible_in_snapshot(c.xid, this_snapshot)
+        ) or exists (
+            select from rowcast.change as c
+            where c.xid = any (array(select pg_snapshot_xip(last_snapshot)))
+              and pg_visible_in_snapshot(c.xid, this_snapshot)
+        ) then
+            return 'waiting for a tick';
+        end if;
+        insert into rowcast.tick (snapshot) values (this_snapshot);
+    end if;
+    begin
+        execute format('truncate rowcast.change_%s', old_slot);
+    exception when lock_not_available then
+        return 'waiting for a reader';
+    end;
+    return 'truncated';
+end
+$$;
+comment on function rowcast.rotate_log(bigint) is
+    'One step of the rotation of the log of changes: says which. Truncates only what was collected.';
+revoke all on function rowcast.rotate_log(bigint) from public;
+
+create or replace function rowcast.tidy()
+returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint,
+               triggers_made int)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    own record;
+    deleted bigint;
+begin
+    perform set_config('synchronous_commit', 'off', true);
+
+    -- Chunk sizes follow the time that chunks took: towards 100 ms, at most by half or double a step.
+    -- The median, so that one slow disk write changes nothing; full chunks only, small ones are all
+    -- overhead.
+    for own in
+        select s.scorer_id, s.chunk_rows,
+               least(16384, greatest(1, round(least(2.0, greatest(0.5, 0.1 / greatest(t.seconds, 0.001)))
+                                              * s.chunk_rows)))::int as better
+        from rowcast.scorer as s
+        cross join lateral (
+            select percentile_cont(0.5) within group (
+                       order by extract(epoch from d.finished_at - d.claimed_at)) as seconds,
+                   count(*) as chunks
+            from (
+                select c.finished_at, c.claimed_at, c.key_count from rowcast.chunk as c
+                where c.finished_at > clock_timestamp() - interval '30 seconds' and c.state = 'done'
+                  and c.scorer_id = s.scorer_id and c.claimed_at is not null
+                  and c.key_count >= s.chunk_rows / 2
+                order by c.finished_at desc limit 50) as d) as t
+        where t.chunks >= 4
+    loop
+        if own.better not between own.chunk_rows * 0.8 and own.chunk_rows * 1.25 then
+            update rowcast.scorer as s set chunk_rows = own.better where s.scorer_id = own.scorer_id;
+        end if;
+    end loop;
+
+    -- Chunks that are over are of use for ten minutes: rates, last errors.
+    with old as (
+        select c.chunk_id from rowcast.chunk as c
+        where c.finished_at < clock_timestamp() - interval '10 minutes'
+        order by c.finished_at limit 20000 for update skip locked
+    ) delete from rowcast.chunk as c using old where c.chunk_id = old.chunk_id;
+    get diagnostics chunks_deleted = row_count;
+
+    with old as (
+        select t.tick_id from rowcast.tick as t
+        where t.at < clock_timestamp() - interval '10 minutes'
+          and t.tick_id < (select max(m.tick_id) from rowcast.tick as m where m.snapshot is not null)
+        order by t.tick_id limit 100000
+    ) delete from rowcast.tick as t using old where t.tick_id = old.tick_id;
+    get diagnostics ticks_deleted = row_count;
+
+    -- Tombstones matter while something older is open.
+    tombstones_deleted := 0;
+    for own in select s.scorer_id from rowcast.scorer as s loop
+        execute format(
+            'delete from rowcast.retraction_%1$s as r where r.tick <= coalesce(least('
+            '(select min(c.tick_id) from rowcast.chunk as c where c.scorer_id = %1$s '
+            ' and c.state in (''available'', ''running'')), '
+            '(select min(j.tick_id) from rowcast.job as j where j.scorer_id = %1$s '
+            ' and j.state = ''running'')), 9223372036854775807)', own.scorer_id);
+        get diagnostics deleted = row_count;
+        tombstones_deleted := tombstones_deleted + deleted;
+    end loop;
+
+    delete from rowcast.worker as w where w.seen_at < clock_timestamp() - interval '1 hour'
+        and not exists (select from rowcast.lane as l join rowcast.chunk as c
+                        on c.claimed_by = l.lane_id where l.worker_id = w.worker_id);
+    update rowcast.source as s set relation_name = s.relation::text
+    where s.relation_name <> s.relation::text
+      and exists (select from pg_class as c where c.oid = s.relation);
+
+    rotation := rowcast.rotate_log(1 << 20);
+    triggers_made := 0;
+    return next;
+end
+$$;
+comment on function rowcast.tidy() is
+    'Housekeeping: sizes of chunks, rotation of the log, removal of what is over. Never blocks writers.';
+revoke all on function rowcast.tidy() from public;
+grant execute on function rowcast.tidy() to rowcast_worker;
