@@ -1,4 +1,5 @@
 """The seeded data that the cases share: five columns, a real target, two and three classes."""
+
 import numpy as np
 
 from fixture import SEED
@@ -17,8 +18,13 @@ def points(count, width=WIDTH, stream=0):
 def target(X, stream=0):
     random = np.random.default_rng(SEED + 100 + stream)
     X = X.astype(np.float64)
-    return (1.5 * X[:, 0] - 0.4 * (X[:, 1] - 10) + np.sin(2 * X[:, 3]) + 0.5 * X[:, 2] * (X[:, 4] > 0)
-            + random.normal(0, 0.3, len(X)))
+    return (
+        1.5 * X[:, 0]
+        - 0.4 * (X[:, 1] - 10)
+        + np.sin(2 * X[:, 3])
+        + 0.5 * X[:, 2] * (X[:, 4] > 0)
+        + random.normal(0, 0.3, len(X))
+    )
 
 
 TRAIN = points(600)

@@ -3,6 +3,7 @@
 `rows.csv` and `expected.csv` follow PostgreSQL's CSV: an empty cell is NULL, `""` is the empty string, `nan` is NaN.
 `failure` in `expected.csv` names the code with which a row must be refused; such a row has no other values.
 """
+
 import json
 import math
 import pathlib
@@ -17,6 +18,7 @@ FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "InferenceTests" / "
 @dataclass
 class Feature:
     """One column of the signature; `values` holds None where the row has NULL. `missing` is None where it is open."""
+
     name: str
     type: str
     values: list
@@ -29,6 +31,7 @@ class Output:
 
     `floor` is the magnitude below which differences count as absolute: |got - want| <= tolerance * max(|want|, floor).
     """
+
     name: str
     role: str
     type: str
@@ -80,7 +83,9 @@ def difference(got, want, floor):
     got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
     scale = np.maximum(np.abs(want), floor)
     error = np.abs(got - want)
-    return float(np.max(np.where(error == 0, 0, error / np.where(scale == 0, np.finfo(float).tiny, scale)), initial=0))
+    return float(
+        np.max(np.where(error == 0, 0, error / np.where(scale == 0, np.finfo(float).tiny, scale)), initial=0)
+    )
 
 
 def write_table(path, columns, count, refused=()):
@@ -88,8 +93,13 @@ def write_table(path, columns, count, refused=()):
     with open(path, "w", newline="") as file:
         file.write(",".join(cell(name, "string") for name, _, _ in columns) + "\n")
         for row in range(count):
-            file.write(",".join(cell(None if row in refused and name != "failure" else values[row], kind)
-                                for name, kind, values in columns) + "\n")
+            file.write(
+                ",".join(
+                    cell(None if row in refused and name != "failure" else values[row], kind)
+                    for name, kind, values in columns
+                )
+                + "\n"
+            )
 
 
 def write(case):
@@ -114,19 +124,34 @@ def write(case):
         "seed": SEED,
         "rows": count,
         "tolerance": case.tolerance,
-        "features": [{"name": f.name, "type": f.type, **({"missing": f.missing} if f.missing else {})}
-                     for f in case.features],
+        "features": [
+            {"name": f.name, "type": f.type, **({"missing": f.missing} if f.missing else {})} for f in case.features
+        ],
         "outputs": [
-            {k: v for k, v in {
-                "column": o.name, "output": None if o.by_class else o.name, "class": o.class_name, "role": o.role,
-                "type": o.type, "computed": kind_of(o), "floor": o.floor}.items() if v is not None}
-            for o in case.outputs],
+            {
+                k: v
+                for k, v in {
+                    "column": o.name,
+                    "output": None if o.by_class else o.name,
+                    "class": o.class_name,
+                    "role": o.role,
+                    "type": o.type,
+                    "computed": kind_of(o),
+                    "floor": o.floor,
+                }.items()
+                if v is not None
+            }
+            for o in case.outputs
+        ],
         **({"notes": case.notes} if case.notes else {}),
         **case.extra,
     }
     (folder / "case.json").write_text(json.dumps(record, indent=1) + "\n")
     size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{case.name:36} {count:4} rows {size / 1024:6.1f} KiB  {case.extra.get('onnxruntime_difference', '')}", flush=True)
+    print(
+        f"{case.name:36} {count:4} rows {size / 1024:6.1f} KiB  {case.extra.get('onnxruntime_difference', '')}",
+        flush=True,
+    )
 
 
 def kind_of(output):

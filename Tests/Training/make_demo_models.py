@@ -8,6 +8,7 @@ Each model is a StandardScaler and a one-class SVM (rbf), fitted to healthy read
 that at most one healthy reading in 2,000 of a second sample is flagged. (Isolation forests were tried: on a single column
 they give every reading beyond the training range the score of its edge, so no threshold tells spikes from the tail.)
 """
+
 import json
 import pathlib
 
@@ -32,21 +33,52 @@ def sensors(device):
     k = device - 1
     stuck = lambda value, sigma: {"probability": 0.0001, "length": 40, "value": value, "sigma": sigma}
     return [
-        {"name": "temperature", "unit": "°C", "decimals": 2, "dwell": 1.0,
-         "modes": [{"weight": 1.0, "mean": 61.0 + 14 * k, "sigma": 1.1 + 0.3 * k}],
-         "faults": {"spike": SPIKE, "drift": DRIFT}},
-        {"name": "current", "unit": "A", "decimals": 2, "dwell": 0.98,
-         "modes": [{"weight": 0.35, "mean": 2.4 + 0.5 * k, "sigma": 0.15}, {"weight": 0.65, "mean": 11.8 + 2 * k, "sigma": 0.45}],
-         "faults": {"spike": SPIKE, "drift": DRIFT, "stuck": stuck(6.8 + k, 0.1)}},
-        {"name": "vibration", "unit": "mm/s", "decimals": 3, "dwell": 1.0,
-         "modes": [{"weight": 1.0, "mean": 2.8 + 0.6 * k, "sigma": 0.22 + 0.05 * k}],
-         "faults": {"spike": SPIKE, "drift": DRIFT}},
-        {"name": "pressure", "unit": "bar", "decimals": 3, "dwell": 0.99,
-         "modes": [{"weight": 0.5, "mean": 1.0, "sigma": 0.02}, {"weight": 0.5, "mean": 5.5 + 0.7 * k, "sigma": 0.12}],
-         "faults": {"spike": SPIKE, "drift": DRIFT, "stuck": stuck(3.2 + 0.3 * k, 0.02)}},
-        {"name": "humidity", "unit": "%", "decimals": 1, "dwell": 1.0,
-         "modes": [{"weight": 1.0, "mean": 44.0 - 5 * k, "sigma": 1.8}],
-         "faults": {"spike": SPIKE, "drift": DRIFT}},
+        {
+            "name": "temperature",
+            "unit": "°C",
+            "decimals": 2,
+            "dwell": 1.0,
+            "modes": [{"weight": 1.0, "mean": 61.0 + 14 * k, "sigma": 1.1 + 0.3 * k}],
+            "faults": {"spike": SPIKE, "drift": DRIFT},
+        },
+        {
+            "name": "current",
+            "unit": "A",
+            "decimals": 2,
+            "dwell": 0.98,
+            "modes": [
+                {"weight": 0.35, "mean": 2.4 + 0.5 * k, "sigma": 0.15},
+                {"weight": 0.65, "mean": 11.8 + 2 * k, "sigma": 0.45},
+            ],
+            "faults": {"spike": SPIKE, "drift": DRIFT, "stuck": stuck(6.8 + k, 0.1)},
+        },
+        {
+            "name": "vibration",
+            "unit": "mm/s",
+            "decimals": 3,
+            "dwell": 1.0,
+            "modes": [{"weight": 1.0, "mean": 2.8 + 0.6 * k, "sigma": 0.22 + 0.05 * k}],
+            "faults": {"spike": SPIKE, "drift": DRIFT},
+        },
+        {
+            "name": "pressure",
+            "unit": "bar",
+            "decimals": 3,
+            "dwell": 0.99,
+            "modes": [
+                {"weight": 0.5, "mean": 1.0, "sigma": 0.02},
+                {"weight": 0.5, "mean": 5.5 + 0.7 * k, "sigma": 0.12},
+            ],
+            "faults": {"spike": SPIKE, "drift": DRIFT, "stuck": stuck(3.2 + 0.3 * k, 0.02)},
+        },
+        {
+            "name": "humidity",
+            "unit": "%",
+            "decimals": 1,
+            "dwell": 1.0,
+            "modes": [{"weight": 1.0, "mean": 44.0 - 5 * k, "sigma": 1.8}],
+            "faults": {"spike": SPIKE, "drift": DRIFT},
+        },
     ]
 
 
@@ -72,8 +104,11 @@ def quality(model, sensor, random):
     anomalous = (kinds == "spike") | (kinds == "stuck") | ((kinds == "drift") & (distances >= ANOMALOUS_FROM))
     rate = lambda rows: round(float(flagged[rows].mean()), 4) if rows.any() else None
     return {
-        "readings": len(values), "anomalous": int(anomalous.sum()),
-        "precision": round(float((flagged & anomalous).sum() / max(1, (flagged & (anomalous | (kinds == ""))).sum())), 4),
+        "readings": len(values),
+        "anomalous": int(anomalous.sum()),
+        "precision": round(
+            float((flagged & anomalous).sum() / max(1, (flagged & (anomalous | (kinds == ""))).sum())), 4
+        ),
         "recall": rate(anomalous),
         "recall_spike": rate(kinds == "spike"),
         "recall_drift": rate((kinds == "drift") & anomalous),
@@ -109,15 +144,27 @@ def main():
             values, labels, decisions = golden(model, sensor, random)
             got = columns_of(run_onnxruntime(exported, {"value": values.reshape(-1, 1)}))
             assert (got[0] == labels).all(), name
-            expected += [f"{device},{number},{float_text(v, True)},{l},{d!r}"
-                         for v, l, d in zip(values, labels.tolist(), decisions.tolist())]
+            expected += [
+                f"{device},{number},{float_text(v, True)},{l},{d!r}"
+                for v, l, d in zip(values, labels.tolist(), decisions.tolist())
+            ]
             measured = quality(model, sensor, random)
             scaler = model.steps[0][1]
-            records.append({
-                "name": name, "file": f"models/{name}.onnx", "device": device, "device_name": DEVICES[device - 1],
-                "sensor": number, "sensor_name": sensor["name"], "unit": sensor["unit"],
-                "mean": float(scaler.mean_[0]), "scale": float(scaler.scale_[0]),
-                "simulator": {k: sensor[k] for k in ("decimals", "dwell", "modes", "faults")}, "quality": measured})
+            records.append(
+                {
+                    "name": name,
+                    "file": f"models/{name}.onnx",
+                    "device": device,
+                    "device_name": DEVICES[device - 1],
+                    "sensor": number,
+                    "sensor_name": sensor["name"],
+                    "unit": sensor["unit"],
+                    "mean": float(scaler.mean_[0]),
+                    "scale": float(scaler.scale_[0]),
+                    "simulator": {k: sensor[k] for k in ("decimals", "dwell", "modes", "faults")},
+                    "quality": measured,
+                }
+            )
             worst = float(np.max(np.abs(got[1] - decisions)))
             print(f"{name} {len(data):6} bytes, onnxruntime differs by {worst:.1e}", measured, flush=True)
     (DEMO / "expected.csv").write_text("\n".join(expected) + "\n")
@@ -128,9 +175,12 @@ def main():
 
 def write_readme(records):
     percent = lambda v: "" if v is None else f"{100 * v:.2f}"
-    rows = [f"| {r['name']} | {r['device_name']}, {r['sensor_name']} | {percent(q['precision'])} | {percent(q['recall'])} "
-            f"| {percent(q['recall_spike'])} | {percent(q['recall_drift'])} | {percent(q['recall_stuck'])} | {percent(q['false_alarms'])} |"
-            for r in records for q in [r["quality"]]]
+    rows = [
+        f"| {r['name']} | {r['device_name']}, {r['sensor_name']} | {percent(q['precision'])} | {percent(q['recall'])} "
+        f"| {percent(q['recall_spike'])} | {percent(q['recall_drift'])} | {percent(q['recall_stuck'])} | {percent(q['false_alarms'])} |"
+        for r in records
+        for q in [r["quality"]]
+    ]
     text = (pathlib.Path(__file__).with_name("demo_readme.md")).read_text()
     (DEMO / "README.md").write_text(text.replace("{{TABLE}}", "\n".join(rows)))
 

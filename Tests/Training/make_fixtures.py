@@ -7,17 +7,33 @@
 Writes Tests/InferenceTests/Fixtures/<case>/{model.*, rows.csv, expected.csv, case.json}. Everything is seeded: the same
 library versions (requirements.txt) give the same files.
 """
+
 import os
 import sys
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # Sums in one order, so that a second run gives the same bytes.
 
+import column_cases
 import lightgbm_cases
 import sklearn_cases
+import svm_cases
 import xgboost_cases
 
-FAMILIES = {f.__name__: f for f in [*sklearn_cases.ALL, lightgbm_cases.lightgbm_cases, xgboost_cases.xgboost_cases]}
+FAMILIES = {
+    family.__name__: family
+    for family in (
+        sklearn_cases.linear,
+        sklearn_cases.trees,
+        sklearn_cases.histogram_boosting,
+        sklearn_cases.neural_and_others,
+        svm_cases.svm,
+        column_cases.columns,
+        column_cases.other_inputs,
+        lightgbm_cases.lightgbm_cases,
+        xgboost_cases.xgboost_cases,
+    )
+}
 
 
 def main():

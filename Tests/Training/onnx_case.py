@@ -3,6 +3,7 @@
 The truth is scikit-learn in double precision on values that a 32-bit float holds exactly, so that a value on a
 threshold falls to the same side in both. ONNX Runtime's distance to it is recorded for information only.
 """
+
 import json
 import warnings
 
@@ -10,8 +11,8 @@ import numpy as np
 import onnx
 import onnx.helper
 import onnxruntime
-import sklearn
 import skl2onnx
+import sklearn
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 
@@ -19,9 +20,19 @@ from fixture import Case, Feature, Output, difference, write
 
 warnings.filterwarnings("ignore")
 TOLERANCE = 1e-6
-VERSIONS = {"scikit-learn": sklearn.__version__, "skl2onnx": skl2onnx.__version__, "onnx": onnx.__version__,
-            "onnxruntime": onnxruntime.__version__, "numpy": np.__version__}
-TENSORS = {"float32": FloatTensorType, "float64": DoubleTensorType, "int64": Int64TensorType, "string": StringTensorType}
+VERSIONS = {
+    "scikit-learn": sklearn.__version__,
+    "skl2onnx": skl2onnx.__version__,
+    "onnx": onnx.__version__,
+    "onnxruntime": onnxruntime.__version__,
+    "numpy": np.__version__,
+}
+TENSORS = {
+    "float32": FloatTensorType,
+    "float64": DoubleTensorType,
+    "int64": Int64TensorType,
+    "string": StringTensorType,
+}
 
 
 def patch_attributes():
@@ -50,6 +61,9 @@ def export(estimator, inputs, feature_names=None, options=None, opset=None):
     if feature_names:
         entry = model.metadata_props.add()
         entry.key, entry.value = "feature_names", json.dumps(feature_names)
+    opsets = sorted(model.opset_import, key=lambda entry: entry.domain)  # They come in the order of a set.
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     model.producer_version = VERSIONS["skl2onnx"]
     return model
 
@@ -117,7 +131,11 @@ def float_features(X, names, refusals, missing):
     values = [list(column) for column in np.asarray(X, np.float32).T]
     failures = [None] * len(X)
     if refusals:
-        for column, value, code in ((0, None, "missing"), (len(names) - 1, np.nan, "missing"), (0, np.inf, "not_finite")):
+        for column, value, code in (
+            (0, None, "missing"),
+            (len(names) - 1, np.nan, "missing"),
+            (0, np.inf, "not_finite"),
+        ):
             for j in range(len(names)):
                 values[j].append(np.float32(X[3, j]))
             values[column][-1] = value
@@ -127,8 +145,23 @@ def float_features(X, names, refusals, missing):
     return features, failures
 
 
-def matrix_case(name, estimator, X, outputs, description, *, feature_names=None, options=None, opset=None,
-                refusals=True, missing=None, tolerance=TOLERANCE, input_name="X", notes="", skip_onnxruntime=False):
+def matrix_case(
+    name,
+    estimator,
+    X,
+    outputs,
+    description,
+    *,
+    feature_names=None,
+    options=None,
+    opset=None,
+    refusals=True,
+    missing=None,
+    tolerance=TOLERANCE,
+    input_name="X",
+    notes="",
+    skip_onnxruntime=False,
+):
     """A model with one float matrix as its input. `outputs` are in the graph's order, zipmap or not."""
     width = X.shape[1]
     model = export(estimator, [(input_name, "float32", width)], feature_names, options, opset)
@@ -155,9 +188,22 @@ def finish(name, model, feeds, features, failures, outputs, description, toleran
         extra["onnxruntime_difference"] = float(f"{worst:.3g}")
     for output in outputs:
         output.values = list(output.values) + [None] * (len(failures) - rows)
-    write(Case(name=name, library="scikit-learn", versions=VERSIONS, description=description, model_file="model.onnx",
-               model=model.SerializeToString(), features=features, outputs=outputs, tolerance=tolerance,
-               failures=failures, notes=notes, extra=extra))
+    write(
+        Case(
+            name=name,
+            library="scikit-learn",
+            versions=VERSIONS,
+            description=description,
+            model_file="model.onnx",
+            model=model.SerializeToString(),
+            features=features,
+            outputs=outputs,
+            tolerance=tolerance,
+            failures=failures,
+            notes=notes,
+            extra=extra,
+        )
+    )
 
 
 def label(values):
@@ -167,8 +213,9 @@ def label(values):
 
 
 def per_class(prefix, role, classes, values, floor=1.0, by_class=False):
-    return [Output(f"{prefix}_{c}", role, "float32", values[:, k], str(c), floor, by_class)
-            for k, c in enumerate(classes)]
+    return [
+        Output(f"{prefix}_{c}", role, "float32", values[:, k], str(c), floor, by_class) for k, c in enumerate(classes)
+    ]
 
 
 def score(values, floor=None):

@@ -9,6 +9,7 @@ one by weight. While healthy, each reading starts a fault with the probability o
 
 Sigma is that of the present mode. A drifting reading is counted as anomalous from `ANOMALOUS_FROM` sigmas on.
 """
+
 import numpy as np
 
 ANOMALOUS_FROM = 6.0

@@ -3,6 +3,7 @@
 Run by an interpreter with XGBoost 1.7 this writes the cases of that series, whose files differ: `base_score` is a plain
 number, and some fields are missing.
 """
+
 import json
 import os
 import tempfile
@@ -44,25 +45,64 @@ XGBOOST = [
     ("multiclass", {"objective": "multi:softprob", "num_class": 3}, "THREE", "multiclass", "softmax of three"),
     ("multiclass_label", {"objective": "multi:softmax", "num_class": 3}, "THREE", "label", "the class only"),
     ("regression", {"objective": "reg:squarederror"}, "SIGNAL", "regression", "squared error"),
-    ("regression_lossguide", {"objective": "reg:squarederror", "grow_policy": "lossguide", "max_leaves": 12, "max_depth": 0,
-                              "tree_method": "hist"}, "SIGNAL", "regression", "trees grown leaf by leaf"),
-    ("reg_logistic", {"objective": "reg:logistic", "base_score": 0.3}, "SHARE", "regression", "probabilities as targets"),
+    (
+        "regression_lossguide",
+        {
+            "objective": "reg:squarederror",
+            "grow_policy": "lossguide",
+            "max_leaves": 12,
+            "max_depth": 0,
+            "tree_method": "hist",
+        },
+        "SIGNAL",
+        "regression",
+        "trees grown leaf by leaf",
+    ),
+    (
+        "reg_logistic",
+        {"objective": "reg:logistic", "base_score": 0.3},
+        "SHARE",
+        "regression",
+        "probabilities as targets",
+    ),
     ("poisson", {"objective": "count:poisson"}, "COUNTS", "regression", "counts, log link"),
     ("gamma", {"objective": "reg:gamma"}, "POSITIVE", "regression", "positive values, log link"),
     ("tweedie", {"objective": "reg:tweedie"}, "POSITIVE", "regression", "Tweedie, log link"),
     ("rank", {"objective": "rank:pairwise"}, "THREE", "regression", "a ranking score"),
-    ("dart", {"objective": "reg:squarederror", "booster": "dart", "rate_drop": 0.2}, "SIGNAL", "regression",
-     "trees that drop out, each with a weight"),
-    ("random_forest", {"objective": "binary:logistic", "num_parallel_tree": 5, "subsample": 0.6, "colsample_bynode": 0.7,
-                       "eta": 1.0}, "BINARY", "binary", "five trees a round"),
+    (
+        "dart",
+        {"objective": "reg:squarederror", "booster": "dart", "rate_drop": 0.2},
+        "SIGNAL",
+        "regression",
+        "trees that drop out, each with a weight",
+    ),
+    (
+        "random_forest",
+        {
+            "objective": "binary:logistic",
+            "num_parallel_tree": 5,
+            "subsample": 0.6,
+            "colsample_bynode": 0.7,
+            "eta": 1.0,
+        },
+        "BINARY",
+        "binary",
+        "five trees a round",
+    ),
     ("depth0", {"objective": "reg:squarederror", "gamma": 1e9}, "SIGNAL", "regression", "trees of a single leaf"),
 ]
 
 
 def xgboost_targets():
     positive = np.exp(SIGNAL / 3)
-    return {"BINARY": BINARY, "THREE": THREE, "SIGNAL": SIGNAL, "SHARE": BINARY * 0.8 + 0.1,
-            "COUNTS": np.floor(positive * 2), "POSITIVE": positive}
+    return {
+        "BINARY": BINARY,
+        "THREE": THREE,
+        "SIGNAL": SIGNAL,
+        "SHARE": BINARY * 0.8 + 0.1,
+        "COUNTS": np.floor(positive * 2),
+        "POSITIVE": positive,
+    }
 
 
 def xgboost_case(name, parameters, y, kind, description, pretty=False):
@@ -77,9 +117,20 @@ def xgboost_case(name, parameters, y, kind, description, pretty=False):
     X = xgboost_rows(booster)
     outputs = xgboost_outputs(settings["objective"], kind, booster, xgboost.DMatrix(X, feature_names=NAMES))
     text = (json.dumps(json.loads(text), indent=1) + "\n").encode() if pretty else text
-    write(Case(name, "xgboost", {"xgboost": xgboost.__version__}, description, "model.json", text,
-               features_of(X, "float32"), outputs, TOLERANCE,
-               extra={"objective": settings["objective"]}))
+    write(
+        Case(
+            name,
+            "xgboost",
+            {"xgboost": xgboost.__version__},
+            description,
+            "model.json",
+            text,
+            features_of(X, "float32"),
+            outputs,
+            TOLERANCE,
+            extra={"objective": settings["objective"]},
+        )
+    )
 
 
 def xgboost_wrapper_case():
@@ -98,9 +149,20 @@ def xgboost_wrapper_case():
     features = features_of(X, "float32")
     for j, feature in enumerate(features):
         feature.name = f"f{j}"
-    write(Case(f"{PREFIX}_wrapper", "xgboost", {"xgboost": xgboost.__version__}, "written by XGBClassifier, without feature names",
-               "model.json", text, features, answers("multiclass", P, "float32"), TOLERANCE,
-               extra={"objective": "multi:softprob"}))
+    write(
+        Case(
+            f"{PREFIX}_wrapper",
+            "xgboost",
+            {"xgboost": xgboost.__version__},
+            "written by XGBClassifier, without feature names",
+            "model.json",
+            text,
+            features,
+            answers("multiclass", P, "float32"),
+            TOLERANCE,
+            extra={"objective": "multi:softprob"},
+        )
+    )
 
 
 def xgboost_cases():
