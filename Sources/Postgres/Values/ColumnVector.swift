@@ -61,3 +61,30 @@ public struct ColumnVector: Sendable, Equatable {
     return nulls[row >> 6] & (1 << UInt64(row & 63)) != 0
   }
 }
+
+extension ColumnVector {
+  /// The given rows alone; a column of arrays cannot be cut.
+  func slice(_ rows: Range<Int>) -> ColumnVector {
+    var marks = NullMarks(count: rows.count)
+    for row in rows where isNull(row) { marks.mark(row - rows.lowerBound) }
+    let values: Values =
+      switch values {
+      case .bool(let v): .bool(Array(v[rows]))
+      case .int16(let v): .int16(Array(v[rows]))
+      case .int32(let v): .int32(Array(v[rows]))
+      case .int64(let v): .int64(Array(v[rows]))
+      case .float32(let v): .float32(Array(v[rows]))
+      case .float64(let v): .float64(Array(v[rows]))
+      case .numeric(let v): .numeric(NumericVector(taking: Array(rows), of: v))
+      case .string(let v): .string(Array(v[rows]))
+      case .bytes(let v): .bytes(Array(v[rows]))
+      case .uuid(let v): .uuid(Array(v[rows]))
+      case .date(let v): .date(Array(v[rows]))
+      case .timestamp(let v): .timestamp(Array(v[rows]))
+      case .timestamptz(let v): .timestamptz(Array(v[rows]))
+      case .json(let v): .json(Array(v[rows]))
+      case .array: preconditionFailure("arrays of arrays do not exist")
+      }
+    return ColumnVector(values, nulls: marks.words)
+  }
+}

@@ -16,6 +16,8 @@ public struct NumericVector: Sendable, Equatable {
     self.images = images
   }
 
+  init(taking rows: [Int], of other: NumericVector) { images = other.images.taking(rows: rows) }
+
   public var count: Int { images.count }
 
   /// Digits as PostgreSQL prints them, trailing zeros kept; `NaN`, `Infinity`, `-Infinity`. Empty

@@ -73,6 +73,52 @@ public struct RawColumn: Sendable, Equatable {
     nulls = marks.words
   }
 
+  /// Adds one row; nil is NULL.
+  mutating func append(image: UnsafeRawBufferPointer?) {
+    let row = count
+    if let image {
+      bytes.append(contentsOf: image)
+    } else if nulls == nil {
+      nulls = [UInt64](repeating: 0, count: row / 64 + 1)
+    }
+    offsets.append(bytes.count)
+    guard nulls != nil else { return }
+    while nulls!.count * 64 <= row { nulls!.append(0) }
+    if image == nil { nulls![row >> 6] |= 1 << UInt64(row & 63) }
+  }
+
+  /// Adds one row with the value's binary image; nil is NULL.
+  mutating func append(_ value: (some PostgresEncodable)?) {
+    var image: [UInt8] = []
+    let isNull =
+      if let value, case .binary = value.encode(into: &image) { false } else { true }
+    image.withUnsafeBytes { append(image: isNull ? nil : $0) }
+  }
+
+  /// The images of a column of arrays.
+  init(arrays vector: ColumnVector) {
+    guard case .array(let offsets, let elements) = vector.values,
+      let type = elements.elementOID
+    else { preconditionFailure("a column of arrays is needed") }
+    self.init(typeOID: type.array!)
+    for row in 0..<vector.count {
+      append(
+        vector.isNull(row)
+          ? nil : BinaryArray(elements.slice(offsets[row]..<offsets[row + 1])))
+    }
+  }
+
+  /// A column with further rows NULL.
+  func masked(by other: [UInt64]?) -> RawColumn {
+    guard let other, other != nulls else { return self }
+    var masked = RawColumn(typeOID: typeOID)
+    for row in 0..<count {
+      let isNull = isNull(row) || other[row >> 6] & (1 << UInt64(row & 63)) != 0
+      self[row].withUnsafeBytes { masked.append(image: isNull ? nil : $0) }
+    }
+    return masked
+  }
+
   /// The values, typed.
   public func decoded() throws(PostgresError) -> ColumnVector {
     try bytes.withTypedError { buffer throws(PostgresError) in
