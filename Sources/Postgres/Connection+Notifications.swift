@@ -6,6 +6,12 @@ public struct Notification: Sendable, Equatable {
   public var payload: String
   /// The process of the server that ran `NOTIFY`.
   public var backendPID: Int32
+
+  public init(channel: String, payload: String, backendPID: Int32) {
+    self.channel = channel
+    self.payload = payload
+    self.backendPID = backendPID
+  }
 }
 
 extension Connection {

@@ -46,7 +46,10 @@ import Testing
     ) { columns throws(PostgresError) in
       guard case .int64(let numbers) = columns[0].values,
         case .string(let texts) = columns[1].values
-      else { return Issue.record("other types than asked for") }
+      else {
+        Issue.record("other types than asked for")
+        return
+      }
       batches.append(numbers.count)
       for (row, number) in numbers.enumerated() {
         sum += number

@@ -1,5 +1,5 @@
 import Glibc
-public import Postgres
+import Postgres
 import Synchronization
 
 /// Work on a thread of its own, so that a test may block in it and beside it.
