@@ -89,7 +89,9 @@ struct Handshake {
       sqlState: state, message: found?.message ?? Self.firstClause(of: text), detail: text,
       hint: found?.hint ?? Self.hint(for: state))
     // A setting that libpq cannot use is no trouble of the network.
-    if found == nil, PQsocket(handle) < 0, text.contains("invalid connection option") {
+    let isOutage = ["connection to server", "could not translate host name"]
+      .contains { text.contains($0) }
+    if found == nil, PQsocket(handle) < 0, !isOutage {
       error.sqlState = "22023"
       error.hint = "Correct the connection string or the PG* environment variables."
     }

@@ -20,7 +20,7 @@ import Testing
 
   static let cases: [Case] = [
     Case("(true), (null), (false)", .bool([true, false, false]), nulls: [2]),
-    Case("((-32768)::int2), (32767), (null)", .int16([.min, .max, 0]), nulls: [4]),
+    Case("((-32768)::int2), (32767::int2), (null)", .int16([.min, .max, 0]), nulls: [4]),
     Case("((-2147483648)::int4), (2147483647)", .int32([.min, .max])),
     Case("((-9223372036854775808)::int8), (9223372036854775807)", .int64([.min, .max])),
     Case("(4294967295::oid)", .int64([4_294_967_295])),

@@ -1,4 +1,5 @@
 public import Postgres
+import Schema
 import Synchronization
 public import Testing
 
@@ -34,6 +35,7 @@ public struct DatabaseTrait: TestTrait, SuiteTrait, TestScoping {
 
   enum Template: Sendable {
     case empty
+    case migrated
   }
 
   private static let numbers = Atomic<Int>(0)
@@ -57,7 +59,19 @@ public struct DatabaseTrait: TestTrait, SuiteTrait, TestScoping {
     defer { connection.close() }
     switch template {
     case .empty: try connection.run("create database \(identifier: name)")
+    case .migrated:
+      let origin = try migrated.get()
+      try connection.run("create database \(identifier: name) template \(identifier: origin)")
     }
+  }
+
+  /// The database that migrated ones are copied from; made when the first one is wanted. Nobody
+  /// connects to it afterwards, or it could not be copied.
+  private static let migrated: Result<String, any Error> = Result {
+    let name = "rowcast_template"
+    let settings = try TestServer.shared().database(name)
+    _ = try Migrator(settings).migrate()
+    return name
   }
 
   /// With the sessions that the test left behind.
@@ -71,4 +85,7 @@ public struct DatabaseTrait: TestTrait, SuiteTrait, TestScoping {
 extension Trait where Self == DatabaseTrait {
   /// A database with nothing in it, as `Database.current`.
   public static var emptyDatabase: Self { Self(template: .empty) }
+
+  /// A database at the schema of this release, as `Database.current`.
+  public static var database: Self { Self(template: .migrated) }
 }
