@@ -5,14 +5,17 @@
 --
 -- (1) close it: setval moves writers to the other child. A sequence is read as it is, not as a
 --     snapshot saw it, so every append that begins from now on goes there.
--- (2) note an xid: the xmax of a snapshot taken after (1). A writer that had read the old slot before
---     (1) has an xid below it, because its statement has already written the rows whose keys it logs.
+-- (2) note an xid: that of a later transaction. A writer that had read the old slot before (1) has an
+--     xid below it, because its statement has already written the rows whose keys it logs. The xid
+--     must be drawn after (1): that of the closing transaction may be older than (1), and the xmax
+--     of a snapshot is only the latest completed one's, which a writer in flight may be beyond.
 -- (3) truncate when the cursor of the ticks has everything below that xid complete: then all writers
 --     of (2) are over and their changes were collected. Nobody else appends to the child any more,
 --     so the lock is free; readers hold it for the length of a tick. The attempt gives up after 50 ms.
 -- (4) a child is closed only while the other one is empty and open again, so there is always one.
 --
 -- If (1) survives a crash that (2) does not, the note is made later, with a larger xid: still right.
+-- A child that is written to has no note.
 
 create or replace function rowcast.rotate_log(least_bytes bigint) returns text
 language plpgsql security definer
@@ -35,18 +38,15 @@ begin
         if pg_table_size(format('rowcast.change_%s', current_slot)::regclass) < least_bytes then
             return 'idle';
         end if;
-        update rowcast.change_child as c set closed_at_xid = null where c.slot = old_slot;
         perform setval('rowcast.change_slot', old_slot);
-        update rowcast.change_child as c
-        set closed_at_xid = pg_snapshot_xmax(pg_current_snapshot()) where c.slot = current_slot;
         return 'closed';
     end if;
 
     select c.closed_at_xid into closed from rowcast.change_child as c where c.slot = old_slot;
     if closed is null then
         update rowcast.change_child as c
-        set closed_at_xid = pg_snapshot_xmax(pg_current_snapshot()) where c.slot = old_slot;
-        return 'closed';
+        set closed_at_xid = pg_current_xact_id() where c.slot = old_slot;
+        return 'noted';
     end if;
 
     this_snapshot := pg_current_snapshot();
@@ -75,6 +75,8 @@ begin
     exception when lock_not_available then
         return 'waiting for a reader';
     end;
+    -- With the truncation, so that the next note of this child is always made anew.
+    update rowcast.change_child as c set closed_at_xid = null where c.slot = old_slot;
     return 'truncated';
 end
 $$;
