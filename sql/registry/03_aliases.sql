@@ -83,6 +83,9 @@ language sql immutable parallel safe security definer set search_path = pg_catal
 $$;
 comment on function rowcast.output_columns(jsonb) is
     'The outputs of a signature as text, equal for signatures that fill the same columns.';
+revoke all on function rowcast.output_columns(jsonb) from public;
+-- A view checks calls with the rights of who reads it.
+grant execute on function rowcast.output_columns(jsonb) to rowcast_reader, rowcast_worker;
 
 create or replace function rowcast.move_alias(model_id int, alias text, version int) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
