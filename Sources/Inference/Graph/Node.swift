@@ -186,3 +186,12 @@ extension Node {
     }
   }
 }
+
+extension Node {
+  /// The same node with other inputs.
+  func with(inputs: [ValueInfo?]) -> Node {
+    Node(
+      name: name, type: type, domain: domain, opset: opset, attributes: attributes,
+      inputs: inputs, wantsOutput: wantsOutput, limits: limits)
+  }
+}

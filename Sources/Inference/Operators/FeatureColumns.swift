@@ -1,0 +1,187 @@
+/// ArrayFeatureExtractor: picks elements of the last axis by their places.
+///
+/// Either constant places of each row's elements, or, where the data is constant, a place that
+/// each row has computed.
+struct ArrayFeatureExtractor: Operator {
+  let outputs: [ValueInfo]
+  /// Elements of the data's last axis.
+  private let width: Int
+  /// The places, where they are constant.
+  private let places: [Int]?
+  private let placesPerRow: Int
+  private let name: String
+
+  init(_ node: Node) throws(ModelError) {
+    try node.checkInputs(2...2)
+    let data = try node.input(0)
+    let indices = try node.input(1, .int64, .int32)
+    name = node.name
+    guard let last = data.shape.dims.last, data.shape.rowAxis != data.shape.rank - 1 else {
+      throw node.error(.malformed, "data of shape \(data.shape) has no axis of features")
+    }
+    width = last
+    let placeCount = indices.shape.elementCount
+    placesPerRow = placeCount
+    // A single axis of data gives one row of results.
+    let leading = data.shape.rank == 1 ? [1] : Array(data.shape.dims.dropLast())
+    if let constant = indices.constant?.integers {
+      for place in constant where !(0..<last).contains(place) {
+        throw node.error(.malformed, "place \(place) of \(last)")
+      }
+      places = constant
+      outputs = [
+        try node.output(
+          data.type, Shape(leading + [placeCount], rowAxis: data.shape.rowAxis))
+      ]
+      return
+    }
+    guard !data.shape.isBatched, indices.shape.isRowMajor, leading.allSatisfy({ $0 == 1 }),
+      last > 0
+    else {
+      throw node.error(
+        .unsupported,
+        "places of shape \(indices.shape) in data of shape \(data.shape) are not supported")
+    }
+    places = nil
+    outputs = [
+      try node.output(data.type, Shape(leading + [placeCount], rowAxis: leading.count))
+    ]
+  }
+
+  func run(_ call: Call) {
+    switch call.input(0).type {
+    case .float32: extract(call, Float.self)
+    case .float64: extract(call, Double.self)
+    case .int64: extract(call, Int64.self)
+    case .int32: extract(call, Int32.self)
+    case .bool: extract(call, Bool.self)
+    case .string: extract(call, String.self)
+    }
+  }
+
+  private func extract<T: TensorElement>(_ call: Call, _ type: T.Type) {
+    let source: UnsafeMutablePointer<T> = call.input(0).pointer()
+    let target: UnsafeMutablePointer<T> = call.output(0).pointer()
+    if let places {
+      guard width > 0 else { return }
+      var at = 0
+      for base in stride(from: 0, to: call.input(0).count, by: width) {
+        for place in places {
+          target[at] = source[base + place]
+          at += 1
+        }
+      }
+      return
+    }
+    let indices = call.input(1)
+    for i in 0..<indices.count {
+      let place = indices.type == .int64 ? Int(indices.int64s[i]) : Int(indices.int32s[i])
+      if (0..<width).contains(place) {
+        target[i] = source[place]
+      } else {
+        target[i] = source[0]
+        call.failures.add(
+          row: i / max(placesPerRow, 1), .wrongType,
+          "a place is beyond \(width) elements (node \"\(name)\")")
+      }
+    }
+  }
+
+  func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    guard input == 0, let places, width > 0, !places.isEmpty else {
+      return Array(repeating: input == 0 && places != nil, count: count)
+    }
+    var result = Array(repeating: true, count: count)
+    for (index, mayBe) in outputs[0].enumerated() where !mayBe {
+      let element = index / places.count * width + places[index % places.count]
+      if element < count { result[element] = false }
+    }
+    return result
+  }
+}
+
+/// FeatureVectorizer: the features of several inputs beside each other, as floats.
+///
+/// An input longer than its declared dimension is cut, a shorter one filled up with zeros.
+struct FeatureVectorizer: Operator {
+  let outputs: [ValueInfo]
+  private let widths: [Int]
+  private let dimensions: [Int]
+
+  init(_ node: Node) throws(ModelError) {
+    var widths: [Int] = []
+    for index in node.inputs.indices {
+      let info = try node.input(index, .float32, .float64, .int32, .int64)
+      widths.append(try node.rowWidth(info))
+    }
+    let dimensions = try node.ints("inputdimensions") ?? widths
+    guard !widths.isEmpty, dimensions.count == widths.count else {
+      throw node.error(.malformed, "\(dimensions.count) dimensions for \(widths.count) inputs")
+    }
+    var total = 0
+    for dimension in dimensions {
+      guard (0...node.limits.features).contains(dimension) else {
+        throw node.error(.malformed, "a dimension is \(dimension)")
+      }
+      total += dimension
+    }
+    (self.widths, self.dimensions) = (widths, dimensions)
+    outputs = [try node.output(.float32, .rows(total))]
+  }
+
+  func run(_ call: Call) {
+    let target = call.output(0).floats
+    let total = outputs[0].shape.elementCount
+    var offset = 0
+    for (index, width) in widths.enumerated() {
+      let source = call.input(index)
+      for row in 0..<call.rowCount {
+        for i in 0..<dimensions[index] {
+          target[row * total + offset + i] = i < width ? source.float(row * width + i) : 0
+        }
+      }
+      offset += dimensions[index]
+    }
+  }
+
+  func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    let offset = dimensions[..<input].reduce(0, +)
+    return (0..<count).map { $0 >= dimensions[input] || outputs[0][offset + $0] }
+  }
+}
+
+/// ZipMap: names the elements of a row by their classes; the values stay as they are.
+///
+/// What ONNX calls a sequence of maps is the same tensor here: the signature has the names.
+struct ZipMap: Operator {
+  let outputs: [ValueInfo]
+  var isView: Bool { true }
+
+  init(_ node: Node) throws(ModelError) {
+    let info = try node.input(0, .float32)
+    guard let labels = try ClassLabels(node, intsName: "classlabels_int64s") else {
+      throw node.error(.malformed, "no class labels")
+    }
+    let width = try node.rowWidth(info)
+    guard width == labels.count else {
+      throw node.error(.malformed, "\(labels.count) class labels for \(width) values")
+    }
+    outputs = [try node.output(.float32, .rows(width))]
+  }
+
+  func run(_ call: Call) {}
+}
+
+extension TensorView {
+  /// A numeric element as a float.
+  func float(_ index: Int) -> Float {
+    switch type {
+    case .float32: floats[index]
+    case .float64: Float(doubles[index])
+    case .int32: Float(int32s[index])
+    case .int64: Float(int64s[index])
+    case .bool: bools[index] ? 1 : 0
+    case .string: .nan
+    }
+  }
+}

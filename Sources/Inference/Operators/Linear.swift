@@ -1,0 +1,119 @@
+internal import CKernels
+
+/// LinearRegressor: one or more weighted sums of a row's features.
+struct LinearRegressor: Operator {
+  let outputs: [ValueInfo]
+  private let weights: Panels
+  private let intercepts: [Double]
+  private let transform: PostTransform
+
+  static let make: OperatorFactory = { node throws(ModelError) in
+    try WithFloatInput.wrap(node) { node throws(ModelError) in try LinearRegressor(node) }
+  }
+
+  private init(_ node: Node) throws(ModelError) {
+    let width = try node.rowWidth(node.input(0))
+    let targets = try node.int("targets", default: 1)
+    let coefficients = try node.floats("coefficients") ?? []
+    let intercepts = try node.floats("intercepts") ?? []
+    weights = try Panels(node, coefficients, depth: width, columns: targets)
+    guard intercepts.isEmpty || intercepts.count == targets else {
+      throw node.error(.malformed, "\(intercepts.count) intercepts for \(targets) targets")
+    }
+    self.intercepts =
+      intercepts.isEmpty
+      ? Array(repeating: 0, count: targets) : intercepts.map(Double.init)
+    transform = try PostTransform(node)
+    outputs = [try node.output(.float32, .rows(targets))]
+  }
+
+  func run(_ call: Call) {
+    let scores = call.output(0).floats
+    ck_gemm_f32(
+      call.input(0).floats, call.rowCount, weights.depth, weights.pointer, weights.columns,
+      intercepts, scores)
+    guard transform != .none else { return }
+    for row in 0..<call.rowCount {
+      transform.apply(scores + row * weights.columns, count: weights.columns)
+    }
+  }
+}
+
+/// LinearClassifier: a weighted sum for each class, the label of the greatest, and the sums
+/// transformed into probabilities.
+///
+/// One sum for two classes decides by its sign and stands beside its complement; of the transforms
+/// only LOGISTIC applies to it, as in ONNX Runtime.
+struct LinearClassifier: Operator {
+  let outputs: [ValueInfo]
+  private let weights: Panels
+  private let intercepts: [Double]
+  private let labels: ClassLabels
+  private let transform: PostTransform
+
+  static let make: OperatorFactory = { node throws(ModelError) in
+    try WithFloatInput.wrap(node) { node throws(ModelError) in try LinearClassifier(node) }
+  }
+
+  private init(_ node: Node) throws(ModelError) {
+    let width = try node.rowWidth(node.input(0))
+    guard let labels = try ClassLabels(node) else {
+      throw node.error(.malformed, "no class labels")
+    }
+    let coefficients = try node.floats("coefficients") ?? []
+    let intercepts = try node.floats("intercepts") ?? []
+    let scores = intercepts.isEmpty ? labels.count : intercepts.count
+    guard scores == labels.count || scores == 1 && labels.count == 2 else {
+      throw node.error(.malformed, "\(scores) intercepts for \(labels.count) classes")
+    }
+    weights = try Panels(node, coefficients, depth: width, columns: scores)
+    self.intercepts =
+      intercepts.isEmpty ? Array(repeating: 0, count: scores) : intercepts.map(Double.init)
+    self.labels = labels
+    transform = try PostTransform(node)
+    outputs = [
+      try node.output(labels.type, .rows), try node.output(.float32, .rows(labels.count)),
+    ]
+  }
+
+  private var isBinary: Bool { weights.columns == 1 && labels.count == 2 }
+
+  func scratchByteCount(rows: Int) -> Int { isBinary ? rows * 4 : 0 }
+
+  func run(_ call: Call) {
+    let classes = labels.count
+    let scores = call.output(1).floats
+    let sums = isBinary ? call.scratch.assumingMemoryBound(to: Float.self) : scores
+    ck_gemm_f32(
+      call.input(0).floats, call.rowCount, weights.depth, weights.pointer, weights.columns,
+      intercepts, sums)
+    for row in 0..<call.rowCount {
+      let own = scores + row * classes
+      if isBinary {
+        labels.write(sums[row] > 0 ? 1 : 0, to: call.output(0), row: row)
+        if transform == .logistic { transform.apply(sums + row, count: 1) }
+        own[1] = sums[row]
+        own[0] = 1 - sums[row]
+        continue
+      }
+      var best = 0
+      for index in 1..<max(classes, 1) where own[index] > own[best] { best = index }
+      labels.write(best, to: call.output(0), row: row)
+      transform.apply(own, count: classes)
+    }
+  }
+}
+
+extension Panels {
+  /// Packs an attribute of `columns` times `depth` numbers, one column after the other.
+  init(
+    _ node: Node, _ numbers: [Float], depth: Int, columns: Int
+  ) throws(ModelError) {
+    let (count, overflow) = depth.multipliedReportingOverflow(by: columns)
+    guard columns > 0, !overflow, numbers.count == count else {
+      throw node.error(
+        .malformed, "\(numbers.count) coefficients for \(columns) sums of \(depth) features")
+    }
+    self.init(depth: depth, columns: columns) { Double(numbers[$1 * depth + $0]) }
+  }
+}

@@ -1,0 +1,99 @@
+internal import CKernels
+
+/// What ai.onnx.ml applies to a row's scores, as ONNX Runtime does.
+enum PostTransform: String, Sendable {
+  case none = "NONE"
+  case softmax = "SOFTMAX"
+  case logistic = "LOGISTIC"
+  case softmaxZero = "SOFTMAX_ZERO"
+  case probit = "PROBIT"
+
+  init(_ node: Node) throws(ModelError) {
+    let name = try node.string("post_transform", default: "NONE")
+    guard let value = PostTransform(rawValue: name) else {
+      throw node.error(.malformed, "post_transform \"\(name)\" does not exist")
+    }
+    self = value
+  }
+
+  /// Transforms `count` scores of a row in place.
+  func apply(_ scores: UnsafeMutablePointer<Float>, count: Int) {
+    switch self {
+    case .none: break
+    case .logistic: ck_logistic_f32(scores, count, scores)
+    case .softmax: ck_softmax_f32(scores, 1, count, scores)
+    case .softmaxZero: softmaxZero(scores, count)
+    case .probit: for i in 0..<count { scores[i] = Self.probit(scores[i]) }
+    }
+  }
+
+  /// Softmax that leaves scores close to zero out of the sum.
+  private func softmaxZero(_ scores: UnsafeMutablePointer<Float>, _ count: Int) {
+    var greatest = -Double.infinity
+    for i in 0..<count { greatest = max(greatest, Double(scores[i])) }
+    let scale = ck_exp(-greatest)
+    var sum = 0.0
+    for i in 0..<count where abs(scores[i]) > 0.0000001 {
+      sum += ck_exp(Double(scores[i]) - greatest)
+    }
+    for i in 0..<count {
+      let score = Double(scores[i])
+      scores[i] = Float(
+        (abs(scores[i]) > 0.0000001 ? ck_exp(score - greatest) : score * scale) / sum)
+    }
+  }
+
+  /// The quantile of the normal distribution, by Winitzki's approximation of the inverse error
+  /// function with ONNX Runtime's constants.
+  static func probit(_ value: Float) -> Float {
+    let x = 2 * Double(value) - 1
+    let log = ck_log((1 - x) * (1 + x))
+    let v = 2 / (3.14159 * 0.147) + 0.5 * log
+    let root = (-v + (v * v - log / 0.147).squareRoot()).squareRoot()
+    return Float(1.41421356 * (x < 0 ? -root : root))
+  }
+}
+
+/// The classes that a classifier's label output names.
+enum ClassLabels: Sendable {
+  case ints([Int64])
+  case strings([String])
+
+  /// Reads `classlabels_ints` (or `intsName`) or `classlabels_strings`.
+  init?(_ node: Node, intsName: String = "classlabels_ints") throws(ModelError) {
+    let ints = try node.ints(intsName) ?? []
+    let strings = try node.strings("classlabels_strings") ?? []
+    guard ints.isEmpty || strings.isEmpty else {
+      throw node.error(.malformed, "class labels are both numbers and strings")
+    }
+    if !strings.isEmpty {
+      self = .strings(strings)
+    } else if !ints.isEmpty {
+      self = .ints(ints.map(Int64.init))
+    } else {
+      return nil
+    }
+  }
+
+  var count: Int {
+    switch self {
+    case .ints(let list): list.count
+    case .strings(let list): list.count
+    }
+  }
+
+  var type: TensorType {
+    switch self {
+    case .ints: .int64
+    case .strings: .string
+    }
+  }
+
+  /// Writes a row's label.
+  func write(_ index: Int, to view: TensorView, row: Int) {
+    switch self {
+    case .ints(let list): view.int64s[row] = list[index]
+    case .strings(let list): view.strings[row] = list[index]
+    }
+  }
+}
