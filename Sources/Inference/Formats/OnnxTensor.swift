@@ -51,16 +51,11 @@ private struct OnnxTensorFields {
   }
 
   func elementCount(limit: Int) throws(ModelError) -> Int {
-    var count = 1
-    for size in dims {
-      let (product, overflow) = count.multipliedReportingOverflow(by: Int(size))
-      guard size >= 0 else {
-        throw ModelError(.malformed, "tensor \"\(name)\" has a size of \(size)")
-      }
-      guard !overflow, product <= limit else {
-        throw ModelError(.tooLarge, "tensor \"\(name)\" has more than \(limit) elements")
-      }
-      count = product
+    if let size = dims.first(where: { $0 < 0 }) {
+      throw ModelError(.malformed, "tensor \"\(name)\" has a size of \(size)")
+    }
+    guard let count = ModelLimits.elementCount(dims.map(Int.init), limit: limit) else {
+      throw ModelError(.tooLarge, "tensor \"\(name)\" has more than \(limit) elements")
     }
     return count
   }

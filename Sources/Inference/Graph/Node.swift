@@ -162,16 +162,16 @@ extension Node {
 
   /// An output, its size within the limits.
   func output(_ type: TensorType, _ shape: Shape) throws(ModelError) -> ValueInfo {
-    var count = 1
-    for size in shape.dims {
-      guard size >= 0 else { throw error(.malformed, "output has a negative size") }
-      let (product, overflow) = count.multipliedReportingOverflow(by: size)
-      guard !overflow, product <= limits.elementCount else {
-        throw error(.tooLarge, "output has more than \(limits.elementCount) elements")
-      }
-      count = product
-    }
+    try check(shape.dims)
     return ValueInfo(type, shape)
+  }
+
+  /// Refuses dimensions that are negative or multiply to more than the limits.
+  func check(_ dims: [Int]) throws(ModelError) {
+    guard dims.allSatisfy({ $0 >= 0 }) else { throw error(.malformed, "a size is negative") }
+    guard ModelLimits.elementCount(dims, limit: limits.elementCount) != nil else {
+      throw error(.tooLarge, "a tensor has more than \(limits.elementCount) elements")
+    }
   }
 
   /// Refuses a node with too few or too many inputs.

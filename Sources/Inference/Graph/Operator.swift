@@ -84,13 +84,4 @@ enum OperatorRegistry {
     }
     return try factory(node)
   }
-
-  /// ai.onnx.ml
-  static let machineLearningOperators: [String: OperatorFactory] = [
-    "TreeEnsembleClassifier": TreeEnsemble.classifier,
-    "TreeEnsembleRegressor": TreeEnsemble.regressor,
-  ]
-
-  /// ai.onnx
-  static let tensorOperators: [String: OperatorFactory] = [:]
 }

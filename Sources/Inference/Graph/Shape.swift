@@ -90,3 +90,18 @@ struct ValueInfo: Sendable {
     extents ?? constant?.integers?.map(Extent.fixed)
   }
 }
+
+extension ModelLimits {
+  /// The product of sizes; nil where it, or the product of some of them, is over the limit.
+  ///
+  /// So a size of 0 hides no others, and whoever multiplies some of the sizes never overflows.
+  static func elementCount(_ dims: [Int], limit: Int) -> Int? {
+    var product = 1
+    for size in dims {
+      let (next, overflow) = product.multipliedReportingOverflow(by: max(size, 1))
+      guard !overflow, next <= limit else { return nil }
+      product = next
+    }
+    return dims.contains(0) ? 0 : product
+  }
+}

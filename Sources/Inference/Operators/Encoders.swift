@@ -102,7 +102,9 @@ struct LabelEncoder: Operator {
     }
     switch info.type {
     case .string:
-      (lookUp, outputs) = try Self.table(node, info, try Self.keys(node, "strings")) { $0 }
+      (lookUp, outputs) = try Self.table(node, info, try Self.keys(node, "strings")) {
+        (key: String) in key
+      }
     case .int64:
       (lookUp, outputs) = try Self.table(node, info, try Self.keys(node, "int64s")) {
         (key: Int64) in key

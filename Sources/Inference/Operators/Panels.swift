@@ -20,7 +20,7 @@ struct Panels: Sendable {
     depth: Int, columns: Int, into target: UnsafeMutablePointer<Double>,
     _ weight: (Int, Int) -> Double
   ) {
-    let width = Int(CK_PANEL.rawValue)
+    let width = CK_PANEL
     for column in 0..<columns {
       let panel = target + (column / width) * width * depth + column % width
       for k in 0..<depth { panel[k * width] = weight(k, column) }

@@ -111,15 +111,6 @@ extension Node {
   }
 }
 
-/// What a score goes through last.
-enum PostTransform: String, Sendable {
-  case none = "NONE"
-  case logistic = "LOGISTIC"
-  case softmax = "SOFTMAX"
-  case softmaxZero = "SOFTMAX_ZERO"
-  case probit = "PROBIT"
-}
-
 /// The votes at leaves.
 private struct Votes {
   private struct Leaf: Hashable {

@@ -1,0 +1,12 @@
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+// The umbrella: every header of the module.
+#include "ck_common.h"
+#include "ck_forest.h"
+#include "ck_gemm.h"
+#include "ck_math.h"
+#include "ck_number.h"
+#include "ck_svm.h"
+
+#endif
