@@ -42,9 +42,12 @@ public struct SchemaError: Error, Sendable, Equatable {
 
   /// An error that the server raised in an embedded file.
   init(_ error: PostgresError, in path: String) {
+    let isLocked = error.sqlState == "55P03"
     self.init(
       .refused, "\(path): \(error.message)", detail: error.detail ?? error.context,
-      hint: error.hint)
+      hint: isLocked
+        ? "Another session holds a table that is to be changed: end it, then migrate again."
+        : error.hint)
   }
 }
 

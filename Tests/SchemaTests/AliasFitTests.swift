@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 
 /// Which versions an alias may move to while a scorer follows it.
-@Suite(.emptyDatabase) struct AliasFitTests {
+@Suite(.database) struct AliasFitTests {
   /// A database with the scorer `churn` on `customer (id, age, city)`, which follows the champion.
   private func scene() throws -> Connection {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.runScript(
       "create table customer (id int primary key, age int, city text, extra float8)")
     try add("one", to: connection)

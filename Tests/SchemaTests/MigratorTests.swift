@@ -85,6 +85,30 @@ import Testing
     #expect(throws: SchemaError.self) { try Migrator(Database.current.settings).plan() }
   }
 
+  @Test func workersAreToldToMigrateAnOlderDatabase() throws {
+    let empty = try Database.current.connect()
+    let none = #expect(throws: SchemaError.self) { try Migrator.requireSchema(on: empty) }
+    #expect(none?.message == "database has no schema of Rowcast")
+
+    let connection = try Database.current.migrated()
+    try connection.runScript("set role rowcast_worker")
+    try Migrator.requireSchema(on: connection)
+    try connection.runScript("reset role")
+    try connection.run("delete from rowcast.schema_migration where version = \(library.version)")
+    let older = #expect(throws: SchemaError.self) { try Migrator.requireSchema(on: connection) }
+    #expect(older?.code == .older)
+    #expect(
+      older?.message
+        == "database is at schema \(library.version - 1), this release needs \(library.version)")
+    #expect(older?.hint == "Run \"rowcast migrate\".")
+    try connection.run(
+      """
+      insert into rowcast.schema_migration (version, name, sha256, release)
+      values (\(library.version), 'a', sha256('a'), '1'), (99, 'b', sha256('b'), '9')
+      """)
+    try Migrator.requireSchema(on: connection)
+  }
+
   @Test func anEditedMigrationIsRefused() throws {
     _ = try Database.current.migrated()
     let edited = library.editing { file in

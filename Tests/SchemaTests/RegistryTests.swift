@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Models, versions and aliases, as SQL and workers see them.
-@Suite(.emptyDatabase) struct RegistryTests {
+@Suite(.database) struct RegistryTests {
   static let signature = JSON(
     """
     {"features": [{"name": "age", "type": "float32", "missing": "refused"},
@@ -15,7 +15,7 @@ import Testing
     """)
 
   @Test func theSameBytesAndLabelsAreTheSameVersion() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     func register(_ bytes: String, _ labels: [String]) throws -> Int32 {
       try connection.value(
         "select rowcast.register_model('churn', \(Array(bytes.utf8)), labels => \(labels))")
@@ -36,7 +36,7 @@ import Testing
 
   @Test(arguments: [1, 1_048_575, 1_048_576, 1_048_577, 3_500_000])
   func theBytesComeBackAsTheyWere(byteCount: Int) throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     var state: UInt64 = 42
     let bytes = (0..<byteCount).map { _ -> UInt8 in
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -59,7 +59,7 @@ import Testing
 
   @Test func manyMayRegisterTheSameAtOnce() async throws {
     let settings = Database.current.settings
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     let versions = try await onThreads(8) { number in
       let session = try Connection(settings)
       defer { session.close() }
@@ -73,7 +73,7 @@ import Testing
   }
 
   @Test func anInspectionMakesAVersionReadyAndSetsTheAliasThatWasAskedFor() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.run(
       "select rowcast.register_model('churn', 'tree'::bytea, alias => 'champion')")
     #expect(
@@ -103,7 +103,7 @@ import Testing
   }
 
   @Test func aRefusedVersionSaysWhyAndMayBeInspectedAgainByANewerRelease() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.run("select rowcast.register_model('churn', 'tree'::bytea, 'champion')")
     try connection.run(
       """
@@ -125,7 +125,7 @@ import Testing
   }
 
   @Test func theFirstInspectionCounts() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.run("select rowcast.register_model('churn', 'tree'::bytea)")
     try connection.run("select rowcast.record_inspection(1, 1, \(Self.signature), null)")
     let state: String = try connection.value(
@@ -139,7 +139,7 @@ import Testing
   }
 
   @Test func waitingEndsWithAClearError() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     #expect(connection.refusal(of: "call rowcast.wait_for_model('none')")?.sqlState == "RC101")
     try connection.run("select rowcast.register_model('churn', 'tree'::bytea)")
     let late = connection.refusal(
@@ -158,7 +158,7 @@ import Testing
 
   @Test func aWaitEndsWhenAWorkerIsDone() async throws {
     let settings = Database.current.settings
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.run("select rowcast.register_model('churn', 'tree'::bytea)")
     async let waits = onThreads(1) { _ in
       try Connection(settings).run("call rowcast.wait_for_model('churn')").count
@@ -169,7 +169,7 @@ import Testing
   }
 
   @Test func aliasesMoveAndTheirHistoryStays() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     for bytes in ["one", "two"] {
       let version: Int32 = try connection.value(
         "select rowcast.register_model('churn', \(Array(bytes.utf8)))")
@@ -202,7 +202,7 @@ import Testing
   }
 
   @Test func anAliasIsNotSetToWhatIsNotReady() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.run("select rowcast.register_model('churn', 'tree'::bytea)")
     let early = connection.refusal(of: "select rowcast.set_alias('churn', 'champion', 1)")
     #expect(early?.sqlState == "RC103")
@@ -216,7 +216,7 @@ import Testing
   }
 
   @Test func versionsAreImmutable() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.run(
       """
       select rowcast.register_model('churn', 'tree'::bytea, golden =>
@@ -243,6 +243,14 @@ import Testing
     ("select rowcast.register_model('churn', ''::bytea)", "model \"churn\" has no bytes"),
     ("select rowcast.register_model('', 'tree'::bytea)", "the model has no name"),
     (
+      "select rowcast.register_model(E'ch\\nurn', 'tree'::bytea)",
+      "name of model \"ch\nurn\" is not fit for one"
+    ),
+    (
+      "select rowcast.register_model('churn', 'tree'::bytea, 'my alias')",
+      "alias \"my alias\" is not one word"
+    ),
+    (
       "select rowcast.register_model('churn', 'tree'::bytea, labels => '{a,null}')",
       "labels of model \"churn\" are not a list of names"
     ),
@@ -256,7 +264,7 @@ import Testing
     ),
   ])
   func whatCannotBeRegisteredIsRefused(statement: String, message: String) throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     let error = connection.refusal(of: Query(text: statement))
     #expect(error?.sqlState == "RC106")
     #expect(error?.message == message)
@@ -264,7 +272,7 @@ import Testing
   }
 
   @Test func changesAreAnnouncedWhenTheyCommit() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     let worker = try Database.current.connect()
     try worker.listen("rowcast_control")
     let revision: Query = "select last_value from rowcast.registry_revision"
@@ -281,7 +289,7 @@ import Testing
   }
 
   @Test func namesResolveInTheOrderGiven() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     for name in ["pump", "valve"] {
       try connection.run(
         "select rowcast.register_model(\(name), 'tree'::bytea, alias => 'champion')")

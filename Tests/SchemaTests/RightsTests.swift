@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What each role may do, and what nobody may.
-@Suite(.emptyDatabase) struct RightsTests {
+@Suite(.database) struct RightsTests {
   enum Role: String, CaseIterable, Sendable {
     case admin = "rowcast_admin"
     case analyst = "rowcast_analyst"
@@ -59,7 +59,7 @@ import Testing
   ]
 
   @Test func everyDeedIsForSomeRolesOnly() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     try connection.runScript("set role rowcast_admin; create table predictions.churn (id int)")
     try connection.run("select rowcast.register_model('churn', 'tree'::bytea)")
     try connection.run(
@@ -79,7 +79,7 @@ import Testing
   }
 
   @Test func nothingIsGrantedToThePublic() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     #expect(
       try connection.texts(
         """
@@ -97,7 +97,7 @@ import Testing
   }
 
   @Test func everyFunctionWithItsOwnersRightsPinsItsSearchPath() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     #expect(
       try connection.texts(
         """
@@ -109,7 +109,7 @@ import Testing
   }
 
   @Test func everythingBelongsToTheAdministrators() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     #expect(
       try connection.texts(
         """
@@ -127,7 +127,7 @@ import Testing
   }
 
   @Test func everythingIsExplained() throws {
-    let connection = try Database.current.migrated()
+    let connection = try Database.current.connect()
     #expect(
       try connection.texts(
         """

@@ -12,8 +12,10 @@ select current_setting('server_version') as server_version,
                         (4, 'rowcast_admin')) as r (place, name)
            where to_regrole(r.name) is null
            order by r.place)::text[] as missing_roles,
-       coalesce(pg_has_role(current_user, to_regrole('rowcast_admin')::oid, 'member'), false)
-           as is_admin,
+       -- From PostgreSQL 16 on, not every member may take on the role.
+       coalesce(pg_has_role(current_user, to_regrole('rowcast_admin')::oid, case
+           when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end),
+           false) as is_admin,
        has_database_privilege(current_database(), 'create') as may_create_schemas,
        to_regnamespace('rowcast') is not null and to_regnamespace('predictions') is not null
            as has_schemas,

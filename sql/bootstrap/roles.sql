@@ -39,7 +39,10 @@ begin
         end;
     end loop;
 
-    if not pg_has_role(current_user, 'rowcast_admin', 'member') then
+    -- From PostgreSQL 16 on, who creates a role is a member who may administer it, not become it.
+    if not pg_has_role(current_user, 'rowcast_admin', case
+        when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)
+    then
         execute format('grant rowcast_admin to %I', current_user);
     end if;
 end

@@ -39,6 +39,26 @@ end
 $$;
 comment on function rowcast.check_golden(jsonb) is 'Refuses golden rows of another shape.';
 
+create or replace function rowcast.check_names(model text, alias text) returns void
+language plpgsql immutable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if model is null or btrim(model) = '' then
+        raise exception 'the model has no name'
+            using errcode = 'RC106', hint = 'Give a name, as in name => ''churn''.';
+    elsif char_length(model) > 200 or model <> btrim(model) or model ~ '[[:cntrl:]]' then
+        raise exception 'name of model "%" is not fit for one', left(model, 60)
+            using errcode = 'RC106',
+                  hint = 'Use at most 200 characters, none of them a control character, and no '
+                         'blank at either end.';
+    elsif char_length(alias) > 63 or alias ~ '[[:cntrl:][:space:]]' or alias = '' then
+        raise exception 'alias "%" is not one word', left(alias, 60)
+            using errcode = 'RC106', hint = 'Use at most 63 characters and no blanks: champion.';
+    end if;
+end
+$$;
+comment on function rowcast.check_names(text, text) is
+    'Refuses names that the tables would refuse, and says why.';
+
 create or replace function rowcast.register_model(
     name text,
     artifact bytea,
@@ -59,10 +79,7 @@ declare
     same record;
     new_version int;
 begin
-    if name is null or btrim(name) = '' then
-        raise exception 'the model has no name'
-            using errcode = 'RC106', hint = 'Give a name, as in name => ''churn''.';
-    end if;
+    perform rowcast.check_names(name, alias);
     if coalesce(octet_length(content), 0) = 0 then
         raise exception 'model "%" has no bytes', name
             using errcode = 'RC106', hint = 'Give the content of an ONNX, LightGBM or XGBoost file.';

@@ -107,6 +107,7 @@ declare
     target_id constant int := rowcast.model_id_of(model);
     target record;
 begin
+    perform rowcast.check_names(model, alias);
     perform rowcast.bump_registry();
     select v.state, v.refusal into target
     from rowcast.model_version as v
