@@ -11,10 +11,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from data import BINARY, SIGNAL, TEST, TRAIN, WIDTH, wide
-from estimators import NO_ZIPMAP, classifier
+from data import SIGNAL, TEST, TRAIN, WIDTH, wide
+from estimators import NO_ZIPMAP
 from fixture import SEED, Feature, Output
 from onnx_case import (
     TOLERANCE,
@@ -181,15 +181,4 @@ def other_inputs():
         "categories as numbers, then gradient boosting",
         TOLERANCE,
         "",
-    )
-    # scikit-learn takes norms below 2e-15 for zero and ONNX does not, so the subnormal row is left out. The norm "max"
-    # cannot be compared: scikit-learn divides by the largest magnitude, ONNX by the largest value.
-    rows = edge_rows(TEST)
-    rows = rows[(np.abs(rows).max(axis=1) > 1e-30) | (rows == 0).all(axis=1)]
-    classifier(
-        "normalizer_l1_logistic",
-        make_pipeline(Normalizer("l1"), LogisticRegression(C=10)),
-        BINARY,
-        "rows scaled to absolute sum 1, then logistic regression",
-        rows=rows,
     )

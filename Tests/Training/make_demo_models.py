@@ -92,7 +92,12 @@ def fit(sensor, random):
     gamma = 3.0 if len(sensor["modes"]) == 1 else 40.0
     detector = OneClassSVM(kernel="rbf", nu=0.01, gamma=gamma)
     model = make_pipeline(StandardScaler(), detector).fit(wide(train))
-    detector.offset_ = detector.offset_ + float(np.quantile(model.decision_function(wide(second)), ALARM_RATE)) - 1e-9
+    detector.offset_ = detector.offset_ + float(np.quantile(model.decision_function(wide(second)), ALARM_RATE))
+    # Divided by the sum of its coefficients, a decision is a mean of kernels less a threshold: the same labels, and
+    # 32-bit parameters are exact enough for six digits after the point.
+    total = detector.dual_coef_.sum()
+    detector.dual_coef_ = detector._dual_coef_ = detector.dual_coef_ / total
+    detector.offset_ = detector.offset_ / total
     detector.intercept_ = detector._intercept_ = np.array(-detector.offset_).reshape(-1)
     return model
 
