@@ -52,6 +52,8 @@ extension Connection {
     while true {
       // PQconsumeInput reads what is there and does not wait.
       guard PQconsumeInput(try handle()) == 1 else { throw lose() }
+      // A record of TLS may hold more than one read takes, which poll(2) does not know.
+      if PQsslInUse(try handle()) != 0, PQconsumeInput(try handle()) != 1 { throw lose() }
       let taken = takeNotifications()
       if !taken.isEmpty { return taken }
       if PQstatus(try handle()) == CONNECTION_BAD { throw lose() }

@@ -61,10 +61,17 @@ extension Connection {
     var result: QueryResult?
   }
 
-  /// The server no longer has the statement, or its columns changed.
-  private static func isStale(_ error: PostgresError) -> Bool {
-    error.sqlState == "26000"
-      || error.sqlState == "0A000" && error.message.contains("cached plan")
+  private struct Failure {
+    var error: PostgresError
+    /// What was prepared cannot be used any more.
+    var isStale: Bool
+  }
+
+  /// The server no longer has the statement, or its columns changed (0A000, which means other
+  /// things, too; those fail again).
+  private static func isStale(_ error: PostgresError, _ plan: StatementCache.Plan) -> Bool {
+    guard case .execute = plan else { return false }
+    return error.sqlState == "26000" || error.sqlState == "0A000"
   }
 
   private func exchange(_ queries: [Query]) throws(PostgresError) -> [Rows] {
@@ -73,14 +80,15 @@ extension Connection {
     let isIdle = PQtransactionStatus(handle) == PQTRANS_IDLE
     var exchanges = try prepare(queries)
     if let failure = try attempt(&exchanges) {
+      guard failure.isStale else { throw failure.error }
       // Nothing of the pipeline remains, unless a statement in it committed.
       let committed = exchanges.contains {
         ["COMMIT", "ROLLBACK", "PREPARE TRANSACTION"].contains($0.result?.commandTag)
       }
-      guard Self.isStale(failure), isIdle, !committed, isUsable else { throw failure }
+      guard isIdle, !committed, isUsable else { throw failure.error }
       try releaseDropped()
       exchanges = try prepare(queries)
-      if let failure = try attempt(&exchanges) { throw failure }
+      if let failure = try attempt(&exchanges) { throw failure.error }
     }
     return exchanges.map { Rows($0.result!) }
   }
@@ -97,7 +105,7 @@ extension Connection {
   }
 
   /// Sends everything, reads everything; returns the first error of a statement.
-  private func attempt(_ exchanges: inout [Exchange]) throws(PostgresError) -> PostgresError? {
+  private func attempt(_ exchanges: inout [Exchange]) throws(PostgresError) -> Failure? {
     let handle = try handle()
     guard PQenterPipelineMode(handle) == 1 else { throw refusal() }
     // Which exchange each sequence of results belongs to.
@@ -123,14 +131,14 @@ extension Connection {
     try flush()
     let failure = try receive(steps, into: &exchanges)
     guard PQexitPipelineMode(handle) == 1 else { throw lose() }
-    return refused ?? failure
+    return refused.map { Failure(error: $0, isStale: false) } ?? failure
   }
 
   private func receive(_ steps: [(exchange: Int, prepares: Bool)], into exchanges: inout [Exchange])
-    throws(PostgresError) -> PostgresError?
+    throws(PostgresError) -> Failure?
   {
     var step = 0
-    var failure: PostgresError?
+    var failure: Failure?
     while true {
       guard let result = try nextResult() else {
         step += 1
@@ -150,8 +158,9 @@ extension Connection {
         if failure == nil, result.status != PGRES_PIPELINE_ABORTED {
           let error = error(of: result, statement: exchange.key.text)
           if !isUsable { throw error }
-          failure = error
-          if Self.isStale(error) { statements.forget(exchange.key, mayExist: true) }
+          let isStale = Self.isStale(error, exchange.plan)
+          failure = Failure(error: error, isStale: isStale)
+          if isStale { statements.forget(exchange.key, mayExist: true) }
         }
         // What was not prepared must not be executed by that name.
         if steps[step].prepares { statements.forget(exchange.key, mayExist: false) }

@@ -119,14 +119,11 @@ extension Connection {
   }
 
   /// The next result; nil where a statement's results end.
+  ///
+  /// Waits in libpq, which knows of bytes that TLS has read and not yet handed out; poll(2) alone
+  /// would wait for others.
   func nextResult() throws(PostgresError) -> QueryResult? {
     let handle = try handle()
-    while PQisBusy(handle) != 0 {
-      // When this fails there may still be a last message, which PQgetResult returns.
-      guard PQconsumeInput(handle) != 0 else { break }
-      if PQisBusy(handle) == 0 { break }
-      _ = try wait(for: POLLIN)
-    }
     guard let result = PQgetResult(handle) else {
       if PQstatus(handle) == CONNECTION_BAD { throw lose() }
       return nil

@@ -49,20 +49,13 @@ extension Connection {
   private func nextCopyData(
     _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Void
   ) throws(PostgresError) -> Bool {
-    let handle = try handle()
-    while true {
-      var message: UnsafeMutablePointer<CChar>?
-      let count = PQgetCopyData(handle, &message, 1)
-      if count > 0 {
-        defer { PQfreemem(message) }
-        try body(UnsafeRawBufferPointer(start: message, count: Int(count)))
-        return true
-      }
-      // -2 is told in full by the result that follows.
-      if count < 0 { return false }
-      if PQconsumeInput(handle) == 0 { return false }
-      if PQisBusy(handle) != 0 { _ = try wait(for: POLLIN) }
-    }
+    var message: UnsafeMutablePointer<CChar>?
+    let count = PQgetCopyData(try handle(), &message, 0)
+    // -2, an error, is told in full by the result that follows.
+    guard count > 0 else { return false }
+    defer { PQfreemem(message) }
+    try body(UnsafeRawBufferPointer(start: message, count: Int(count)))
+    return true
   }
 
   /// Ends a COPY whose rows nobody wants.
