@@ -44,7 +44,7 @@ public struct Rows: Sendable {
   /// A column's values, typed.
   ///
   /// - Throws: 0A000 for a type that has no typed form; its images are still to be had from `raw`.
-  /// - Complexity: One pass; about 5 ns a value of fixed width.
+  /// - Complexity: One pass; some 10 ns a value of fixed width.
   public func column(_ index: Int) throws(PostgresError) -> ColumnVector {
     precondition(columns.indices.contains(index), "no column \(index) of \(columns.count)")
     let vector = try ColumnDecoder.decode(
@@ -54,6 +54,33 @@ public struct Rows: Sendable {
 
   public func column(_ name: String) throws(PostgresError) -> ColumnVector {
     try column(index(of: name))
+  }
+
+  /// Several columns' values, typed; all columns by default.
+  ///
+  /// Faster than one after the other where they are many and of fixed width: each row is fetched
+  /// from memory once.
+  ///
+  /// - Throws: As `column(_:)`.
+  public func vectors(_ range: Range<Int>? = nil) throws(PostgresError) -> [ColumnVector] {
+    let range = range ?? columns.indices
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= columns.count,
+      "no columns \(range) of \(columns.count)")
+    let fixed = range.filter { BlockDecoder.width(of: columns[$0].typeOID) != nil }
+    var decoded = try BlockDecoder.decode(
+      result, columns: fixed.map { ($0, columns[$0].typeOID) }
+    )[...]
+    var vectors: [ColumnVector] = []
+    vectors.reserveCapacity(range.count)
+    for index in range {
+      if BlockDecoder.width(of: columns[index].typeOID) != nil {
+        vectors.append(decoded.removeFirst())
+      } else {
+        vectors.append(try column(index))
+      }
+    }
+    return vectors
   }
 
   /// A column's images, whatever its type.

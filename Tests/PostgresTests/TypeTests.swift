@@ -78,6 +78,7 @@ import Testing
     #expect(column.values == test.values)
     #expect(column.nulls == test.nulls)
     #expect(try rows.raw(0).decoded() == column)
+    #expect(try rows.vectors() == [column])
   }
 
   @Test(arguments: cases) func rawImagesPassThroughAnArrayUnread(_ test: Case) throws {
@@ -194,6 +195,25 @@ import Testing
       rows.raw(1), elementOID: try types.value(0, 0), arrayOID: try types.value(0, 1))
     let back = try connection.run("select (\(array))[1].b")
     #expect(try back.value(0, 0, as: String.self) == "x")
+  }
+
+  @Test func columnsReadTogetherEqualColumnsReadAlone() throws {
+    let connection = try Database.current.connect()
+    for count in [0, 1, 31, 32, 33, 1000] {
+      let rows = try connection.run(
+        """
+        select i::int2, nullif(i % 3, 0)::int4, i::int8, i % 2 = 0, i::text, nullif(i, 5)::float4,
+          i / 7.0::float8, i / 3.0, date '2000-01-01' + i::int4, timestamp 'infinity',
+          nullif(timestamptz 'epoch', 'epoch'), i::int8::text::xid8
+        from generate_series(1, \(count)) as i
+        """)
+      let vectors = try rows.vectors()
+      #expect(vectors.count == rows.columns.count)
+      for (index, vector) in vectors.enumerated() {
+        #expect(try vector == rows.column(index))
+      }
+      #expect(try rows.vectors(3..<6) == Array(vectors[3..<6]))
+    }
   }
 
   @Test func anEmptyResultHasItsColumns() throws {
