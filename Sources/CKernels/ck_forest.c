@@ -1,26 +1,56 @@
 #include "ck_forest.h"
 
-// Ranks by a branchless binary search: the number of steps depends on `count` alone, so several
-// rows are in flight at once.
+#define INLINE static inline __attribute__((always_inline))
+
+// Rows that walk one tree, or search one feature, together. Each step of a row waits for the last
+// one's load; eight rows keep the load ports busy meanwhile.
+enum { GROUP = 8 };
+
+// Ranks by binary search without branches: the number of steps depends on `count` alone.
 #define RANK(NAME, T)                                                                              \
+  INLINE void NAME##_group(                                                                        \
+      const T *x, ptrdiff_t stride, const T *cuts, uint32_t count, uint32_t *rank, size_t rows) {  \
+    uint32_t low[GROUP] = {0};                                                                     \
+    for (uint32_t left = count; left > 1;) {                                                       \
+      uint32_t half = left / 2;                                                                    \
+      for (size_t g = 0; g < rows; g++)                                                            \
+        low[g] += half & -(uint32_t)(cuts[low[g] + half - 1] < x[(ptrdiff_t)g * stride]);          \
+      left -= half;                                                                                \
+    }                                                                                              \
+    for (size_t g = 0; g < rows; g++) {                                                            \
+      T v = x[(ptrdiff_t)g * stride];                                                              \
+      uint32_t r = low[g] + (count != 0 && cuts[low[g]] < v);                                      \
+      rank[g] = v != v ? count + 1 : r;                                                            \
+    }                                                                                              \
+  }                                                                                                \
   void NAME(                                                                                       \
       const T *x, ptrdiff_t stride, size_t n, const T *cuts, uint32_t count, uint32_t *rank) {     \
-    for (size_t i = 0; i < n; i++) {                                                               \
-      T v = x[(ptrdiff_t)i * stride];                                                              \
-      const T *base = cuts;                                                                        \
-      uint32_t left = count;                                                                       \
-      while (left > 1) {                                                                           \
-        uint32_t half = left / 2;                                                                  \
-        base += base[half - 1] < v ? half : 0;                                                     \
-        left -= half;                                                                              \
-      }                                                                                            \
-      uint32_t r = (uint32_t)(base - cuts) + (count != 0 && base[0] < v);                          \
-      rank[i] = v != v ? count + 1 : r;                                                            \
-    }                                                                                              \
+    size_t i = 0;                                                                                  \
+    for (; i + GROUP <= n; i += GROUP)                                                             \
+      NAME##_group(x + (ptrdiff_t)i * stride, stride, cuts, count, rank + i, GROUP);               \
+    if (i < n) NAME##_group(x + (ptrdiff_t)i * stride, stride, cuts, count, rank + i, n - i);      \
   }
 
 RANK(ck_forest_rank_f32, float)
 RANK(ck_forest_rank_f64, double)
+
+#define RANK8(NAME, T)                                                                             \
+  void NAME(                                                                                       \
+      const T *x, ptrdiff_t stride, size_t n, const T *grid, uint8_t nan_rank, uint8_t flip,       \
+      uint8_t *rank) {                                                                             \
+    const T *last = grid + 256;                                                                    \
+    for (size_t i = 0; i < n; i++) {                                                               \
+      T v = x[(ptrdiff_t)i * stride];                                                              \
+      int block = 0, place = 0;                                                                    \
+      for (int k = 0; k < 16; k++) block += last[k] < v;                                           \
+      const T *cuts = grid + 16 * block;                                                           \
+      for (int k = 0; k < 16; k++) place += cuts[k] < v;                                           \
+      rank[i] = flip ^ (v != v ? nan_rank : (uint8_t)(16 * block + place));                        \
+    }                                                                                              \
+  }
+
+RANK8(ck_forest_rank8_f32_scalar, float)
+RANK8(ck_forest_rank8_f64, double)
 
 void ck_forest_view_u8(const uint32_t *rank, size_t n, const uint8_t *table, uint8_t *out) {
   for (size_t i = 0; i < n; i++) out[i] = table[rank[i]];
@@ -30,13 +60,11 @@ void ck_forest_view_u16(const uint32_t *rank, size_t n, const uint16_t *table, u
   for (size_t i = 0; i < n; i++) out[i] = table[rank[i]];
 }
 
-#define INLINE static inline __attribute__((always_inline))
+void ck_forest_view8(const uint8_t *rank, size_t n, const uint8_t *table, uint8_t *out) {
+  for (size_t i = 0; i < n; i++) out[i] = table[rank[i]];
+}
 
-// Rows that walk one tree together. Each step of a row waits for the last one's load; eight rows
-// keep the load ports busy meanwhile.
-enum { GROUP = 8 };
-
-#define WALK(NAME, RANK_T, SUM_T)                                                                  \
+#define WALK(NAME, STORED_T, RANK_T, CUT_T, SUM_T)                                                 \
   INLINE void NAME##_leaves(                                                                       \
       const ck_forest_node *nodes, const ck_forest_tree *tree, const RANK_T *ranks,                \
       uint32_t *at) {                                                                              \
@@ -45,14 +73,14 @@ enum { GROUP = 8 };
     for (; depth < tree->min_depth; depth++) {                                                     \
       for (int g = 0; g < GROUP; g++) {                                                            \
         ck_forest_node node = nodes[at[g]];                                                        \
-        at[g] = node.child + (ranks[(size_t)node.view * CK_FOREST_ROWS + g] > node.cut);           \
+        at[g] = node.child + (ranks[(size_t)node.view * CK_FOREST_ROWS + g] > (CUT_T)node.cut);    \
       }                                                                                            \
     }                                                                                              \
     for (; depth < tree->max_depth; depth++) {                                                     \
       uint32_t moved = 0;                                                                          \
       for (int g = 0; g < GROUP; g++) {                                                            \
         ck_forest_node node = nodes[at[g]];                                                        \
-        uint32_t next = node.child + (ranks[(size_t)node.view * CK_FOREST_ROWS + g] > node.cut);   \
+        uint32_t next = node.child + (ranks[(size_t)node.view * CK_FOREST_ROWS + g] > (CUT_T)node.cut);\
         moved |= next ^ at[g];                                                                     \
         at[g] = next;                                                                              \
       }                                                                                            \
@@ -72,7 +100,8 @@ enum { GROUP = 8 };
     }                                                                                              \
   }                                                                                                \
                                                                                                    \
-  void NAME(const ck_forest_walk *forest, const RANK_T *ranks, size_t rows, SUM_T *sums) {         \
+  void NAME(const ck_forest_walk *forest, const STORED_T *stored, size_t rows, SUM_T *sums) {      \
+    const RANK_T *ranks = (const RANK_T *)stored;                                                  \
     for (size_t t = 0; t < forest->tree_count; t++) {                                              \
       const ck_forest_tree *tree = &forest->trees[t];                                              \
       for (size_t row = 0; row < rows; row += GROUP) {                                             \
@@ -94,7 +123,7 @@ enum { GROUP = 8 };
     }                                                                                              \
   }
 
-WALK(ck_forest_walk_u8_f32, uint8_t, float)
-WALK(ck_forest_walk_u8_f64, uint8_t, double)
-WALK(ck_forest_walk_u16_f32, uint16_t, float)
-WALK(ck_forest_walk_u16_f64, uint16_t, double)
+WALK(ck_forest_walk_u8_f32, uint8_t, int8_t, int16_t, float)
+WALK(ck_forest_walk_u8_f64, uint8_t, int8_t, int16_t, double)
+WALK(ck_forest_walk_u16_f32, uint16_t, uint16_t, uint16_t, float)
+WALK(ck_forest_walk_u16_f64, uint16_t, uint16_t, uint16_t, double)

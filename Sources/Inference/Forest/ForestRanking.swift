@@ -1,8 +1,26 @@
 /// A feature's thresholds, and the tables from rank to what splits see.
 struct RankedFeature: Sendable {
   enum Table: Sendable {
+    /// Less 128, as the kernels compare signed bytes.
     case narrow([UInt8])
     case wide([UInt16])
+  }
+
+  /// The cuts laid out for `ck_forest_rank8_…`; empty where they are too many.
+  struct Grid: Sendable {
+    var floats: [Float] = []
+    var doubles: [Double] = []
+
+    init(floats: [Float], doubles: [Double]) {
+      guard doubles.count <= 254 else { return }
+      self.floats = Self.grid(floats)
+      self.doubles = Self.grid(doubles)
+    }
+
+    private static func grid<Value: BinaryFloatingPoint>(_ cuts: [Value]) -> [Value] {
+      let padded = cuts + Array(repeating: .infinity, count: 256 - cuts.count)
+      return padded + stride(from: 15, to: 256, by: 16).map { padded[$0] }
+    }
   }
 
   /// The model's number of the feature.
@@ -13,10 +31,26 @@ struct RankedFeature: Sendable {
   var floatCuts: [Float]
   var firstView: Int
   /// One a view, each `doubleCuts.count + 2` long; the last entry is NaN's.
-  var tables: [Table]
+  var tables: [Table] = []
+  var grid: Grid
+  /// Where ranks need no table but for NaN's (the last of the only one).
+  var isDirect = false
+
+  init(feature: Int, cuts: [Double], firstView: Int) {
+    self.feature = feature
+    self.firstView = firstView
+    doubleCuts = cuts
+    floatCuts = cuts.map(Self.roundedDown)
+    grid = Grid(floats: floatCuts, doubles: doubleCuts)
+  }
+
+  static func roundedDown(_ value: Double) -> Float {
+    let nearest = Float(value)
+    return Double(nearest) > value ? nearest.nextDown : nearest
+  }
 
   var byteCount: Int {
-    doubleCuts.count * 12
+    doubleCuts.count * 12 + grid.doubles.count * 12
       + tables.reduce(0) { sum, table in
         switch table {
         case .narrow(let table): sum + table.count
@@ -189,26 +223,23 @@ struct ForestRanking {
     for view in views {
       let feature = Int(view.key.feature)
       if ranked.last?.feature != feature {
-        let cuts = cuts[view.key.feature]!
         ranked.append(
           RankedFeature(
-            feature: feature, doubleCuts: cuts, floatCuts: cuts.map(Self.roundedDown),
-            firstView: view.firstView, tables: []))
+            feature: feature, cuts: cuts[view.key.feature]!, firstView: view.firstView))
       }
       let seen = table(of: view)
       for piece in 0..<view.pieces(ranksPerView) {
         let base = piece * ranksPerView
         let clamped = seen.map { min(max($0 - base, 0), ranksPerView) }
         ranked[ranked.count - 1].tables.append(
-          wide ? .wide(clamped.map { UInt16($0) }) : .narrow(clamped.map { UInt8($0) }))
+          wide
+            ? .wide(clamped.map { UInt16($0) }) : .narrow(clamped.map { UInt8($0) ^ 0x80 }))
       }
+      ranked[ranked.count - 1].isDirect =
+        ranked[ranked.count - 1].tables.count == 1
+        && seen.dropLast().enumerated().allSatisfy { $0.offset == $0.element }
     }
     return ranked
-  }
-
-  static func roundedDown(_ value: Double) -> Float {
-    let nearest = Float(value)
-    return Double(nearest) > value ? nearest.nextDown : nearest
   }
 
   /// What a view's splits see for each rank of the feature, NaN last: the number of the view's own
