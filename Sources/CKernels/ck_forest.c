@@ -2,50 +2,45 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// Rows that walk one tree, or search one feature, together. Each step of a row waits for the last
-// one's load; eight rows keep the load ports busy meanwhile.
+// Rows that walk one tree together. Each step of a row waits for the last one's load; eight rows
+// keep the load ports busy meanwhile.
 enum { GROUP = 8 };
 
-// Ranks by binary search without branches: the number of steps depends on `count` alone.
-#define RANK(NAME, T)                                                                              \
-  INLINE void NAME##_group(                                                                        \
-      const T *x, ptrdiff_t stride, const T *cuts, uint32_t count, uint32_t *rank, size_t rows) {  \
-    uint32_t low[GROUP] = {0};                                                                     \
-    for (uint32_t left = count; left > 1;) {                                                       \
-      uint32_t half = left / 2;                                                                    \
-      for (size_t g = 0; g < rows; g++)                                                            \
-        low[g] += half & -(uint32_t)(cuts[low[g] + half - 1] < x[(ptrdiff_t)g * stride]);          \
-      left -= half;                                                                                \
-    }                                                                                              \
-    for (size_t g = 0; g < rows; g++) {                                                            \
-      T v = x[(ptrdiff_t)g * stride];                                                              \
-      uint32_t r = low[g] + (count != 0 && cuts[low[g]] < v);                                      \
-      rank[g] = v != v ? count + 1 : r;                                                            \
-    }                                                                                              \
-  }                                                                                                \
-  void NAME(                                                                                       \
-      const T *x, ptrdiff_t stride, size_t n, const T *cuts, uint32_t count, uint32_t *rank) {     \
-    size_t i = 0;                                                                                  \
-    for (; i + GROUP <= n; i += GROUP)                                                             \
-      NAME##_group(x + (ptrdiff_t)i * stride, stride, cuts, count, rank + i, GROUP);               \
-    if (i < n) NAME##_group(x + (ptrdiff_t)i * stride, stride, cuts, count, rank + i, n - i);      \
+#define BELOW16(T)                                                                                 \
+  INLINE uint32_t below16_##T(const T *cuts, T v) {                                                \
+    uint32_t below = 0;                                                                            \
+    for (int k = 0; k < 16; k++) below += cuts[k] < v;                                             \
+    return below;                                                                                  \
   }
 
-RANK(ck_forest_rank_f32, float)
+BELOW16(float)
+BELOW16(double)
+
+#define RANK(NAME, T)                                                                              \
+  void NAME(                                                                                       \
+      const T *x, ptrdiff_t stride, size_t n, const T *cuts, const uint32_t *levels,               \
+      uint32_t level_count, uint32_t nan_rank, uint32_t *rank) {                                   \
+    for (size_t i = 0; i < n; i++) {                                                               \
+      T v = x[(ptrdiff_t)i * stride];                                                              \
+      uint32_t at = 0;                                                                             \
+      for (uint32_t level = 0; level < level_count; level++)                                       \
+        at = 16 * at + below16_##T(cuts + levels[level] + 16 * (size_t)at, v);                     \
+      rank[i] = v != v ? nan_rank : at;                                                            \
+    }                                                                                              \
+  }
+
+RANK(ck_forest_rank_f32_scalar, float)
 RANK(ck_forest_rank_f64, double)
 
 #define RANK8(NAME, T)                                                                             \
   void NAME(                                                                                       \
       const T *x, ptrdiff_t stride, size_t n, const T *grid, uint8_t nan_rank, uint8_t flip,       \
       uint8_t *rank) {                                                                             \
-    const T *last = grid + 256;                                                                    \
     for (size_t i = 0; i < n; i++) {                                                               \
       T v = x[(ptrdiff_t)i * stride];                                                              \
-      int block = 0, place = 0;                                                                    \
-      for (int k = 0; k < 16; k++) block += last[k] < v;                                           \
-      const T *cuts = grid + 16 * block;                                                           \
-      for (int k = 0; k < 16; k++) place += cuts[k] < v;                                           \
-      rank[i] = flip ^ (v != v ? nan_rank : (uint8_t)(16 * block + place));                        \
+      uint32_t block = below16_##T(grid, v);                                                       \
+      uint32_t at = 16 * block + below16_##T(grid + 16 + 16 * block, v);                           \
+      rank[i] = flip ^ (v != v ? nan_rank : (uint8_t)at);                                          \
     }                                                                                              \
   }
 

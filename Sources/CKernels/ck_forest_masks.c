@@ -11,12 +11,34 @@ int ck_forest_has_masks(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
 }
 
-// How many of sixteen are below v.
+// How many of sixteen are below v: sixteen bits of comparison packed to pairs of mask bits.
 AVX2 INLINE unsigned below16(const float *cuts, __m256 v) {
-  unsigned low = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(cuts), v, _CMP_LT_OQ));
-  unsigned high =
-      (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(cuts + 8), v, _CMP_LT_OQ));
-  return (unsigned)_mm_popcnt_u32(low | high << 8);
+  __m256 low = _mm256_cmp_ps(_mm256_loadu_ps(cuts), v, _CMP_LT_OQ);
+  __m256 high = _mm256_cmp_ps(_mm256_loadu_ps(cuts + 8), v, _CMP_LT_OQ);
+  __m256i both = _mm256_packs_epi32(_mm256_castps_si256(low), _mm256_castps_si256(high));
+  return (unsigned)_mm_popcnt_u32((unsigned)_mm256_movemask_epi8(both)) / 2;
+}
+
+AVX2 static void rank_avx2(
+    const float *x, ptrdiff_t stride, size_t n, const float *cuts, const uint32_t *levels,
+    uint32_t level_count, uint32_t nan_rank, uint32_t *rank) {
+  for (size_t i = 0; i < n; i++) {
+    float value = x[(ptrdiff_t)i * stride];
+    __m256 v = _mm256_set1_ps(value);
+    uint32_t at = 0;
+    for (uint32_t level = 0; level < level_count; level++)
+      at = 16 * at + below16(cuts + levels[level] + 16 * (size_t)at, v);
+    rank[i] = value != value ? nan_rank : at;
+  }
+}
+
+void ck_forest_rank_f32(
+    const float *x, ptrdiff_t stride, size_t n, const float *cuts, const uint32_t *levels,
+    uint32_t level_count, uint32_t nan_rank, uint32_t *rank) {
+  if (ck_forest_has_masks())
+    rank_avx2(x, stride, n, cuts, levels, level_count, nan_rank, rank);
+  else
+    ck_forest_rank_f32_scalar(x, stride, n, cuts, levels, level_count, nan_rank, rank);
 }
 
 AVX2 static void rank8_avx2(
@@ -25,9 +47,9 @@ AVX2 static void rank8_avx2(
   for (size_t i = 0; i < n; i++) {
     float value = x[(ptrdiff_t)i * stride];
     __m256 v = _mm256_set1_ps(value);
-    unsigned block = below16(grid + 256, v);
-    unsigned place = below16(grid + 16 * block, v);
-    rank[i] = flip ^ (value != value ? nan_rank : (uint8_t)(16 * block + place));
+    unsigned block = below16(grid, v);
+    uint8_t at = (uint8_t)(16 * block + below16(grid + 16 + 16 * block, v));
+    rank[i] = flip ^ (value != value ? nan_rank : at);
   }
 }
 
@@ -140,6 +162,12 @@ MASKS(ck_forest_masks_f64, double)
 #else
 
 int ck_forest_has_masks(void) { return 0; }
+
+void ck_forest_rank_f32(
+    const float *x, ptrdiff_t stride, size_t n, const float *cuts, const uint32_t *levels,
+    uint32_t level_count, uint32_t nan_rank, uint32_t *rank) {
+  ck_forest_rank_f32_scalar(x, stride, n, cuts, levels, level_count, nan_rank, rank);
+}
 
 void ck_forest_rank8_f32(
     const float *x, ptrdiff_t stride, size_t n, const float *grid, uint8_t nan_rank, uint8_t flip,

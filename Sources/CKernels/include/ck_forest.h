@@ -17,29 +17,36 @@
 //
 // One-byte ranks are stored less 128, as signed bytes, because AVX2 compares only those.
 
-enum { CK_FOREST_ROWS = 128, CK_FOREST_GRID = 272 };
+enum { CK_FOREST_ROWS = 128 };
 
 // Ranks
 
-// rank[i] = how many of `cuts` (ascending) are below x[i * stride]; count + 1 where x is NaN.
+// rank[i] = how many of the cuts are below x[i * stride]; nan_rank where x is NaN.
+//
+// The cuts are the leaves of a tree of sixteens, searched by counting in one block a level. Level
+// `level_count - 1` holds the cuts in ascending order, filled up with infinity (once at least) to
+// whole blocks; the level above holds the last cut of each of its blocks, and so on up to a single
+// block. `levels` says where each starts in `cuts`, the single block first.
 void ck_forest_rank_f32(
-    const float *x, ptrdiff_t stride, size_t n, const float *cuts, uint32_t count, uint32_t *rank);
+    const float *x, ptrdiff_t stride, size_t n, const float *cuts, const uint32_t *levels,
+    uint32_t level_count, uint32_t nan_rank, uint32_t *rank);
+void ck_forest_rank_f32_scalar(
+    const float *x, ptrdiff_t stride, size_t n, const float *cuts, const uint32_t *levels,
+    uint32_t level_count, uint32_t nan_rank, uint32_t *rank);
 void ck_forest_rank_f64(
-    const double *x, ptrdiff_t stride, size_t n, const double *cuts, uint32_t count,
-    uint32_t *rank);
+    const double *x, ptrdiff_t stride, size_t n, const double *cuts, const uint32_t *levels,
+    uint32_t level_count, uint32_t nan_rank, uint32_t *rank);
 
-// The same for at most 255 cuts, in two steps of sixteen comparisons: `grid` holds the cuts of 16
-// blocks of 16, then the last cut of each block; unused places (one at least) hold infinity. NaN becomes
-// `nan_rank`, then each rank is exclusive-ored with `flip`.
+// The same for two levels of 16 and 256 places. Each rank is exclusive-ored with `flip`.
 void ck_forest_rank8_f32(
+    const float *x, ptrdiff_t stride, size_t n, const float *grid, uint8_t nan_rank, uint8_t flip,
+    uint8_t *rank);
+void ck_forest_rank8_f32_scalar(
     const float *x, ptrdiff_t stride, size_t n, const float *grid, uint8_t nan_rank, uint8_t flip,
     uint8_t *rank);
 void ck_forest_rank8_f64(
     const double *x, ptrdiff_t stride, size_t n, const double *grid, uint8_t nan_rank,
     uint8_t flip, uint8_t *rank);
-void ck_forest_rank8_f32_scalar(
-    const float *x, ptrdiff_t stride, size_t n, const float *grid, uint8_t nan_rank, uint8_t flip,
-    uint8_t *rank);
 
 // out[i] = table[rank[i]].
 void ck_forest_view_u8(const uint32_t *rank, size_t n, const uint8_t *table, uint8_t *out);

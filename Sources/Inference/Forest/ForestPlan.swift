@@ -139,16 +139,16 @@ package final class ForestPlan: Sendable {
     into scratch: UnsafeMutableRawPointer
   ) {
     let feature = features[index]
-    if !feature.grid.floats.isEmpty, !isWide {
+    if feature.isGrid, !isWide {
       let (target, nanRank) = byteRanks(of: feature, scratch)
       ck_forest_rank8_f32(
-        values, stride, count, feature.grid.floats, nanRank, feature.isDirect ? 0x80 : 0, target)
+        values, stride, count, feature.floats.cuts, nanRank, feature.isDirect ? 0x80 : 0, target)
       writeByteViews(of: feature, count: count, into: scratch)
       return
     }
     ck_forest_rank_f32(
-      values, stride, count, feature.floatCuts, UInt32(feature.floatCuts.count),
-      featureRanks(scratch))
+      values, stride, count, feature.floats.cuts, feature.floats.levels,
+      UInt32(feature.floats.levels.count), UInt32(feature.cutCount + 1), featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
   }
 
@@ -157,16 +157,16 @@ package final class ForestPlan: Sendable {
     into scratch: UnsafeMutableRawPointer
   ) {
     let feature = features[index]
-    if !feature.grid.doubles.isEmpty, !isWide {
+    if feature.isGrid, !isWide {
       let (target, nanRank) = byteRanks(of: feature, scratch)
       ck_forest_rank8_f64(
-        values, stride, count, feature.grid.doubles, nanRank, feature.isDirect ? 0x80 : 0, target)
+        values, stride, count, feature.doubles.cuts, nanRank, feature.isDirect ? 0x80 : 0, target)
       writeByteViews(of: feature, count: count, into: scratch)
       return
     }
     ck_forest_rank_f64(
-      values, stride, count, feature.doubleCuts, UInt32(feature.doubleCuts.count),
-      featureRanks(scratch))
+      values, stride, count, feature.doubles.cuts, feature.doubles.levels,
+      UInt32(feature.doubles.levels.count), UInt32(feature.cutCount + 1), featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
   }
 
@@ -180,7 +180,7 @@ package final class ForestPlan: Sendable {
       return (view, table[table.count - 1] ^ 0x80)
     }
     let aside = UnsafeMutableRawPointer(featureRanks(scratch)).assumingMemoryBound(to: UInt8.self)
-    return (aside, UInt8(feature.doubleCuts.count + 1))
+    return (aside, UInt8(feature.cutCount + 1))
   }
 
   private func writeByteViews(

@@ -6,42 +6,51 @@ struct RankedFeature: Sendable {
     case wide([UInt16])
   }
 
-  /// The cuts laid out for `ck_forest_rank8_…`; empty where they are too many.
-  struct Grid: Sendable {
-    var floats: [Float] = []
-    var doubles: [Double] = []
+  /// Cuts laid out for `ck_forest_rank…`: a tree of sixteens, its single topmost block first.
+  struct Search<Value: BinaryFloatingPoint & Sendable>: Sendable {
+    var cuts: [Value]
+    /// Where each level starts.
+    var levels: [UInt32]
 
-    init(floats: [Float], doubles: [Double]) {
-      guard doubles.count <= 254 else { return }
-      self.floats = Self.grid(floats)
-      self.doubles = Self.grid(doubles)
-    }
-
-    private static func grid<Value: BinaryFloatingPoint>(_ cuts: [Value]) -> [Value] {
-      let padded = cuts + Array(repeating: .infinity, count: 256 - cuts.count)
-      return padded + stride(from: 15, to: 256, by: 16).map { padded[$0] }
+    /// - Parameter isGrid: two levels whatever the number of cuts, of 16 and 256 places.
+    init(_ sorted: [Value], isGrid: Bool) {
+      let places = isGrid ? 256 : (sorted.count / 16 + 1) * 16
+      var upward = [sorted + Array(repeating: .infinity, count: places - sorted.count)]
+      while let below = upward.last, below.count > 16 {
+        let lasts = stride(from: 15, to: below.count, by: 16).map { below[$0] }
+        let whole = (lasts.count + 15) / 16 * 16
+        upward.append(lasts + Array(repeating: .infinity, count: whole - lasts.count))
+      }
+      cuts = []
+      levels = []
+      for level in upward.reversed() {
+        levels.append(UInt32(cuts.count))
+        cuts.append(contentsOf: level)
+      }
     }
   }
 
   /// The model's number of the feature.
-  var feature: Int
-  /// Ascending and distinct.
-  var doubleCuts: [Double]
+  let feature: Int
+  let cutCount: Int
+  let doubles: Search<Double>
   /// The same rounded down: for any float x, `t < x` means the same of t and of t rounded down.
-  var floatCuts: [Float]
-  var firstView: Int
-  /// One a view, each `doubleCuts.count + 2` long; the last entry is NaN's.
+  let floats: Search<Float>
+  /// Whether one byte counts the ranks and NaN, so that both searches are grids.
+  let isGrid: Bool
+  let firstView: Int
+  /// One a view, each `cutCount + 2` long; the last entry is NaN's.
   var tables: [Table] = []
-  var grid: Grid
   /// Where ranks need no table but for NaN's (the last of the only one).
   var isDirect = false
 
   init(feature: Int, cuts: [Double], firstView: Int) {
     self.feature = feature
     self.firstView = firstView
-    doubleCuts = cuts
-    floatCuts = cuts.map(Self.roundedDown)
-    grid = Grid(floats: floatCuts, doubles: doubleCuts)
+    cutCount = cuts.count
+    isGrid = cuts.count <= 254
+    doubles = Search(cuts, isGrid: isGrid)
+    floats = Search(cuts.map(Self.roundedDown), isGrid: isGrid)
   }
 
   static func roundedDown(_ value: Double) -> Float {
@@ -50,7 +59,7 @@ struct RankedFeature: Sendable {
   }
 
   var byteCount: Int {
-    doubleCuts.count * 12 + grid.doubles.count * 12
+    doubles.cuts.count * 12
       + tables.reduce(0) { sum, table in
         switch table {
         case .narrow(let table): sum + table.count
