@@ -84,8 +84,9 @@ void ck_forest_view8(const uint8_t *rank, size_t n, const uint8_t *table, uint8_
   }                                                                                                \
                                                                                                    \
   INLINE void NAME##_add(                                                                          \
-      ck_forest_aggregate aggregate, const SUM_T *values, const uint32_t *leaf, SUM_T *sums) {     \
-    for (int g = 0; g < GROUP; g++) {                                                              \
+      ck_forest_aggregate aggregate, const SUM_T *values, const uint32_t *leaf, size_t rows,       \
+      SUM_T *sums) {                                                                               \
+    for (size_t g = 0; g < rows; g++) {                                                            \
       SUM_T value = values[leaf[g]];                                                               \
       switch (aggregate) {                                                                         \
       case CK_FOREST_SUM: sums[g] += value; break;                                                 \
@@ -95,25 +96,58 @@ void ck_forest_view8(const uint8_t *rank, size_t n, const uint8_t *table, uint8_
     }                                                                                              \
   }                                                                                                \
                                                                                                    \
-  void NAME(const ck_forest_walk *forest, const STORED_T *stored, size_t rows, SUM_T *sums) {      \
+  INLINE void NAME##_add_tree(                                                                     \
+      const ck_forest_walk *forest, const ck_forest_tree *tree, const uint32_t *leaf,              \
+      size_t rows, SUM_T *sums) {                                                                  \
+    const SUM_T *values = forest->values;                                                          \
+    if (tree->output >= 0) {                                                                       \
+      NAME##_add(                                                                                  \
+          forest->aggregate, values, leaf, rows, sums + (size_t)tree->output * CK_FOREST_ROWS);    \
+      return;                                                                                      \
+    }                                                                                              \
+    for (size_t k = 0; k < forest->output_count; k++)                                              \
+      NAME##_add(forest->aggregate, values + k, leaf, rows, sums + k * CK_FOREST_ROWS);            \
+  }                                                                                                \
+                                                                                                   \
+  /* One row, GROUP trees side by side; `trees` may be fewer. */                                   \
+  INLINE void NAME##_row(                                                                          \
+      const ck_forest_walk *forest, const ck_forest_tree *tree, size_t trees,                      \
+      const RANK_T *ranks, SUM_T *sums) {                                                          \
+    uint32_t at[GROUP], moved;                                                                     \
+    for (size_t g = 0; g < trees; g++) at[g] = tree[g].root;                                       \
+    do {                                                                                           \
+      moved = 0;                                                                                   \
+      for (size_t g = 0; g < trees; g++) {                                                         \
+        ck_forest_node node = forest->nodes[at[g]];                                                \
+        uint32_t next =                                                                            \
+            node.child + (ranks[(size_t)node.view * CK_FOREST_ROWS] > (CUT_T)node.cut);            \
+        moved |= next ^ at[g];                                                                     \
+        at[g] = next;                                                                              \
+      }                                                                                            \
+    } while (moved != 0);                                                                          \
+    for (size_t g = 0; g < trees; g++)                                                             \
+      NAME##_add_tree(forest, tree + g, &forest->leaves[at[g]], 1, sums);                          \
+  }                                                                                                \
+                                                                                                   \
+  void NAME(                                                                                       \
+      const ck_forest_walk *forest, const STORED_T *stored, size_t rows, SUM_T *sums) {            \
     const RANK_T *ranks = (const RANK_T *)stored;                                                  \
+    if (rows < GROUP / 2) {                                                                        \
+      for (size_t row = 0; row < rows; row++) {                                                    \
+        size_t t = 0;                                                                              \
+        for (; t + GROUP <= forest->tree_count; t += GROUP)                                        \
+          NAME##_row(forest, forest->trees + t, GROUP, ranks + row, sums + row);                   \
+        NAME##_row(forest, forest->trees + t, forest->tree_count - t, ranks + row, sums + row);    \
+      }                                                                                            \
+      return;                                                                                      \
+    }                                                                                              \
     for (size_t t = 0; t < forest->tree_count; t++) {                                              \
       const ck_forest_tree *tree = &forest->trees[t];                                              \
       for (size_t row = 0; row < rows; row += GROUP) {                                             \
         uint32_t at[GROUP], leaf[GROUP];                                                           \
         NAME##_leaves(forest->nodes, tree, ranks + row, at);                                       \
         for (int g = 0; g < GROUP; g++) leaf[g] = forest->leaves[at[g]];                           \
-        if (tree->output >= 0) {                                                                   \
-          NAME##_add(                                                                              \
-              forest->aggregate, forest->values, leaf,                                             \
-              sums + (size_t)tree->output * CK_FOREST_ROWS + row);                                 \
-          continue;                                                                                \
-        }                                                                                          \
-        for (size_t k = 0; k < forest->output_count; k++) {                                        \
-          NAME##_add(                                                                              \
-              forest->aggregate, (const SUM_T *)forest->values + k, leaf,                          \
-              sums + k * CK_FOREST_ROWS + row);                                                    \
-        }                                                                                          \
+        NAME##_add_tree(forest, tree, leaf, GROUP, sums + row);                                    \
       }                                                                                            \
     }                                                                                              \
   }

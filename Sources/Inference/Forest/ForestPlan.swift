@@ -43,7 +43,7 @@ package final class ForestPlan: Sendable {
   private let masks: ForestMasks?
   private let kernelIsForced: Bool
   /// Up to here a walk costs less than masks, which score 32 rows at least.
-  private static let fewRows = 8
+  private static let fewRows = 4
   private let trees: [ck_forest_tree]
   private let nodes: [ck_forest_node]
   private let leaves: [UInt32]

@@ -1,8 +1,22 @@
-/// Scores batches with a boosted model (LightGBM, XGBoost).
+/// Scores batches with a boosted model (LightGBM, XGBoost), in the type that its library adds in.
 ///
+/// Two cases rather than a generic predictor: behind `any Predictor` the compiler would not
+/// specialise it.
+enum ForestPredictor: Predictor {
+  case float(ForestScoring<Float>)
+  case double(ForestScoring<Double>)
+
+  func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
+    switch self {
+    case .float(let scoring): try scoring.predict(batch, workspace: workspace)
+    case .double(let scoring): try scoring.predict(batch, workspace: workspace)
+    }
+  }
+}
+
 /// A value is read in the type that the source library compares in: float for XGBoost; double for
 /// LightGBM, where a float column needs no conversion since its thresholds are known in float too.
-struct ForestPredictor<Real: ForestReal>: Predictor {
+struct ForestScoring<Real: ForestReal>: Sendable {
   let plan: ForestPlan
   let features: [Signature.Feature]
   let outputs: ForestOutputs

@@ -1,5 +1,7 @@
 /// A feature's thresholds, and the tables from rank to what splits see.
-struct RankedFeature: Sendable {
+///
+/// A class, so that reading one in a loop copies a single reference.
+final class RankedFeature: Sendable {
   enum Table: Sendable {
     /// Less 128, as the kernels compare signed bytes.
     case narrow([UInt8])
@@ -40,13 +42,15 @@ struct RankedFeature: Sendable {
   let isGrid: Bool
   let firstView: Int
   /// One a view, each `cutCount + 2` long; the last entry is NaN's.
-  var tables: [Table] = []
+  let tables: [Table]
   /// Where ranks need no table but for NaN's (the last of the only one).
-  var isDirect = false
+  let isDirect: Bool
 
-  init(feature: Int, cuts: [Double], firstView: Int) {
+  init(feature: Int, cuts: [Double], firstView: Int, tables: [Table], isDirect: Bool) {
     self.feature = feature
     self.firstView = firstView
+    self.tables = tables
+    self.isDirect = isDirect
     cutCount = cuts.count
     isGrid = cuts.count <= 254
     doubles = Search(cuts, isGrid: isGrid)
@@ -229,24 +233,28 @@ struct ForestRanking {
   /// The features that the trees read, in the model's order, each with the tables of its views.
   func rankedFeatures(wide: Bool) -> [RankedFeature] {
     var ranked: [RankedFeature] = []
-    for view in views {
-      let feature = Int(view.key.feature)
-      if ranked.last?.feature != feature {
-        ranked.append(
-          RankedFeature(
-            feature: feature, cuts: cuts[view.key.feature]!, firstView: view.firstView))
+    var first = 0
+    while first < views.count {
+      let feature = views[first].key.feature
+      let mine = views[first...].prefix { $0.key.feature == feature }
+      var tables: [RankedFeature.Table] = []
+      var isDirect = false
+      for view in mine {
+        let seen = table(of: view)
+        isDirect = seen.dropLast().enumerated().allSatisfy { $0.offset == $0.element }
+        for piece in 0..<view.pieces(ranksPerView) {
+          let base = piece * ranksPerView
+          let clamped = seen.map { min(max($0 - base, 0), ranksPerView) }
+          tables.append(
+            wide
+              ? .wide(clamped.map { UInt16($0) }) : .narrow(clamped.map { UInt8($0) ^ 0x80 }))
+        }
       }
-      let seen = table(of: view)
-      for piece in 0..<view.pieces(ranksPerView) {
-        let base = piece * ranksPerView
-        let clamped = seen.map { min(max($0 - base, 0), ranksPerView) }
-        ranked[ranked.count - 1].tables.append(
-          wide
-            ? .wide(clamped.map { UInt16($0) }) : .narrow(clamped.map { UInt8($0) ^ 0x80 }))
-      }
-      ranked[ranked.count - 1].isDirect =
-        ranked[ranked.count - 1].tables.count == 1
-        && seen.dropLast().enumerated().allSatisfy { $0.offset == $0.element }
+      ranked.append(
+        RankedFeature(
+          feature: Int(feature), cuts: cuts[feature]!, firstView: mine.first!.firstView,
+          tables: tables, isDirect: isDirect && tables.count == 1))
+      first = mine.endIndex
     }
     return ranked
   }
