@@ -47,6 +47,12 @@ RANK(ck_forest_rank_f64, double)
 RANK8(ck_forest_rank8_f32_scalar, float)
 RANK8(ck_forest_rank8_f64, double)
 
+size_t ck_forest_infinite_f32(const float *x, size_t n) {
+  uint32_t count = 0;
+  for (size_t i = 0; i < n; i++) count += __builtin_fabsf(x[i]) == __builtin_inff();
+  return count;
+}
+
 void ck_forest_view_u8(const uint32_t *rank, size_t n, const uint8_t *table, uint8_t *out) {
   for (size_t i = 0; i < n; i++) out[i] = table[rank[i]];
 }

@@ -48,6 +48,9 @@ void ck_forest_rank8_f64(
     const double *x, ptrdiff_t stride, size_t n, const double *grid, uint8_t nan_rank,
     uint8_t flip, uint8_t *rank);
 
+// How many values are infinite.
+size_t ck_forest_infinite_f32(const float *x, size_t n);
+
 // out[i] = table[rank[i]].
 void ck_forest_view_u8(const uint32_t *rank, size_t n, const uint8_t *table, uint8_t *out);
 void ck_forest_view_u16(const uint32_t *rank, size_t n, const uint16_t *table, uint16_t *out);

@@ -134,7 +134,7 @@ package final class ForestPlan: Sendable {
   }
 
   /// Ranks one block of values of the feature at `index` of `features`.
-  package func rank(
+  func rank(
     _ values: UnsafePointer<Float>, stride: Int = 1, count: Int, feature index: Int,
     into scratch: UnsafeMutableRawPointer
   ) {
@@ -152,7 +152,7 @@ package final class ForestPlan: Sendable {
     writeViews(of: feature, count: count, into: scratch)
   }
 
-  package func rank(
+  func rank(
     _ values: UnsafePointer<Double>, stride: Int = 1, count: Int, feature index: Int,
     into scratch: UnsafeMutableRawPointer
   ) {
@@ -168,6 +168,23 @@ package final class ForestPlan: Sendable {
       values, stride, count, feature.doubles.cuts, feature.doubles.levels,
       UInt32(feature.doubles.levels.count), UInt32(feature.cutCount + 1), featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
+  }
+
+  /// Ranks one block of rows that lie row by row, `width` values each.
+  package func rank(
+    rows: UnsafePointer<Float>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
+  ) {
+    for (index, feature) in features.enumerated() {
+      rank(rows + feature.feature, stride: width, count: count, feature: index, into: scratch)
+    }
+  }
+
+  package func rank(
+    rows: UnsafePointer<Double>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
+  ) {
+    for (index, feature) in features.enumerated() {
+      rank(rows + feature.feature, stride: width, count: count, feature: index, into: scratch)
+    }
   }
 
   /// Where one-byte ranks go, and what NaN becomes there: straight into the view, or aside for
