@@ -1,0 +1,21 @@
+/// Advisory locks of the two-integer form, whose first integer says what the second one is.
+///
+/// The SQL functions use the same numbers; they are fixed for ever, since releases run side by side.
+enum AdvisoryLock {
+  /// The bytes "roc" followed by 0x63: the locks that a database has once.
+  static let once: Int32 = 1_919_907_683
+  /// Within `once`: shared by writers in flight, exclusive while the dispatcher sleeps.
+  static let doorbell: Int32 = 1
+  /// Within `once`: held by the elected dispatcher's session.
+  static let election: Int32 = 2
+}
+
+/// Channels of NOTIFY.
+enum Channel {
+  /// The doorbell: a writer committed changes while the dispatcher slept.
+  static let change = "rowcast_change"
+  /// The dispatcher made chunks that it handed to nobody.
+  static let chunk = "rowcast_chunk"
+  /// Models, aliases, scorers or jobs changed.
+  static let control = "rowcast_control"
+}

@@ -1,0 +1,85 @@
+internal import Postgres
+
+/// Collects changes into ticks, makes chunks and hands them to idle lanes: one elected at a time,
+/// the others stand by.
+///
+/// Confined to its thread. `DispatcherState` decides; this carries out.
+final class Dispatcher {
+  private let context: WorkerContext
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+
+  init(_ context: WorkerContext) { self.context = context }
+
+  /// Stands for election and dispatches until the process stops.
+  func run() {
+    var failures = 0
+    while !context.isStopping {
+      do throws(PostgresError) {
+        let connection = try connect()
+        defer { context.setStandby(nil) }
+        try stand(connection)
+        failures = 0
+        let reason = lead(connection)
+        if let reason { context.events(.dispatcherLost(reason: reason)) }
+      } catch  where !context.isStopping {
+        // 57014: woken up, but not to stop.
+        if error.sqlState != "57014" {
+          context.events(.connectionLost(part: "dispatcher", reason: error.message))
+        }
+        context.pause(backoff.delay(after: failures))
+        failures += 1
+      } catch {
+        return
+      }
+    }
+  }
+
+  private func connect() throws(PostgresError) -> Connection {
+    context.board.dispatcherWakeUp.clear()
+    guard !context.isStopping else {
+      throw PostgresError(sqlState: "57014", message: "the worker stops")
+    }
+    return try Connection.open(
+      context.settings(for: "dispatcher"), backoff: backoff,
+      wakeUp: context.board.dispatcherWakeUp)
+  }
+
+  /// Waits for the election's lock.
+  ///
+  /// A statement that waits keeps its snapshot, and with it what vacuum may remove: so it waits
+  /// again and again, half a minute each.
+  private func stand(_ connection: Connection) throws(PostgresError) {
+    context.setStandby(connection.canceller)
+    try connection.runScript("set lock_timeout = '30s'")
+    while true {
+      guard !context.isStopping else {
+        throw PostgresError(sqlState: "57014", message: "the worker stops")
+      }
+      do throws(PostgresError) {
+        try connection.run(
+          "select pg_advisory_lock(\(AdvisoryLock.once), \(AdvisoryLock.election))")
+        break
+      } catch  where error.sqlState == "55P03" {
+        continue
+      }
+    }
+    try connection.runScript(
+      "set lock_timeout = '10s'; set default_transaction_isolation = 'read committed'")
+    try connection.listen(Channel.change)
+    try connection.listen(Channel.control)
+  }
+
+  /// Dispatches until the process stops (nil) or the connection is lost (why).
+  private func lead(_ connection: Connection) -> String? {
+    context.events(.elected)
+    context.inspection.signal()
+    var term = DispatcherTerm(context, connection)
+    do throws(PostgresError) {
+      try term.run()
+      connection.close()
+      return context.isStopping ? nil : "the election was given up"
+    } catch {
+      return error.detail ?? error.message
+    }
+  }
+}

@@ -1,0 +1,78 @@
+internal import FoundationEssentials
+internal import Postgres
+
+/// Rows that one lane scores at once, as the claim hands them out.
+struct Chunk: Sendable, Equatable {
+  enum Kind: String, Sendable {
+    /// The keys that a tick collected.
+    case keys
+    /// Keys from `lowerKey` to `upperKey`, both inclusive, for a job.
+    case range
+    /// The source was emptied.
+    case truncate
+  }
+
+  /// `chunk.priority` of a backfill: its keys are most likely new in the prediction table.
+  static let backfillPriority: Int16 = 2
+
+  var id: Int64
+  /// The fence: a write that carries an older attempt is refused.
+  var attempt: Int32
+  var lane: Int32
+  var scorer: Int32
+  var scorerRevision: Int64
+  var kind: Kind
+  /// Text of an array of the key's type; opaque here.
+  var keys: String?
+  var keyCount: Int32?
+  var lowerKey: String?
+  var upperKey: String?
+  var tick: Int64
+  var job: Int64?
+  var priority: Int16
+  /// The model that the scorer's alias points at; nil where each row is routed.
+  var model: ModelVersionID?
+  /// Grows with each change of a model or an alias.
+  var registryRevision: Int64
+  /// Of the oldest change in the chunk; nil for jobs.
+  var changedAt: Date?
+}
+
+/// One immutable version of a model.
+struct ModelVersionID: Hashable, Sendable {
+  var model: Int32
+  var version: Int32
+}
+
+extension Chunk {
+  /// Reads the claimed chunk in a row of `claim_chunks` or `tick`; nil where the row holds none.
+  init?(_ rows: Rows, row: Int) throws(PostgresError) {
+    guard let id = try rows.value(row, "chunk_id", as: Int64?.self) else { return nil }
+    let name = try rows.value(row, "kind", as: String.self)
+    guard let kind = Kind(rawValue: name) else {
+      throw PostgresError(
+        sqlState: "0A000", message: "chunk \(id) is of kind \"\(name)\"",
+        hint: "The database is of a newer release; update this worker.")
+    }
+    self.id = id
+    self.kind = kind
+    attempt = try rows.value(row, "attempt")
+    lane = try rows.value(row, "lane_id")
+    scorer = try rows.value(row, "scorer_id")
+    scorerRevision = try rows.value(row, "scorer_revision")
+    keys = try rows.value(row, "keys")
+    keyCount = try rows.value(row, "key_count")
+    lowerKey = try rows.value(row, "lower_key")
+    upperKey = try rows.value(row, "upper_key")
+    tick = try rows.value(row, "tick_id")
+    job = try rows.value(row, "job_id")
+    priority = try rows.value(row, "priority")
+    if let model = try rows.value(row, "model_id", as: Int32?.self),
+      let version = try rows.value(row, "model_version", as: Int32?.self)
+    {
+      self.model = ModelVersionID(model: model, version: version)
+    }
+    registryRevision = try rows.value(row, "registry_revision")
+    changedAt = try rows.value(row, "changed_at")
+  }
+}

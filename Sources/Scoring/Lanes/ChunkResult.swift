@@ -1,0 +1,54 @@
+internal import Inference
+internal import Postgres
+
+/// A chunk's rows as they were read.
+struct ChunkRows {
+  var count: Int
+  /// The key's columns, unread.
+  var keys: [RawColumn]
+  /// In the scorer's order of features.
+  var features: [Column]
+  /// The model of each row, where the scorer routes; nil where a routing column is NULL.
+  var models: [String?]?
+
+  /// A chunk whose rows are gone, or of which there were none to read.
+  static func none(_ plan: ScorerPlan) -> ChunkRows {
+    ChunkRows(
+      count: 0, keys: plan.keyTypes.map { RawColumn(typeOID: $0.element) }, features: [],
+      models: nil)
+  }
+}
+
+/// What the models made of a chunk's rows.
+struct ChunkResult {
+  /// A row that could not be scored, with the model that would have, where it is known.
+  struct Failure {
+    var row: Int
+    var code: String
+    var reason: String
+    var model: String?
+    var version: Int32?
+  }
+
+  /// The model that scored: one for all rows, or one a row.
+  enum Attribution {
+    case all(name: String, version: Int32)
+    case each(names: [String], versions: [Int32])
+    /// There are no rows.
+    case none
+  }
+
+  /// A column for each output, over all rows; unspecified in failed ones.
+  var outputs: [Column]
+  var attribution: Attribution
+  /// In row order, at most one a row.
+  var failures: [Failure]
+
+  /// The rows that were scored; nil where all were.
+  func scoredRows(of count: Int) -> [Int]? {
+    guard !failures.isEmpty else { return nil }
+    var isFailed = Array(repeating: false, count: count)
+    for failure in failures { isFailed[failure.row] = true }
+    return (0..<count).filter { !isFailed[$0] }
+  }
+}

@@ -1,0 +1,152 @@
+internal import FoundationEssentials
+internal import Inference
+internal import Postgres
+
+/// Reads a chunk's rows, scores them and writes the predictions; keeps what a lane learnt about
+/// scorers and models from chunk to chunk.
+struct ChunkScorer {
+  private let connection: Connection
+  private let models: ModelCache
+  private let workspace = Workspace()
+  private let clock = ContinuousClock()
+  private var plans: [Int32: Prepared] = [:]
+  private var writer = ChunkWriter()
+
+  /// Scorers remembered at most.
+  private static let planCapacity = 1000
+
+  /// A scorer at one revision, and the models fitted to it.
+  private struct Prepared {
+    var plan: ScorerPlan
+    var binding: ModelBinding?
+    var router = RoutedPredictor()
+  }
+
+  init(connection: Connection, models: ModelCache) {
+    self.connection = connection
+    self.models = models
+  }
+
+  /// The scorer's name, for reports; its number where it is not known yet.
+  func name(of scorer: Int32) -> String { plans[scorer]?.plan.name ?? "\(scorer)" }
+
+  /// Forgets a scorer, so that the next chunk loads it anew.
+  mutating func forget(_ scorer: Int32) { plans[scorer] = nil }
+
+  /// - Throws: Where the chunk as a whole cannot be scored or written. Rows that cannot be scored
+  ///   do not throw.
+  mutating func score(_ chunk: Chunk) throws(WorkError) -> (Event.Completion, isCopyRefused: Bool) {
+    var prepared = try prepare(chunk)
+    defer { plans[chunk.scorer] = prepared }
+    let start = clock.now
+    let rows = try read(chunk, prepared.plan)
+    let read = clock.now
+    let result = try predict(rows, chunk, &prepared)
+    let predicted = clock.now
+    let outcome = try writer.write(result, of: rows, chunk, prepared.plan, on: connection)
+    let written = clock.now
+    return (
+      Event.Completion(
+        chunk: chunk.id, scorer: prepared.plan.name, rows: rows.count,
+        failures: result.failures.count, isCopied: outcome == .copied,
+        read: start.duration(to: read), predict: read.duration(to: predicted),
+        write: predicted.duration(to: written),
+        latency: chunk.changedAt.map { .seconds(max(0, Date.now.timeIntervalSince($0))) }),
+      outcome == .copyRefused
+    )
+  }
+
+  private mutating func prepare(_ chunk: Chunk) throws(WorkError) -> Prepared {
+    if let known = plans[chunk.scorer], known.plan.revision >= chunk.scorerRevision {
+      return known
+    }
+    if plans.count >= Self.planCapacity { plans.removeAll() }
+    return Prepared(plan: try ScorerPlan.load(chunk.scorer, on: connection))
+  }
+
+  // MARK: Reading
+
+  private func read(_ chunk: Chunk, _ plan: ScorerPlan) throws(WorkError) -> ChunkRows {
+    let query: Query
+    switch chunk.kind {
+    case .keys: query = Query(text: plan.readKeysSQL, values: [chunk.keys])
+    case .range: query = Query(text: plan.readRangeSQL, values: [chunk.lowerKey, chunk.upperKey])
+    case .truncate: return .none(plan)
+    }
+    let rows = try database { () throws(PostgresError) in try connection.run(query) }
+    let keyCount = plan.keyTypes.count
+    let width = keyCount + plan.features.count + (plan.isRouted ? 1 : 0)
+    guard rows.columns.count == width else {
+      throw .scoring(
+        ScoringError(
+          .scorer, "the source gives \(rows.columns.count) columns, the scorer reads \(width)"))
+    }
+    var features: [Column] = []
+    features.reserveCapacity(plan.features.count)
+    let vectors = try database { () throws(PostgresError) in
+      try rows.vectors(keyCount..<keyCount + plan.features.count)
+    }
+    for (index, feature) in plan.features.enumerated() {
+      guard let column = Column(vectors[index]) else {
+        throw .scoring(
+          ScoringError(
+            .scorer,
+            "column \"\(feature.column)\" is \(rows.columns[keyCount + index].typeOID), "
+              + "feature \"\(feature.input)\" wants \(feature.type)"))
+      }
+      features.append(column)
+    }
+    return ChunkRows(
+      count: rows.count, keys: (0..<keyCount).map { rows.raw($0) }, features: features,
+      models: plan.isRouted ? try names(rows, column: width - 1) : nil)
+  }
+
+  private func names(_ rows: Rows, column: Int) throws(WorkError) -> [String?] {
+    let vector = try database { () throws(PostgresError) in try rows.column(column) }
+    guard case .string(let names) = vector.values else {
+      throw .scoring(ScoringError(.scorer, "the route gives no text"))
+    }
+    return names.indices.map { vector.isNull($0) ? nil : names[$0] }
+  }
+
+  // MARK: Predicting
+
+  private func predict(_ rows: ChunkRows, _ chunk: Chunk, _ prepared: inout Prepared)
+    throws(WorkError) -> ChunkResult
+  {
+    guard rows.count > 0 else {
+      let outputs = prepared.plan.outputs.map { Column(blank: $0.type.element, count: 0) }
+      return ChunkResult(outputs: outputs, attribution: .none, failures: [])
+    }
+    if let names = rows.models {
+      return try prepared.router.predict(
+        rows, names: names, chunk: chunk, plan: prepared.plan, models: models,
+        connection: connection, workspace: workspace)
+    }
+    guard let id = chunk.model else {
+      throw .scoring(
+        ScoringError(
+          .model, "the model of scorer \"\(prepared.plan.name)\" has no such alias",
+          hint: "Set the alias with rowcast.set_alias."))
+    }
+    if prepared.binding?.model.id != id {
+      let model = try models.model(id, on: connection)
+      do throws(ScoringError) {
+        prepared.binding = try ModelBinding(model, to: prepared.plan)
+      } catch {
+        throw .scoring(error)
+      }
+    }
+    let binding = prepared.binding!
+    let predictions = try binding.predict(
+      rows.features, rowCount: rows.count, workspace: workspace)
+    return ChunkResult(
+      outputs: predictions.columns,
+      attribution: .all(name: binding.model.name, version: id.version),
+      failures: predictions.failures.map {
+        .init(
+          row: $0.row, code: $0.code.rawValue, reason: $0.reason, model: binding.model.name,
+          version: id.version)
+      })
+  }
+}

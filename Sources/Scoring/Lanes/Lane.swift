@@ -1,0 +1,179 @@
+internal import Postgres
+
+/// One thread of scoring, with a session of its own: takes what it is handed or claims, scores it,
+/// writes it, and starts over.
+///
+/// The session's advisory lock is the lane's life: when it is lost, what the lane held is
+/// available to others at once, and a result that comes late is refused by the chunk's attempt.
+final class Lane {
+  private let context: WorkerContext
+  private let seat: Int
+  private let models: ModelCache
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+  private var wakeUp: WakeUp { context.board.laneWakeUps[seat] }
+
+  init(_ context: WorkerContext, seat: Int, models: ModelCache) {
+    self.context = context
+    self.seat = seat
+    self.models = models
+  }
+
+  /// Scores until the process stops.
+  func run() {
+    var failures = 0
+    while !context.board.isStopping {
+      do throws(PostgresError) {
+        try serve { failures = 0 }
+      } catch {
+        context.board.seat(seat, takenBy: nil)
+        context.setCanceller(nil, seat: seat)
+        if context.board.isStopping { break }
+        if error.sqlState != "57014" {
+          context.events(.connectionLost(part: "lane", reason: error.detail ?? error.message))
+          context.requestRescue()
+          context.pause(backoff.delay(after: failures))
+          failures += 1
+        }
+      }
+    }
+    context.board.seat(seat, takenBy: nil)
+  }
+
+  /// One session, from its connection to its loss.
+  private func serve(onConnect: () -> Void) throws(PostgresError) {
+    wakeUp.clear()
+    guard let worker = context.workerID else {
+      // Not registered yet: the board rings when that is done.
+      _ = wakeUp.wait(timeout: .seconds(1))
+      return
+    }
+    let connection = try Connection.open(
+      context.settings(for: "lane"), backoff: backoff, wakeUp: wakeUp)
+    // A write must see what was committed after its transaction began; defaults may differ.
+    try connection.runScript("set default_transaction_isolation = 'read committed'")
+    if !context.configuration.synchronousCommit {
+      try connection.runScript("set synchronous_commit = off")
+    }
+    let lane: Int32
+    do throws(PostgresError) {
+      lane = try connection.run("select rowcast.register_lane(\(worker))").value(0, 0)
+    } catch  where error.sqlState == "23503" {
+      context.forgetRegistration(worker)
+      throw error
+    }
+    onConnect()
+    context.setCanceller(connection.canceller, seat: seat)
+    context.board.seat(seat, takenBy: lane)
+    context.events(.laneConnected(lane: Int(lane)))
+    defer { context.setCanceller(nil, seat: seat) }
+    var session = LaneSession(
+      context: context, connection: connection, lane: lane,
+      scorer: ChunkScorer(connection: connection, models: models))
+    while true {
+      wakeUp.clear()
+      switch context.board.next(seat: seat) {
+      case .score(let chunk): try session.process(chunk)
+      case .claim(let revision): try session.claim(revision: revision)
+      case .wait: _ = try connection.waitForNotifications(timeout: nil, wakeUp: wakeUp)
+      case .stop:
+        try connection.run("select rowcast.release_chunks(\(lane))")
+        connection.close()
+        return
+      }
+    }
+  }
+}
+
+/// What a lane does while its session lasts.
+struct LaneSession {
+  let context: WorkerContext
+  let connection: Connection
+  let lane: Int32
+  var scorer: ChunkScorer
+
+  /// A chunk that met an obstacle is tried again this often before it is given up: four seconds.
+  private static let retries = 8
+  private static let backoff = Backoff(shortest: .milliseconds(10), longest: .seconds(2))
+
+  mutating func claim(revision: Int) throws(PostgresError) {
+    let rows = try connection.run("select * from rowcast.claim_chunks(\(lane), \(Int32(1)))")
+    guard rows.count > 0 else {
+      context.board.foundNothing(at: revision)
+      return
+    }
+    // Where one chunk was, there may be more.
+    context.board.wakeOneIdle()
+    for row in 0..<rows.count {
+      if let chunk = try Chunk(rows, row: row) { try process(chunk) }
+    }
+  }
+
+  /// Scores a chunk and reports how that went.
+  ///
+  /// - Throws: Only where the session is of no more use.
+  mutating func process(_ chunk: Chunk) throws(PostgresError) {
+    var tries = 0
+    while true {
+      do throws(WorkError) {
+        let (completion, isCopyRefused) = try scorer.score(chunk)
+        if isCopyRefused { context.events(.copyRefused(chunk: chunk.id)) }
+        context.events(.chunkCompleted(completion))
+        return
+      } catch {
+        if connection.isUsable, connection.isInTransaction {
+          try connection.runScript("rollback")
+        }
+        switch Verdict(error, isUsable: connection.isUsable) {
+        case .sessionLost(let error): throw error
+        case .chunkLost(let reason):
+          context.events(.chunkLost(chunk: chunk.id, reason: reason))
+          return
+        case .tryAgain where context.board.isStopping:
+          return  // Leaving, the lane gives its chunks back.
+        case .tryAgain(let reason) where tries < Self.retries:
+          context.events(.chunkRetried(chunk: chunk.id, reason: reason))
+          context.pause(Self.backoff.delay(after: tries))
+          tries += 1
+        case .tryAgain(let reason), .chunkFailed(let reason):
+          try fail(chunk, reason)
+          return
+        case .scorerUnfit(let reason):
+          try suspend(chunk, reason)
+          return
+        }
+      }
+    }
+  }
+
+  private mutating func fail(_ chunk: Chunk, _ reason: String) throws(PostgresError) {
+    context.events(
+      .chunkFailed(chunk: chunk.id, scorer: scorer.name(of: chunk.scorer), reason: reason))
+    try report { () throws(PostgresError) in
+      try connection.run(
+        "select rowcast.fail_chunk(\(chunk.id), \(chunk.attempt), \(reason))")
+    }
+  }
+
+  private mutating func suspend(_ chunk: Chunk, _ reason: String) throws(PostgresError) {
+    context.events(
+      .scorerSuspended(scorer: scorer.name(of: chunk.scorer), reason: reason))
+    scorer.forget(chunk.scorer)
+    try report { () throws(PostgresError) in
+      try connection.run("select rowcast.suspend_scorer(\(chunk.scorer), \(reason))")
+      try connection.run("select rowcast.release_chunks(\(lane))")
+    }
+  }
+
+  /// The chunk may be another's by now, or its scorer dropped: then there is nothing to report.
+  private func report(_ body: () throws(PostgresError) -> Void) throws(PostgresError) {
+    do throws(PostgresError) {
+      try body()
+    } catch {
+      if !connection.isUsable { throw error }
+      context.events(.maintenanceFailed(step: "report", reason: error.message))
+      // Whatever is still claimed must not stay so.
+      connection.close()
+      throw error
+    }
+  }
+}

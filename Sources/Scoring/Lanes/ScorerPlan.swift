@@ -1,0 +1,106 @@
+internal import FoundationEssentials
+internal import Inference
+internal import Postgres
+
+/// What a lane must know of a scorer, as `load_scorer` tells it; holds for one revision.
+struct ScorerPlan {
+  struct Feature: Codable, Equatable {
+    /// The model's name for it.
+    var input: String
+    var column: String
+    var type: ElementType
+  }
+
+  /// Where an output column's value comes from.
+  struct Output: Decodable, Equatable {
+    enum RankedPart: String, Decodable { case `class`, probability }
+
+    /// The model's name for it; nil for the columns of the k most probable classes.
+    var output: String?
+    var column: String
+    var type: ColumnType
+    /// From 1, the most probable.
+    var rank: Int?
+    var of: RankedPart?
+  }
+
+  /// The types that prediction columns have, by SQL's names.
+  enum ColumnType: String, Decodable {
+    case real
+    case doublePrecision = "double precision"
+    case bigint, boolean, text
+
+    var element: ElementType {
+      switch self {
+      case .real: .float32
+      case .doublePrecision: .float64
+      case .bigint: .int64
+      case .boolean: .bool
+      case .text: .string
+      }
+    }
+  }
+
+  var scorer: Int32
+  var revision: Int64
+  var name: String
+  var isRouted: Bool
+  /// The alias that routed models are looked up by.
+  var alias: String
+  var keyTypes: [(element: OID, array: OID)]
+  var features: [Feature]
+  var outputs: [Output]
+  var readKeysSQL: String
+  var readRangeSQL: String
+  var writeSQL: String
+  var copySQL: String
+}
+
+extension ScorerPlan {
+  /// - Throws: RC201 where it was dropped meanwhile, and its chunks with it.
+  static func load(_ scorer: Int32, on connection: Connection) throws(WorkError) -> ScorerPlan {
+    let rows = try database { () throws(PostgresError) in
+      try connection.run("select * from rowcast.load_scorer(\(scorer))")
+    }
+    guard rows.count == 1 else {
+      throw .postgres(
+        PostgresError(sqlState: "RC201", message: "scorer \(scorer) was dropped"))
+    }
+    do throws(PostgresError) {
+      let elements = try rows.value(0, "key_type_oids", as: [Int64].self)
+      let arrays = try rows.value(0, "key_array_oids", as: [Int64].self)
+      return ScorerPlan(
+        scorer: scorer,
+        revision: try rows.value(0, "revision", as: Int64.self),
+        name: try rows.value(0, "name", as: String.self),
+        isRouted: try rows.value(0, "route", as: String?.self) != nil,
+        alias: try rows.value(0, "alias", as: String.self),
+        keyTypes: zip(elements, arrays).map {
+          (
+            OID(rawValue: UInt32(truncatingIfNeeded: $0)),
+            OID(rawValue: UInt32(truncatingIfNeeded: $1))
+          )
+        },
+        features: try decode(rows.value(0, "features", as: String.self), "features"),
+        outputs: try decode(rows.value(0, "outputs", as: String.self), "outputs"),
+        readKeysSQL: try rows.value(0, "read_keys_sql", as: String.self),
+        readRangeSQL: try rows.value(0, "read_range_sql", as: String.self),
+        writeSQL: try rows.value(0, "write_sql", as: String.self),
+        copySQL: try rows.value(0, "copy_sql", as: String.self))
+    } catch {
+      throw .postgres(error)
+    }
+  }
+
+  private static func decode<T: Decodable>(_ json: String, _ what: String) throws(PostgresError)
+    -> T
+  {
+    do {
+      return try JSONDecoder().decode(T.self, from: Data(json.utf8))
+    } catch {
+      throw PostgresError(
+        sqlState: "0A000", message: "the scorer's \(what) are of a form this release cannot read",
+        detail: "\(error)", hint: "The database is of a newer release; update this worker.")
+    }
+  }
+}

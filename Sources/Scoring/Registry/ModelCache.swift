@@ -1,0 +1,103 @@
+internal import Inference
+internal import Postgres
+internal import Synchronization
+
+/// The models of a process, loaded once for all lanes and dropped when memory is short, the least
+/// recently used first.
+final class ModelCache: Sendable {
+  private struct Refusal {
+    var error: WorkError
+    var until: ContinuousClock.Instant
+  }
+
+  private enum Content {
+    case empty
+    case loaded(LoadedModel)
+    case refused(Refusal)
+  }
+
+  /// Its lock is held while the model is loaded, so that lanes which need it too wait for it.
+  private final class Slot: Sendable {
+    let content = Mutex(Content.empty)
+  }
+
+  private struct Entry {
+    var slot = Slot()
+    var byteCount = 0
+    var lastUse: UInt64 = 0
+  }
+
+  private struct State {
+    var entries: [ModelVersionID: Entry] = [:]
+    var byteCount = 0
+    var uses: UInt64 = 0
+  }
+
+  private let state = Mutex(State())
+  private let capacity: Int
+  private let events: EventSink
+  /// A refused model may be mended by a newer alias; until then lanes must not load it in a loop.
+  private let refusalLifetime = Duration.seconds(10)
+
+  /// - Parameter byteCount: What models may take together. One larger than that is kept while it
+  ///   is the newest.
+  init(byteCount: Int, events: EventSink) {
+    capacity = byteCount
+    self.events = events
+  }
+
+  /// - Throws: `.postgres` where the connection is at fault, which is not remembered; else why the
+  ///   model cannot be used, which is, for ten seconds.
+  func model(_ id: ModelVersionID, on connection: Connection) throws(WorkError) -> LoadedModel {
+    let slot = state.withLock { state in
+      state.uses += 1
+      state.entries[id, default: Entry()].lastUse = state.uses
+      return state.entries[id]!.slot
+    }
+    let outcome: Result<(LoadedModel, isNew: Bool), WorkError> = slot.content.withLock { content in
+      switch content {
+      case .loaded(let model): return .success((model, false))
+      case .refused(let refusal) where ContinuousClock.now < refusal.until:
+        return .failure(refusal.error)
+      case .empty, .refused: break
+      }
+      do throws(WorkError) {
+        let start = ContinuousClock.now
+        let model = try LoadedModel.load(id, on: connection)
+        content = .loaded(model)
+        events(
+          .modelLoaded(
+            model: model.name, version: Int(id.version), byteCount: model.model.byteCount,
+            duration: start.duration(to: .now)))
+        return .success((model, true))
+      } catch {
+        if case .postgres = error { return .failure(error) }
+        content = .refused(
+          Refusal(error: error, until: .now.advanced(by: refusalLifetime)))
+        return .failure(error)
+      }
+    }
+    let (model, isNew) = try outcome.get()
+    if isNew { keep(model) }
+    return model
+  }
+
+  /// Counts a model that was loaded, and lets go of others for it. Lanes that still score with
+  /// those keep them alive until they are done.
+  private func keep(_ model: LoadedModel) {
+    state.withLock { state in
+      state.entries[model.id]?.byteCount = model.model.byteCount
+      state.byteCount += model.model.byteCount
+      guard state.byteCount > capacity else { return }
+      let oldest = state.entries.filter { $0.key != model.id && $0.value.byteCount > 0 }
+        .sorted { $0.value.lastUse < $1.value.lastUse }
+      for (id, entry) in oldest where state.byteCount > capacity {
+        state.byteCount -= entry.byteCount
+        state.entries[id] = nil
+      }
+    }
+  }
+
+  /// Bytes of the models that are loaded.
+  var byteCount: Int { state.withLock(\.byteCount) }
+}

@@ -1,0 +1,182 @@
+internal import Postgres
+internal import Schema
+
+/// The life of a worker: registers it, starts its threads, listens for the others' chunks, says
+/// that it lives, and takes it down in order.
+///
+/// Confined to its thread.
+final class Control {
+  private let context: WorkerContext
+  private let models: ModelCache
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+  private let clock = ContinuousClock()
+
+  /// How long a statement that was cancelled may take to end.
+  private static let cancelGrace = Duration.seconds(1)
+
+  init(_ context: WorkerContext) {
+    self.context = context
+    models = ModelCache(
+      byteCount: context.configuration.modelByteCount, events: context.events)
+  }
+
+  func run() {
+    let configuration = context.configuration
+    var connection = connect()
+    guard connection != nil else { return }
+    context.events(.workerStarted(name: configuration.name, lanes: context.board.seatCount))
+    let lanes = (0..<context.board.seatCount).map { seat in
+      WorkThread(name: "rowcast lane \(seat)") { [context, models] in
+        Lane(context, seat: seat, models: models).run()
+      }
+    }
+    var others: [WorkThread] = []
+    if configuration.dispatches {
+      others.append(WorkThread(name: "rowcast tick") { [context] in Dispatcher(context).run() })
+      others.append(
+        WorkThread(name: "rowcast inspect") { [context] in Inspector(context).run() })
+    }
+    while !context.isStopping {
+      do throws(PostgresError) {
+        if let session = connection {
+          try attend(session)
+        } else {
+          connection = connect()
+        }
+      } catch {
+        connection = nil
+        context.events(.connectionLost(part: "control", reason: error.detail ?? error.message))
+        context.pause(backoff.delay(after: 0))
+      }
+    }
+    stop(lanes, others)
+    leave(connection)
+    context.events(.workerStopped(name: configuration.name))
+  }
+
+  // MARK: Registration
+
+  /// Connects and registers; tries until that succeeds. Nil where the worker stops, or where
+  /// trying again would not help.
+  private func connect() -> Connection? {
+    var failures = 0
+    while !context.isStopping {
+      do throws(PostgresError) {
+        let connection = try Connection.open(
+          context.settings(for: "control"), backoff: backoff, wakeUp: context.stopping
+        ) { error, _ in
+          context.events(.connectionLost(part: "control", reason: error.detail ?? error.message))
+        }
+        try connection.listen(Channel.chunk)
+        try connection.listen(Channel.control)
+        if context.workerID == nil { try register(connection) }
+        return connection
+      } catch {
+        guard !context.isStopping else { return nil }
+        guard error.isConnectionLoss || error.sqlState.hasPrefix("53") || context.workerID != nil
+        else {
+          context.stop(because: error)
+          return nil
+        }
+        context.pause(backoff.delay(after: failures))
+        failures += 1
+      }
+    }
+    return nil
+  }
+
+  private func register(_ connection: Connection) throws(PostgresError) {
+    let configuration = context.configuration
+    let worker = try connection.run(
+      """
+      select rowcast.register_worker(\(configuration.name), \(Machine.hostName), \
+      \(Int32(truncatingIfNeeded: Machine.processID)), \(Release.version), \
+      \(Int32(context.board.seatCount)))
+      """
+    ).value(0, 0, as: Int32.self)
+    context.register(worker)
+  }
+
+  // MARK: Attending
+
+  /// Listens and beats until the worker stops.
+  private func attend(_ connection: Connection) throws(PostgresError) {
+    var beatAt = clock.now
+    var pollAt = clock.now.advanced(by: context.configuration.fallbackPoll)
+    while !context.isStopping {
+      context.control.clear()
+      if context.isStopping { return }
+      if context.workerID == nil { try register(connection) }
+      let now = clock.now
+      if now >= beatAt {
+        try beat(connection)
+        beatAt = now.advanced(by: context.configuration.beat)
+      }
+      if now >= pollAt {
+        context.board.announceWork(to: 1)
+        pollAt = now.advanced(by: context.configuration.fallbackPoll)
+      }
+      let notifications = try connection.waitForNotifications(
+        timeout: min(now.duration(to: beatAt), now.duration(to: pollAt)), wakeUp: context.control)
+      if notifications.contains(where: { $0.channel == Channel.chunk }) {
+        context.board.announceWork()
+      }
+      if notifications.contains(where: { $0.channel == Channel.control }) {
+        context.inspection.signal()
+        // A scorer may have been resumed, and its chunks with it.
+        context.board.announceWork(to: 1)
+      }
+    }
+  }
+
+  private func beat(_ connection: Connection) throws(PostgresError) {
+    // The dispatcher's own session beats while it leads, so that its silence is told apart.
+    guard let worker = context.workerID, !context.events.statistics.isDispatching else { return }
+    do throws(PostgresError) {
+      try connection.run("select rowcast.beat(\(worker), false)")
+    } catch  where error.sqlState == "RC202" {
+      context.forgetRegistration(worker)
+      return
+    }
+    guard context.configuration.dispatches else { return }
+    let timeout = context.configuration.stallTimeout.milliseconds
+    let ended = try connection.run(
+      "select * from rowcast.end_stalled_dispatcher(\(timeout) * interval '1 millisecond')")
+    for row in 0..<ended.count {
+      context.events(.sessionEnded(pid: Int(try ended.value(row, "pid", as: Int32.self))))
+    }
+  }
+
+  // MARK: Stopping
+
+  /// The dispatcher first, so that nothing is handed to lanes that are gone; then the lanes, which
+  /// finish their chunk or, when the grace is over, give it up.
+  private func stop(_ lanes: [WorkThread], _ others: [WorkThread]) {
+    let deadline = clock.now.advanced(by: context.configuration.shutdownGrace)
+    func left() -> Duration { max(.zero, clock.now.duration(to: deadline)) }
+    context.cancelStandby()
+    for thread in others { _ = thread.wait(timeout: left()) }
+    context.board.stop()
+    for lane in lanes { _ = lane.wait(timeout: left()) }
+    guard clock.now >= deadline else { return }
+    context.cancelLanes()
+    let end = clock.now.advanced(by: Self.cancelGrace)
+    for lane in lanes { _ = lane.wait(timeout: max(.zero, clock.now.duration(to: end))) }
+  }
+
+  /// Takes the worker off the list; its lanes' chunks, where any are left, become available.
+  private func leave(_ connection: Connection?) {
+    guard let worker = context.workerID else { return }
+    do throws(PostgresError) {
+      let connection =
+        if let connection, connection.isUsable { connection } else {
+          try Connection(context.settings(for: "control"), timeout: .seconds(2))
+        }
+      try connection.run("select rowcast.unregister_worker(\(worker))")
+      connection.close()
+    } catch {
+      // The next dispatcher finds the lanes' locks free.
+      context.events(.maintenanceFailed(step: "unregister", reason: error.message))
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import Inference
+import Postgres
+import Scoring
+import TestSupport
+import Testing
+
+/// The whole way: a row in, its prediction out, for each kind of change.
+@Suite(.database, .timeLimit(.minutes(3)))
+struct LiveScoringTests {
+  static let features = ["a", "b", "c"]
+  static let bytes = TestModel.sum(of: features)
+
+  /// A table of three features and a scorer over it.
+  static func prepare(_ scene: Scene, _ connection: Connection, rows: Int = 0) throws {
+    try scene.push("sum", bytes)
+    try connection.runScript(
+      """
+      create table item (id bigint primary key, a real, b double precision, c integer, note text);
+      insert into item select i, sin(i) * 12, cos(i) * 12, i % 23 - 11, 'n' \
+      from generate_series(1, \(rows)) as i;
+      """)
+    try connection.run(
+      "select * from rowcast.create_scorer('item_score', 'public.item', model => 'sum')")
+  }
+
+  /// Compares the prediction table with what the engine says of the rows as they are now.
+  static func expectOracle(
+    _ connection: Connection, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let model = try Model.load(bytes)
+    let rows = try connection.run("select id, a, b, c from item order by id")
+    let batch = Batch(
+      rowCount: rows.count, columns: try (1...3).map { try column(rows.column($0)) })
+    let wanted = try model.predict(batch, workspace: Workspace())
+    let found = try connection.run("select id, score from predictions.item_score order by id")
+    #expect(
+      try ids(rows) == ids(found), "keys of rows and predictions", sourceLocation: sourceLocation)
+    guard rows.count == found.count, rows.count > 0 else { return }
+    guard case .float64(let scores) = try found.column(1).values,
+      case .float64(let oracle) = wanted.columns[0].values
+    else {
+      Issue.record("scores are not double precision", sourceLocation: sourceLocation)
+      return
+    }
+    #expect(scores == oracle, sourceLocation: sourceLocation)
+    #expect(
+      try connection.run("select count(*) from predictions.item_score_failure")
+        .value(0, 0, as: Int64.self) == 0, sourceLocation: sourceLocation)
+  }
+
+  static func column(_ vector: ColumnVector) throws -> Column {
+    switch vector.values {
+    case .float32(let v): Column(.float32(v), nulls: vector.nulls)
+    case .float64(let v): Column(.float64(v), nulls: vector.nulls)
+    case .int32(let v): Column(.int32(v), nulls: vector.nulls)
+    default: throw Scene.Overdue("a column of another type")
+    }
+  }
+
+  static func ids(_ rows: Rows) throws -> [Int64] {
+    guard case .int64(let ids) = try rows.column(0).values else { return [] }
+    return ids
+  }
+
+  @Test func singleInsertsAreScored() async throws {
+    let scene = try Scene()
+    try await scene.withWorkers { connection, _ in
+      try Self.prepare(scene, connection)
+      for id in 1...20 {
+        try connection.run(
+          "insert into item values (\(Int64(id)), \(Float(id) - 10), \(Double(id)), \(Int32(id)), 'x')"
+        )
+      }
+      try scene.settle(connection)
+      try Self.expectOracle(connection)
+    }
+  }
+
+  @Test func eachKindOfChangeReachesThePredictions() async throws {
+    let scene = try Scene()
+    try await scene.withWorkers(lanes: 3) { connection, _ in
+      try Self.prepare(scene, connection, rows: 3000)
+      try scene.settle(connection)
+      try Self.expectOracle(connection)
+
+      try connection.run(
+        "insert into item select i, i, -i, i % 7, null from generate_series(5001, 9000) i")
+      try connection.run("update item set a = a + 5 where id % 3 = 0")
+      try connection.run("delete from item where id % 10 = 0")
+      try scene.settle(connection)
+      try Self.expectOracle(connection)
+
+      try connection.run("update item set id = id + 100000 where id % 7 = 0")
+      try connection.run("update item set b = null where id % 11 = 0")
+      try connection.run("update item set note = 'not a feature'")
+      try scene.settle(connection)
+      try Self.expectOracle(connection)
+
+      try connection.run("truncate item")
+      try connection.run("insert into item values (1, 1, 1, 1, '')")
+      try scene.settle(connection)
+      try Self.expectOracle(connection)
+    }
+  }
+}
