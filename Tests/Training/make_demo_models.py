@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from fixture import SEED, float_text
-from onnx_case import VERSIONS, columns_of, export, run_onnxruntime
+from onnx_case import VERSIONS, columns_of, export, run_onnxruntime, settle
 from simulator import ANOMALOUS_FROM, healthy, simulate
 
 DEMO = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "demo"
@@ -144,6 +144,7 @@ def main():
             model = fit(sensor, random)
             name = f"anomaly_{device}_{number}"
             exported = export(model, [("value", "float32", 1)], opset={"": 18, "ai.onnx.ml": 3})
+            settle(exported, name)
             data = exported.SerializeToString()
             (DEMO / "models" / f"{name}.onnx").write_bytes(data)
             values, labels, decisions = golden(model, sensor, random)

@@ -15,6 +15,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # Sums in one order, so that a second run gives the same bytes.
 
 import column_cases
+import converted_cases
 import lightgbm_cases
 import sklearn_cases
 import svm_cases
@@ -30,6 +31,7 @@ FAMILIES = {
         svm_cases.svm,
         column_cases.columns,
         column_cases.other_inputs,
+        converted_cases.converted,
         lightgbm_cases.lightgbm_cases,
         xgboost_cases.xgboost_cases,
     )

@@ -61,11 +61,16 @@ def export(estimator, inputs, feature_names=None, options=None, opset=None):
     if feature_names:
         entry = model.metadata_props.add()
         entry.key, entry.value = "feature_names", json.dumps(feature_names)
-    opsets = sorted(model.opset_import, key=lambda entry: entry.domain)  # They come in the order of a set.
-    del model.opset_import[:]
-    model.opset_import.extend(opsets)
     model.producer_version = VERSIONS["skl2onnx"]
     return model
+
+
+def settle(model, name):
+    """Takes out what differs from run to run: the order of the opsets, which comes from a set, and a random graph name."""
+    opsets = sorted(model.opset_import, key=lambda entry: entry.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    model.graph.name = name
 
 
 def run_onnxruntime(model, feeds):
@@ -160,39 +165,50 @@ def matrix_case(
     tolerance=TOLERANCE,
     input_name="X",
     notes="",
-    skip_onnxruntime=False,
 ):
     """A model with one float matrix as its input. `outputs` are in the graph's order, zipmap or not."""
     width = X.shape[1]
     model = export(estimator, [(input_name, "float32", width)], feature_names, options, opset)
     names = feature_names or ([input_name] if width == 1 else [f"{input_name}_{j}" for j in range(width)])
     features, failures = float_features(X, names, refusals, missing)
-    finish(name, model, {input_name: X}, features, failures, outputs, description, tolerance, notes, skip_onnxruntime)
+    finish(name, model, {input_name: X}, features, failures, outputs, description, tolerance, notes)
 
 
-def finish(name, model, feeds, features, failures, outputs, description, tolerance, notes, skip_onnxruntime=False):
+def finish(
+    name,
+    model,
+    feeds,
+    features,
+    failures,
+    outputs,
+    description,
+    tolerance=TOLERANCE,
+    notes="",
+    library="scikit-learn",
+    versions=VERSIONS,
+):
     rows = len(outputs[0].values)
+    settle(model, name)
     extra = {"operators": operators(model)}
-    if not skip_onnxruntime:
-        got = columns_of(run_onnxruntime(model, feeds))
-        if len(got) != len(outputs):
-            raise SystemExit(f"{name}: the graph has {len(got)} output columns, {len(outputs)} are described")
-        worst = 0.0
-        for column, output in zip(got, outputs):
-            if output.type in ("string", "int64"):
-                wrong = int(np.sum(column.astype(str) != np.asarray(output.values).astype(str)))
-                if wrong:
-                    print(f"  {name}: onnxruntime disagrees on {output.name} in {wrong} rows")
-            else:
-                worst = max(worst, difference(column.astype(np.float64), output.values, output.floor))
-        extra["onnxruntime_difference"] = float(f"{worst:.3g}")
+    got = columns_of(run_onnxruntime(model, feeds))
+    if len(got) != len(outputs):
+        raise SystemExit(f"{name}: the graph has {len(got)} output columns, {len(outputs)} are described")
+    worst = 0.0
+    for column, output in zip(got, outputs):
+        if output.type in ("string", "int64"):
+            wrong = int(np.sum(column.astype(str) != np.asarray(output.values).astype(str)))
+            if wrong:
+                print(f"  {name}: onnxruntime disagrees on {output.name} in {wrong} rows")
+        else:
+            worst = max(worst, difference(column.astype(np.float64), output.values, output.floor))
+    extra["onnxruntime_difference"] = float(f"{worst:.3g}")
     for output in outputs:
         output.values = list(output.values) + [None] * (len(failures) - rows)
     write(
         Case(
             name=name,
-            library="scikit-learn",
-            versions=VERSIONS,
+            library=library,
+            versions=versions,
             description=description,
             model_file="model.onnx",
             model=model.SerializeToString(),

@@ -123,7 +123,7 @@ begin
         else
             -- Row comparison looks up one operator name for all columns, which a type whose operators
             -- live elsewhere does not allow. Spelled out, with the first column apart for the index.
-            condition := condition || format('t.%I %s (%s).%1$I and (%s)', src.key_columns[1],
+            condition := condition || format('t.%1$I %2$s (%3$s).%1$I and (%4$s)', src.key_columns[1],
                 src.key_operators -> 0 ->> (left(side.sign, 1) || '='), '$' || side.bound, (
                 select string_agg('(' || p.term || ')', ' or ' order by p.place)
                 from (

@@ -71,7 +71,7 @@ begin
     insert into rowcast.tick (snapshot) values (this_snapshot) returning tick_id into this_tick;
 
     with fresh as materialized (
-        select c.source_id, c.op, c.keys, c.key_count, c.at, row_number() over () as place
+        select c.source_id, c.op, c.keys, c.key_count, c.at, row_number() over () - 1 as place
         from (
             select c.* from rowcast.change as c
             where c.xid >= pg_snapshot_xmax(last_snapshot)
@@ -80,42 +80,48 @@ begin
             select c.* from rowcast.change as c
             where c.xid = any (running) and pg_visible_in_snapshot(c.xid, this_snapshot)
         ) as c
-    ), touched as materialized (
-        select f.source_id from fresh as f group by f.source_id
     ), listening as materialized (
-        select s.scorer_id, s.source_id, s.chunk_rows, s.state <> 'active' as held
-        from touched as t join rowcast.scorer as s on s.source_id = t.source_id
+        select s.scorer_id, s.source_id, s.chunk_rows, s.state <> 'active' as held,
+               least(s.chunk_rows, greatest(256, t.key_count / greatest(lane_count, 1) + 1)) as size
+        from (select f.source_id, sum(f.key_count) as key_count from fresh as f group by f.source_id)
+            as t
+        join rowcast.scorer as s on s.source_id = t.source_id
     ), whole as (
-        -- Long segments are chunks as they are, unopened, unless too long for one.
+        -- Long segments are chunks as they are, unopened: taking 1,000,000 keys apart to put the same
+        -- chunks together again took 6 of 7 seconds. At most four times the rows that a lane likes.
         select l.scorer_id, l.held, 'keys' as kind, f.keys, f.key_count, f.at
         from listening as l join fresh as f on f.source_id = l.source_id
-        where f.op = 'K' and f.key_count between l.chunk_rows and 2 * l.chunk_rows
+        where f.op = 'K' and f.key_count >= 1024 and f.key_count <= 4 * l.chunk_rows
+        union all
+        select l.scorer_id, l.held, 'keys', array_agg(u.key)::text, count(*)::int, f.at
+        from listening as l join fresh as f on f.source_id = l.source_id
+        cross join lateral unnest(f.keys::text[]) with ordinality as u (key, place)
+        where f.op = 'K' and f.key_count >= 1024 and f.key_count > 4 * l.chunk_rows
+        group by l.scorer_id, l.held, f.place, f.at, (u.place - 1) / l.chunk_rows
         union all
         select l.scorer_id, l.held, 'truncate', null, 0, min(f.at)
         from listening as l join fresh as f on f.source_id = l.source_id
         where f.op = 'T'
         group by l.scorer_id, l.held
-    ), key as (
-        -- Each key once, in order of arrival, which is that of the table's pages more often than not.
-        select l.scorer_id, u.key, min(f.place) as place, min(f.at) as at
-        from listening as l
-        join fresh as f on f.source_id = l.source_id
-        cross join lateral unnest(f.keys::text[]) as u (key)
-        where f.op = 'K' and not f.key_count between l.chunk_rows and 2 * l.chunk_rows
-        group by l.scorer_id, u.key
-    ), numbered as (
-        select k.scorer_id, k.key, k.at,
-               row_number() over (partition by k.scorer_id order by k.place) - 1 as place,
-               count(*) over (partition by k.scorer_id) as total
-        from key as k
+    ), block as (
+        -- Short segments are joined as text, then read as one array: a fifth of reading each by
+        -- itself. In blocks, so that a day's changes stay below the longest text.
+        select f.source_id, f.place / 8192 as block, min(f.at) as at,
+               ('{' || string_agg(substr(f.keys, 2, length(f.keys) - 2), ',') || '}')::text[] as keys
+        from fresh as f
+        where f.op = 'K' and f.key_count < 1024
+        group by f.source_id, f.place / 8192
+    ), key as materialized (
+        -- Each key once. Its place is that of its first change: rows that arrived together mostly
+        -- lie together, and places need not be dense to be cut by.
+        select b.source_id, u.key, min(b.block * 8388608 + u.place - 1) as place, min(b.at) as at
+        from block as b cross join lateral unnest(b.keys) with ordinality as u (key, place)
+        group by b.source_id, u.key
     ), cut as (
-        select l.scorer_id, l.held, 'keys' as kind, array_agg(n.key)::text as keys,
-               count(*)::int as key_count, min(n.at) as at
-        from numbered as n
-        join listening as l on l.scorer_id = n.scorer_id
-        group by l.scorer_id, l.held,
-                 n.place / least(l.chunk_rows,
-                                 greatest(256, ceil(n.total / greatest(lane_count, 1)::numeric)::int))
+        select l.scorer_id, l.held, 'keys' as kind, array_agg(k.key)::text as keys,
+               count(*)::int as key_count, min(k.at) as at
+        from listening as l join key as k on k.source_id = l.source_id
+        group by l.scorer_id, l.held, k.place / l.size
     ), ready as materialized (
         select a.*, case when not a.held then
                    lanes[row_number() over (partition by a.held order by a.at)] end as lane_id

@@ -20,6 +20,14 @@ package final class ForestPlan: Sendable {
     case sum, min, max
   }
 
+  /// How rows find their leaves; the sums are the same to the bit.
+  package enum Kernel: Sendable {
+    /// From node to node, for any forest.
+    case walk
+    /// All splits at once, by bit masks: needs AVX2, trees of at most 256 leaves and sums.
+    case masks
+  }
+
   package static let blockRows = Int(CK_FOREST_ROWS)
 
   package let precision: Precision
@@ -29,17 +37,25 @@ package final class ForestPlan: Sendable {
   /// Whether ranks take two bytes instead of one.
   let isWide: Bool
   let viewCount: Int
+  /// The kernel for blocks of more than a few rows.
+  package let kernel: Kernel
   private let aggregate: ck_forest_aggregate
+  private let masks: ForestMasks?
+  private let kernelIsForced: Bool
+  /// Up to here a walk costs less than masks, which score 32 rows at least.
+  private static let fewRows = 4
   private let trees: [ck_forest_tree]
   private let nodes: [ck_forest_node]
   private let leaves: [UInt32]
   private let floatValues: [Float]
   private let doubleValues: [Double]
 
+  /// - Parameter kernel: the faster one by an estimate where nil; the walk where masks cannot be.
   package init(
-    _ forest: Forest, precision: Precision, aggregate: Aggregate = .sum
+    _ forest: Forest, precision: Precision, aggregate: Aggregate = .sum, kernel: Kernel? = nil
   ) throws(ModelError) {
     self.precision = precision
+    kernelIsForced = kernel != nil
     outputCount = forest.outputCount
     self.aggregate =
       switch aggregate {
@@ -69,30 +85,34 @@ package final class ForestPlan: Sendable {
     for index in 0..<nodeCount {
       let child = UInt32(forest.children[index])
       if forest.features[index] < 0 {
-        nodes[index] = ck_forest_node(child: UInt32(index), view: 0, cut: .max)
+        nodes[index] = ck_forest_node(
+          child: UInt32(index), view: 0, cut: isWide ? .max : UInt16(Int16.max))
         leaves[index] = child
       } else {
         nodes[index] = ck_forest_node(
-          child: child, view: splits[index].view, cut: splits[index].cut)
+          child: child, view: splits[index].view,
+          cut: isWide
+            ? splits[index].cut : UInt16(bitPattern: Int16(splits[index].cut) - 128))
       }
     }
+    let masks =
+      isWide || aggregate != .sum || kernel == .walk
+      ? nil : ForestMasks(forest, splits: splits, precision: precision)
+    self.masks = kernel == .masks || masks?.isFasterThanWalk == true ? masks : nil
+    self.kernel = self.masks == nil ? .walk : .masks
     self.nodes = nodes
     self.leaves = leaves
     trees = forest.trees.map { tree in
-      let output: Int32 =
-        switch tree.output {
-        case .one(let index): Int32(index)
-        case .all: -1
-        }
-      return ck_forest_tree(
+      ck_forest_tree(
         root: UInt32(tree.root), min_depth: UInt32(tree.minDepth),
-        max_depth: UInt32(tree.maxDepth), output: output)
+        max_depth: UInt32(tree.maxDepth), output: tree.output.order)
     }
     floatValues = precision == .float ? forest.values.map { Float($0) } : []
     doubleValues = precision == .double ? forest.values : []
-    byteCount =
-      nodeCount * 12 + trees.count * 16 + floatValues.count * 4 + doubleValues.count * 8
-      + features.reduce(0) { $0 + $1.byteCount }
+    let rankBytes = features.reduce(0) { $0 + $1.byteCount }
+    let valueBytes = floatValues.count * 4 + doubleValues.count * 8
+    let maskBytes = self.masks?.byteCount ?? 0
+    byteCount = nodeCount * 12 + trees.count * 16 + valueBytes + rankBytes + maskBytes
   }
 
   /// Memory that one thread needs to score a block: ranks and sums.
@@ -114,26 +134,84 @@ package final class ForestPlan: Sendable {
   }
 
   /// Ranks one block of values of the feature at `index` of `features`.
-  package func rank(
+  func rank(
     _ values: UnsafePointer<Float>, stride: Int = 1, count: Int, feature index: Int,
     into scratch: UnsafeMutableRawPointer
   ) {
     let feature = features[index]
+    if feature.isGrid, !isWide {
+      let (target, nanRank) = byteRanks(of: feature, scratch)
+      ck_forest_rank8_f32(
+        values, stride, count, feature.floats.cuts, nanRank, feature.isDirect ? 0x80 : 0, target)
+      writeByteViews(of: feature, count: count, into: scratch)
+      return
+    }
     ck_forest_rank_f32(
-      values, stride, count, feature.floatCuts, UInt32(feature.floatCuts.count),
-      featureRanks(scratch))
+      values, stride, count, feature.floats.cuts, feature.floats.levels,
+      UInt32(feature.floats.levels.count), UInt32(feature.cutCount + 1), featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
   }
 
-  package func rank(
+  func rank(
     _ values: UnsafePointer<Double>, stride: Int = 1, count: Int, feature index: Int,
     into scratch: UnsafeMutableRawPointer
   ) {
     let feature = features[index]
+    if feature.isGrid, !isWide {
+      let (target, nanRank) = byteRanks(of: feature, scratch)
+      ck_forest_rank8_f64(
+        values, stride, count, feature.doubles.cuts, nanRank, feature.isDirect ? 0x80 : 0, target)
+      writeByteViews(of: feature, count: count, into: scratch)
+      return
+    }
     ck_forest_rank_f64(
-      values, stride, count, feature.doubleCuts, UInt32(feature.doubleCuts.count),
-      featureRanks(scratch))
+      values, stride, count, feature.doubles.cuts, feature.doubles.levels,
+      UInt32(feature.doubles.levels.count), UInt32(feature.cutCount + 1), featureRanks(scratch))
     writeViews(of: feature, count: count, into: scratch)
+  }
+
+  /// Ranks one block of rows that lie row by row, `width` values each.
+  package func rank(
+    rows: UnsafePointer<Float>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
+  ) {
+    for (index, feature) in features.enumerated() {
+      rank(rows + feature.feature, stride: width, count: count, feature: index, into: scratch)
+    }
+  }
+
+  package func rank(
+    rows: UnsafePointer<Double>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
+  ) {
+    for (index, feature) in features.enumerated() {
+      rank(rows + feature.feature, stride: width, count: count, feature: index, into: scratch)
+    }
+  }
+
+  /// Where one-byte ranks go, and what NaN becomes there: straight into the view, or aside for
+  /// `writeByteViews`.
+  private func byteRanks(
+    of feature: RankedFeature, _ scratch: UnsafeMutableRawPointer
+  ) -> (UnsafeMutablePointer<UInt8>, nanRank: UInt8) {
+    if feature.isDirect, case .narrow(let table) = feature.tables[0] {
+      let view = scratch.assumingMemoryBound(to: UInt8.self) + feature.firstView * Self.blockRows
+      return (view, table[table.count - 1] ^ 0x80)
+    }
+    let aside = UnsafeMutableRawPointer(featureRanks(scratch)).assumingMemoryBound(to: UInt8.self)
+    return (aside, UInt8(feature.cutCount + 1))
+  }
+
+  private func writeByteViews(
+    of feature: RankedFeature, count: Int, into scratch: UnsafeMutableRawPointer
+  ) {
+    guard !feature.isDirect else { return }
+    let ranks = UnsafeMutableRawPointer(featureRanks(scratch)).assumingMemoryBound(to: UInt8.self)
+    for (offset, table) in feature.tables.enumerated() {
+      guard case .narrow(let table) = table else { continue }
+      ck_forest_view8(
+        ranks, count, table,
+        scratch.assumingMemoryBound(to: UInt8.self)
+          + (feature.firstView + offset) * Self.blockRows)
+    }
   }
 
   private func writeViews(
@@ -161,6 +239,10 @@ package final class ForestPlan: Sendable {
     _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>
   ) {
     precondition(precision == .double)
+    if let masks, count > Self.fewRows || kernelIsForced {
+      masks.add(scratch, count: count, to: sums)
+      return
+    }
     withWalk(doubleValues) { walk in
       if isWide {
         ck_forest_walk_u16_f64(
@@ -176,6 +258,10 @@ package final class ForestPlan: Sendable {
     _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>
   ) {
     precondition(precision == .float)
+    if let masks, count > Self.fewRows || kernelIsForced {
+      masks.add(scratch, count: count, to: sums)
+      return
+    }
     withWalk(floatValues) { walk in
       if isWide {
         ck_forest_walk_u16_f32(

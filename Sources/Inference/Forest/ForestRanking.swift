@@ -1,22 +1,69 @@
 /// A feature's thresholds, and the tables from rank to what splits see.
-struct RankedFeature: Sendable {
+///
+/// A class, so that reading one in a loop copies a single reference.
+final class RankedFeature: Sendable {
   enum Table: Sendable {
+    /// Less 128, as the kernels compare signed bytes.
     case narrow([UInt8])
     case wide([UInt16])
   }
 
+  /// Cuts laid out for `ck_forest_rank…`: a tree of sixteens, its single topmost block first.
+  struct Search<Value: BinaryFloatingPoint & Sendable>: Sendable {
+    var cuts: [Value]
+    /// Where each level starts.
+    var levels: [UInt32]
+
+    /// - Parameter isGrid: two levels whatever the number of cuts, of 16 and 256 places.
+    init(_ sorted: [Value], isGrid: Bool) {
+      let places = isGrid ? 256 : (sorted.count / 16 + 1) * 16
+      var upward = [sorted + Array(repeating: .infinity, count: places - sorted.count)]
+      while let below = upward.last, below.count > 16 {
+        let lasts = stride(from: 15, to: below.count, by: 16).map { below[$0] }
+        let whole = (lasts.count + 15) / 16 * 16
+        upward.append(lasts + Array(repeating: .infinity, count: whole - lasts.count))
+      }
+      cuts = []
+      levels = []
+      for level in upward.reversed() {
+        levels.append(UInt32(cuts.count))
+        cuts.append(contentsOf: level)
+      }
+    }
+  }
+
   /// The model's number of the feature.
-  var feature: Int
-  /// Ascending and distinct.
-  var doubleCuts: [Double]
+  let feature: Int
+  let cutCount: Int
+  let doubles: Search<Double>
   /// The same rounded down: for any float x, `t < x` means the same of t and of t rounded down.
-  var floatCuts: [Float]
-  var firstView: Int
-  /// One a view, each `doubleCuts.count + 2` long; the last entry is NaN's.
-  var tables: [Table]
+  let floats: Search<Float>
+  /// Whether one byte counts the ranks and NaN, so that both searches are grids.
+  let isGrid: Bool
+  let firstView: Int
+  /// One a view, each `cutCount + 2` long; the last entry is NaN's.
+  let tables: [Table]
+  /// Where ranks need no table but for NaN's (the last of the only one).
+  let isDirect: Bool
+
+  init(feature: Int, cuts: [Double], firstView: Int, tables: [Table], isDirect: Bool) {
+    self.feature = feature
+    self.firstView = firstView
+    self.tables = tables
+    self.isDirect = isDirect
+    cutCount = cuts.count
+    isGrid = cuts.count <= 254
+    doubles = Search(cuts, isGrid: isGrid)
+    floats = Search(cuts.map(Self.roundedDown), isGrid: isGrid)
+  }
+
+  static func roundedDown(_ value: Double) -> Float {
+    let nearest = Float(value)
+    return Double(nearest) > value ? nearest.nextDown : nearest
+  }
 
   var byteCount: Int {
-    doubleCuts.count * 12
+    doubles.cuts.count * 12
       + tables.reduce(0) { sum, table in
         switch table {
         case .narrow(let table): sum + table.count
@@ -186,29 +233,30 @@ struct ForestRanking {
   /// The features that the trees read, in the model's order, each with the tables of its views.
   func rankedFeatures(wide: Bool) -> [RankedFeature] {
     var ranked: [RankedFeature] = []
-    for view in views {
-      let feature = Int(view.key.feature)
-      if ranked.last?.feature != feature {
-        let cuts = cuts[view.key.feature]!
-        ranked.append(
-          RankedFeature(
-            feature: feature, doubleCuts: cuts, floatCuts: cuts.map(Self.roundedDown),
-            firstView: view.firstView, tables: []))
+    var first = 0
+    while first < views.count {
+      let feature = views[first].key.feature
+      let mine = views[first...].prefix { $0.key.feature == feature }
+      var tables: [RankedFeature.Table] = []
+      var isDirect = false
+      for view in mine {
+        let seen = table(of: view)
+        isDirect = seen.dropLast().enumerated().allSatisfy { $0.offset == $0.element }
+        for piece in 0..<view.pieces(ranksPerView) {
+          let base = piece * ranksPerView
+          let clamped = seen.map { min(max($0 - base, 0), ranksPerView) }
+          tables.append(
+            wide
+              ? .wide(clamped.map { UInt16($0) }) : .narrow(clamped.map { UInt8($0) ^ 0x80 }))
+        }
       }
-      let seen = table(of: view)
-      for piece in 0..<view.pieces(ranksPerView) {
-        let base = piece * ranksPerView
-        let clamped = seen.map { min(max($0 - base, 0), ranksPerView) }
-        ranked[ranked.count - 1].tables.append(
-          wide ? .wide(clamped.map { UInt16($0) }) : .narrow(clamped.map { UInt8($0) }))
-      }
+      ranked.append(
+        RankedFeature(
+          feature: Int(feature), cuts: cuts[feature]!, firstView: mine.first!.firstView,
+          tables: tables, isDirect: isDirect && tables.count == 1))
+      first = mine.endIndex
     }
     return ranked
-  }
-
-  static func roundedDown(_ value: Double) -> Float {
-    let nearest = Float(value)
-    return Double(nearest) > value ? nearest.nextDown : nearest
   }
 
   /// What a view's splits see for each rank of the feature, NaN last: the number of the view's own

@@ -19,14 +19,14 @@ enum LightGBMImporter {
       Signature.Feature(name: $0, type: .float64, missing: .allowed)
     }
     let iterations = max(forest.trees.count / header.treesPerIteration, 1)
-    let predictor = ForestPredictor<Double>(
+    let scoring = ForestScoring<Double>(
       plan: plan, features: features, outputs: outputs,
       base: Array(repeating: 0, count: header.treesPerIteration),
       divisor: header.averagesOutput ? Double(iterations) : 1, refusesInfinite: false)
     return Model(
       format: .lightgbm,
       signature: Signature(features: features, outputs: outputs.signature(.float64)),
-      byteCount: plan.byteCount, predictor: predictor)
+      byteCount: plan.byteCount, predictor: ForestPredictor.double(scoring))
   }
 
   private static func readTrees(

@@ -45,6 +45,7 @@ struct OnnxOutputs {
       let width = infos[index].shape.elementCount
       let own = trace.classes(of: name) ?? (label == nil ? nil : classes)
       let classNames = own.flatMap { $0.count == width ? labels ?? $0.names : nil }
+      let isReversed = trace.isReversed(name)
       for element in 0..<width {
         add(
           Self.column(
@@ -52,7 +53,8 @@ struct OnnxOutputs {
             classes: width > 1 ? classNames : nil, hasLabel: label != nil,
             isOnlyScore: scores.count == 1, isProbability: trace.isProbability(name)),
           .init(
-            output: index, element: element, width: width, type: infos[index].type, names: nil))
+            output: index, element: isReversed ? width - 1 - element : element, width: width,
+            type: infos[index].type, names: nil))
       }
     }
   }
@@ -227,6 +229,19 @@ struct OnnxTrace {
       }
     }
     return false
+  }
+
+  /// True for the two scores of a support vector machine without probabilities.
+  ///
+  /// Its sum speaks for the first class where it is positive, and ONNX Runtime gives the negated
+  /// sum first: each score belongs to the other score's class.
+  func isReversed(_ name: String) -> Bool {
+    var node = maker(name)
+    if let map = node, map.type == "ZipMap", let input = map.inputs.first { node = maker(input) }
+    guard let node, node.type == "SVMClassifier", node.attributes["prob_a"] == nil,
+      postTransform(node) == "NONE", case .ints(let vectors)? = node.attributes["vectors_per_class"]
+    else { return false }
+    return vectors.count == 2
   }
 
   private func postTransform(_ node: OnnxNode) -> String {

@@ -57,13 +57,13 @@ enum XGBoostImporter {
 
     let plan = try ForestPlan(forest, precision: .float)
     let features = try document.features()
-    let predictor = ForestPredictor<Float>(
+    let scoring = ForestScoring<Float>(
       plan: plan, features: features, outputs: outputs,
       base: try base(document, objective, groups: groups), divisor: 1, refusesInfinite: true)
     return Model(
       format: .xgboost,
       signature: Signature(features: features, outputs: outputs.signature(.float32)),
-      byteCount: plan.byteCount, predictor: predictor)
+      byteCount: plan.byteCount, predictor: ForestPredictor.float(scoring))
   }
 
   /// The base score is written on the scale of outputs; sums start from its margin.

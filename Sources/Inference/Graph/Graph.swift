@@ -112,14 +112,69 @@ struct Graph: Sendable {
     for (name, number) in zip(source.outputs, outputs) where !name.isEmpty {
       numbers[name] = number
     }
-    let isConstant = inputs.allSatisfy { $0.map { values[$0].constant != nil } ?? true }
-    if isConstant && operation.outputs.allSatisfy({ !$0.shape.isBatched }) {
-      values += Self.fold(operation, inputs: node.inputs).map(ValueInfo.init(constant:))
-    } else {
-      values += operation.outputs
+    let known = Self.known(operation, inputs: node.inputs)
+    values += known
+    guard known.allSatisfy({ $0.constant != nil }) else {
       steps.append(
         Step(name: node.name, operation: operation, inputs: inputs, outputs: outputs))
+      return
     }
+  }
+
+  /// What is known of an operator's outputs: constants where its inputs are, and shapes that grow
+  /// with the rows where its inputs are such.
+  private static func known(_ operation: any Operator, inputs: [ValueInfo?]) -> [ValueInfo] {
+    let outputs = operation.outputs.map { info in
+      // A shape without rows is a constant.
+      guard info.constant == nil, let extents = info.extents else { return info }
+      let sizes = extents.compactMap { if case .fixed(let size) = $0 { size } else { nil } }
+      guard sizes.count == extents.count, info.type == .int64 else { return info }
+      return ValueInfo(constant: Tensor(sizes.map(Int64.init), dims: info.shape.dims))
+    }
+    guard outputs.allSatisfy({ !$0.shape.isBatched }) else { return outputs }
+    if outputs.allSatisfy({ $0.constant != nil }) { return outputs }
+    if inputs.allSatisfy({ $0.map { $0.constant != nil } ?? true }) {
+      return fold(operation, inputs: inputs).map(ValueInfo.init(constant:))
+    }
+    return outputs.count == 1 ? [withExtents(operation, outputs[0], inputs: inputs)] : outputs
+  }
+
+  /// Computes a vector of sizes for two numbers of rows, and so how it grows with them.
+  private static func withExtents(
+    _ operation: any Operator, _ output: ValueInfo, inputs: [ValueInfo?]
+  ) -> ValueInfo {
+    guard output.type == .int64 || output.type == .int32, output.extents == nil,
+      output.shape.elementCount <= 64
+    else { return output }
+    // Two primes: what is so many times both is so many times the rows.
+    let rowCounts = [1009, 2003]
+    var results: [[Int]] = []
+    for rows in rowCounts {
+      var concrete: [ValueInfo?] = []
+      for input in inputs {
+        guard let input else {
+          concrete.append(nil)
+          continue
+        }
+        guard let tensor = input.constant ?? input.tensor(rows: rows) else { return output }
+        concrete.append(ValueInfo(constant: tensor))
+      }
+      guard let values = fold(operation, inputs: concrete)[0].integers else { return output }
+      results.append(values)
+    }
+    var extents: [Extent] = []
+    for (first, second) in zip(results[0], results[1]) {
+      if first == second {
+        extents.append(.fixed(first))
+      } else if first % rowCounts[0] == 0, second == first / rowCounts[0] * rowCounts[1] {
+        extents.append(.rows(first / rowCounts[0]))
+      } else {
+        return output
+      }
+    }
+    var output = output
+    output.extents = extents
+    return output
   }
 
   /// Runs an operator whose inputs are all constant.

@@ -85,6 +85,20 @@ struct ValueInfo: Sendable {
     self.init(constant.type, Shape(constant.dims), constant: constant)
   }
 
+  /// The value for a number of rows, where it depends on nothing else.
+  func tensor(rows: Int) -> Tensor? {
+    guard let extents else { return nil }
+    let sizes = extents.map { extent in
+      switch extent {
+      case .fixed(let size): size
+      case .rows(let each): each &* rows
+      }
+    }
+    return type == .int64
+      ? Tensor(sizes.map(Int64.init), dims: shape.dims)
+      : Tensor(sizes.map { Int32(truncatingIfNeeded: $0) }, dims: shape.dims)
+  }
+
   /// The elements of an integer vector, as far as they are known without rows.
   var knownExtents: [Extent]? {
     extents ?? constant?.integers?.map(Extent.fixed)

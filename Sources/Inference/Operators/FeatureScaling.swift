@@ -192,7 +192,8 @@ struct Normalizer: Operator {
       return sum
     case .l2:
       var sum = 0.0
-      for i in 0..<width { sum += Double(row[i]) * Double(row[i]) }
+      // The squares are floats: those of subnormal numbers vanish, as everywhere else.
+      for i in 0..<width { sum += Double(row[i] * row[i]) }
       return sum.squareRoot()
     }
   }

@@ -23,6 +23,7 @@ extension OperatorRegistry {
   /// ai.onnx
   static let tensorOperators: [String: OperatorFactory] =
     arithmetic.merging(functions) { $1 }.merging(movements) { $1 }
+    .merging(reductions) { $1 }
 
   private static let arithmetic: [String: OperatorFactory] = [
     "Add": BinaryElementwise.arithmetic(+, +, { $0 &+ $1 }, { $0 &+ $1 }),
@@ -119,8 +120,13 @@ extension OperatorRegistry {
     "Concat": { node throws(ModelError) in try Concat(node) },
     "Constant": { node throws(ModelError) in try Constant(node) },
     "ConstantOfShape": { node throws(ModelError) in try ConstantOfShape(node) },
+    "Compress": ConstantSelection.compress,
     "Expand": Repeat.expand,
     "Flatten": Reshaping.flatten,
+    "Gather": { node throws(ModelError) in try Gather(node) },
+    "GatherElements": { node throws(ModelError) in try GatherElements(node) },
+    "GatherND": { node throws(ModelError) in try GatherND(node) },
+    "NonZero": ConstantSelection.nonZero,
     "Reshape": Reshaping.reshape,
     "Shape": { node throws(ModelError) in try ShapeOf(node) },
     "Slice": { node throws(ModelError) in try Slice(node) },
@@ -129,5 +135,26 @@ extension OperatorRegistry {
     "Tile": Repeat.tile,
     "Transpose": { node throws(ModelError) in try Transpose(node) },
     "Unsqueeze": Reshaping.unsqueeze,
+  ]
+
+  private static let reductions: [String: OperatorFactory] = [
+    "ArgMax": ArgExtreme.factory(isMax: true),
+    "ArgMin": ArgExtreme.factory(isMax: false),
+    "CumSum": { node throws(ModelError) in try CumulativeSum(node) },
+    "Gemm": MatrixProduct.gemm,
+    "LogSoftmax": Softmax.factory(isLog: true),
+    "MatMul": MatrixProduct.matMul,
+    "ReduceL1": Reduction.factory(.l1),
+    "ReduceL2": Reduction.factory(.l2),
+    "ReduceLogSum": Reduction.factory(.logSum),
+    "ReduceLogSumExp": Reduction.factory(.logSumExp),
+    "ReduceMax": Reduction.factory(.max),
+    "ReduceMean": Reduction.factory(.mean),
+    "ReduceMin": Reduction.factory(.min),
+    "ReduceProd": Reduction.factory(.product),
+    "ReduceSum": Reduction.factory(.sum, axesAreInputSince: 13),
+    "ReduceSumSquare": Reduction.factory(.sumOfSquares),
+    "Softmax": Softmax.factory(isLog: false),
+    "TopK": { node throws(ModelError) in try TopK(node) },
   ]
 }

@@ -134,22 +134,20 @@ struct TreeEnsemble: Operator {
 
   private func rank(_ call: Call, first: Int, count: Int) {
     let input = call.input(0)
-    // Integers are compared as floats, as thresholds are.
-    let floats = (call.scratch + plan.scratchByteCount).assumingMemoryBound(to: Float.self)
-    for (index, feature) in plan.features.enumerated() {
-      let offset = first * width + feature.feature
-      switch inputType {
-      case .float32:
-        plan.rank(
-          input.floats + offset, stride: width, count: count, feature: index, into: call.scratch)
-      case .float64:
-        plan.rank(
-          input.doubles + offset, stride: width, count: count, feature: index, into: call.scratch)
-      default:
+    let offset = first * width
+    switch inputType {
+    case .float32:
+      plan.rank(rows: input.floats + offset, width: width, count: count, into: call.scratch)
+    case .float64:
+      plan.rank(rows: input.doubles + offset, width: width, count: count, into: call.scratch)
+    default:
+      // Integers are compared as floats, as thresholds are.
+      let floats = (call.scratch + plan.scratchByteCount).assumingMemoryBound(to: Float.self)
+      for (index, feature) in plan.features.enumerated() {
         for row in 0..<count {
+          let place = offset + row * width + feature.feature
           floats[row] =
-            inputType == .int64
-            ? Float(input.int64s[offset + row * width]) : Float(input.int32s[offset + row * width])
+            inputType == .int64 ? Float(input.int64s[place]) : Float(input.int32s[place])
         }
         plan.rank(floats, count: count, feature: index, into: call.scratch)
       }

@@ -1,0 +1,264 @@
+/// Gather: slices of an axis by their places, constant or computed for each row.
+struct Gather: Operator, KnowsInputShapes {
+  let outputs: [ValueInfo]
+  let shapes: [Shape]
+  private let axis: Int
+  /// The places, where they are constant.
+  private let places: [Int]?
+  private let placesPerRow: Int
+  private let name: String
+
+  init(_ node: Node) throws(ModelError) {
+    try node.checkInputs(2...2)
+    let data = try node.input(0)
+    let indices = try node.input(1, .int64, .int32)
+    let axis = try node.axis(node.int("axis", default: 0), rank: data.shape.rank)
+    let size = data.shape.dims[axis]
+    guard data.shape.rowAxis != axis else {
+      throw node.error(.unsupported, "rows are gathered by their places")
+    }
+    guard !(data.shape.isBatched && indices.shape.isBatched), size > 0 || indices.isEmpty else {
+      throw node.error(
+        .unsupported, "places of shape \(indices.shape) in data of shape \(data.shape)")
+    }
+    places = indices.constant?.integers
+    for place in places ?? [] where place < -size || place >= size {
+      throw node.error(.malformed, "place \(place) of \(size)")
+    }
+    self.axis = axis
+    name = node.name
+    shapes = [data.shape, indices.shape]
+    placesPerRow = indices.shape.elementCount
+    let dims = data.shape.dims
+    let rowAxis =
+      if let own = data.shape.rowAxis {
+        own < axis ? own : own - 1 + indices.shape.rank
+      } else {
+        indices.shape.rowAxis.map { $0 + axis }
+      }
+    outputs = [
+      try node.output(
+        data.type,
+        Shape(dims[..<axis] + indices.shape.dims + dims[(axis + 1)...], rowAxis: rowAxis))
+    ]
+  }
+
+  func run(_ call: Call) {
+    let (data, indices, out) = (call.input(0), call.input(1), call.output(0))
+    let copy = ElementCopy(data, out)
+    let size = data.dims[axis]
+    let outer = data.dims[..<axis].reduce(1, *)
+    let inner = data.dims[(axis + 1)...].reduce(1, *)
+    for i in 0..<outer {
+      for j in 0..<indices.count {
+        var place = places?[j] ?? indices.integer(j)
+        if place < 0 { place += size }
+        if !(0..<size).contains(place) {
+          place = 0
+          call.failures.add(
+            row: j / max(placesPerRow, 1), .wrongType,
+            "a place is beyond \(size) elements (node \"\(name)\")")
+        }
+        copy(
+          from: (i * size + place) * inner, to: (i * indices.count + j) * inner, count: inner)
+      }
+    }
+  }
+
+  func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    guard input == 0, let places else { return Array(repeating: false, count: count) }
+    let dims = shapes[0].dims
+    let inner = dims[(axis + 1)...].reduce(1, *)
+    var result = Array(repeating: true, count: count)
+    for (element, mayBe) in outputs[0].enumerated() where !mayBe && !places.isEmpty && inner > 0 {
+      let (outer, rest) = element.quotientAndRemainder(dividingBy: places.count * inner)
+      let place = places[rest / inner]
+      let from = place < 0 ? place + dims[axis] : place
+      result[(outer * dims[axis] + from) * inner + rest % inner] = false
+    }
+    return result
+  }
+}
+
+extension ValueInfo {
+  fileprivate var isEmpty: Bool { shape.elementCount == 0 }
+}
+
+extension TensorView {
+  /// An element of an integer tensor.
+  func integer(_ index: Int) -> Int {
+    type == .int64 ? Int(int64s[index]) : Int(int32s[index])
+  }
+}
+
+/// GatherElements: for each element of the places the one at that place of an axis.
+struct GatherElements: Operator {
+  let outputs: [ValueInfo]
+  private let axis: Int
+  private let perRow: Int
+  private let name: String
+
+  init(_ node: Node) throws(ModelError) {
+    try node.checkInputs(2...2)
+    let data = try node.input(0)
+    let indices = try node.input(1, .int64, .int32)
+    let axis = try node.axis(node.int("axis", default: 0), rank: data.shape.rank)
+    guard indices.shape.rank == data.shape.rank, data.shape.dims[axis] > 0,
+      data.shape.rowAxis == indices.shape.rowAxis, data.shape.rowAxis != axis,
+      data.shape.dims.indices.allSatisfy({
+        $0 == axis || indices.shape.dims[$0] <= data.shape.dims[$0]
+      })
+    else {
+      throw node.error(
+        .unsupported, "places of shape \(indices.shape) in data of shape \(data.shape)")
+    }
+    self.axis = axis
+    perRow = indices.shape.isRowMajor ? indices.shape.elementCount : 0
+    name = node.name
+    outputs = [try node.output(data.type, indices.shape)]
+  }
+
+  func run(_ call: Call) {
+    let (data, indices, out) = (call.input(0), call.input(1), call.output(0))
+    let copy = ElementCopy(data, out)
+    var steps = StridedWalk.strides(data.dims)
+    let (size, step) = (data.dims[axis], steps[axis])
+    steps[axis] = 0
+    StridedWalk.forEach(indices.dims, steps) { element, offset in
+      var place = indices.integer(element)
+      if place < 0 { place &+= size }
+      if !(0..<size).contains(place) {
+        place = 0
+        call.failures.add(
+          row: perRow > 0 ? element / perRow : 0, .wrongType,
+          "a place is beyond \(size) elements (node \"\(name)\")")
+      }
+      copy(from: offset + place * step, to: element)
+    }
+  }
+}
+
+/// GatherND: slices of constant data by the places that rows have, or of rows by constant places.
+struct GatherND: Operator {
+  let outputs: [ValueInfo]
+  /// Axes that a place speaks of.
+  private let depth: Int
+  private let perRow: Int
+  private let name: String
+
+  init(_ node: Node) throws(ModelError) {
+    try node.checkInputs(2...2)
+    let data = try node.input(0)
+    let indices = try node.input(1, .int64, .int32)
+    guard try node.int("batch_dims", default: 0) == 0, !data.shape.isBatched,
+      let depth = indices.shape.dims.last, indices.shape.rowAxis != indices.shape.rank - 1,
+      depth <= data.shape.rank, !data.shape.dims.contains(0)
+    else {
+      throw node.error(
+        .unsupported, "places of shape \(indices.shape) in data of shape \(data.shape)")
+    }
+    self.depth = depth
+    perRow = indices.shape.isRowMajor && depth > 0 ? indices.shape.elementCount / depth : 0
+    name = node.name
+    outputs = [
+      try node.output(
+        data.type,
+        Shape(
+          indices.shape.dims.dropLast() + data.shape.dims[depth...],
+          rowAxis: indices.shape.rowAxis))
+    ]
+  }
+
+  func run(_ call: Call) {
+    let (data, indices, out) = (call.input(0), call.input(1), call.output(0))
+    let copy = ElementCopy(data, out)
+    let steps = StridedWalk.strides(data.dims)
+    let inner = data.dims[depth...].reduce(1, *)
+    let count = inner > 0 ? out.count / inner : 0
+    for slice in 0..<count {
+      var offset = 0
+      for axis in 0..<depth {
+        var place = indices.integer(slice * depth + axis)
+        if place < 0 { place &+= data.dims[axis] }
+        if !(0..<data.dims[axis]).contains(place) {
+          place = 0
+          call.failures.add(
+            row: perRow > 0 ? slice / perRow : 0, .wrongType,
+            "a place is beyond \(data.dims[axis]) elements (node \"\(name)\")")
+        }
+        offset += place * steps[axis]
+      }
+      copy(from: offset, to: slice * inner, count: inner)
+    }
+  }
+}
+
+/// NonZero and Compress of constants: what depends on rows would give rows of different sizes.
+struct ConstantSelection: Operator {
+  let outputs: [ValueInfo]
+  private let result: Tensor?
+  private let selection: Selection?
+
+  /// Places of an axis that are kept.
+  private struct Selection: Sendable {
+    let axis: Int
+    let places: [Int]
+  }
+
+  static let nonZero: OperatorFactory = { node throws(ModelError) in
+    guard let constant = try node.input(0).constant, let values = constant.doubles else {
+      throw node.error(.unsupported, "an input that is not constant is not supported")
+    }
+    let found = values.indices.filter { values[$0] != 0 }
+    let steps = StridedWalk.strides(constant.dims)
+    let places = zip(constant.dims, steps).map { size, step in
+      found.map { Int64($0 / step % size) }
+    }
+    return ConstantSelection(
+      Tensor(places.flatMap { $0 }, dims: [constant.dims.count, found.count]))
+  }
+
+  static let compress: OperatorFactory = { node throws(ModelError) in
+    let info = try node.input(0)
+    guard let condition = try node.input(1, .bool).constant, let given = try node.int("axis")
+    else { throw node.error(.unsupported, "without constant condition and axis") }
+    let axis = try node.axis(given, rank: info.shape.rank)
+    let flags = condition.values(as: Bool.self)
+    let places = flags.indices.filter { flags[$0] }
+    guard info.shape.rowAxis != axis, flags.count <= info.shape.dims[axis] else {
+      throw node.error(.unsupported, "rows are selected, or more than there are")
+    }
+    var dims = info.shape.dims
+    dims[axis] = places.count
+    return ConstantSelection(
+      try node.output(info.type, Shape(dims, rowAxis: info.shape.rowAxis)),
+      Selection(axis: axis, places: places))
+  }
+
+  private init(_ result: Tensor) {
+    (self.result, selection) = (result, nil)
+    outputs = [ValueInfo(constant: result)]
+  }
+
+  private init(_ output: ValueInfo, _ selection: Selection) {
+    (result, self.selection) = (nil, selection)
+    outputs = [output]
+  }
+
+  func run(_ call: Call) {
+    let out = call.output(0)
+    if let result { return ElementCopy(result.view, out)(from: 0, to: 0, count: result.count) }
+    guard let selection else { return }
+    let data = call.input(0)
+    let copy = ElementCopy(data, out)
+    let size = data.dims[selection.axis]
+    let inner = data.dims[(selection.axis + 1)...].reduce(1, *)
+    var target = 0
+    for outer in 0..<data.dims[..<selection.axis].reduce(1, *) {
+      for place in selection.places {
+        copy(from: (outer * size + place) * inner, to: target, count: inner)
+        target += inner
+      }
+    }
+  }
+}
