@@ -48,7 +48,9 @@ def svm():
         pipeline = scaled(model).fit(wide(TRAIN), y)
         X = edge_rows(TEST, count=100, extreme=50)
         D, notes = pipeline.decision_function(wide(X)), ""
+        floor = scale_of(D)
         if D.ndim == 1:
+            floor = kernel_terms(pipeline, X)
             notes = (
                 "ONNX Runtime returns these two columns exchanged, so that the predicted class has the lower one; "
                 "here, as in scikit-learn, the predicted class has the higher."
@@ -64,7 +66,7 @@ def svm():
             pipeline,
             X,
             [label(pipeline.predict(wide(X)))]
-            + per_class("decision", "decision", pipeline.classes_, D, floor=scale_of(D)),
+            + per_class("decision", "decision", pipeline.classes_, D, floor=floor),
             "support vector classifier without probabilities",
             options={id(pipeline): NO_ZIPMAP},
             notes=notes,
