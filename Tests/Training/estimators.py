@@ -95,10 +95,10 @@ def outlier(name, model, description, extreme=1e4, **rest):
 
 
 def kernel_terms(pipeline, X):
-    """Median over the rows of the sum of |coefficient * kernel|, its terms taken without their signs.
+    """Median over the rows of the root of the sum of squared terms, coefficient * kernel.
 
-    What a support vector machine adds up is much larger than what is left of it, so this is the magnitude that
-    rounding is relative to: the coefficients in the file are 32-bit already.
+    The file's coefficients are rounded to 32 bits one by one, so their errors add up like independent ones: relative to
+    this, and not to what cancellation leaves of the sum.
     """
     *steps, model = [step for _, step in pipeline.steps]
     Z = wide(X)
@@ -114,4 +114,4 @@ def kernel_terms(pipeline, X):
             "sigmoid": lambda: np.ones_like(inner),
             "poly": lambda: (model._gamma * inner + abs(model.coef0)) ** model.degree,
         }[model.kernel]()
-    return float(np.median((np.abs(model.dual_coef_)[:, None, :] * K[None]).sum(axis=2)))
+    return float(np.median(np.sqrt(np.square(model.dual_coef_[:, None, :] * K[None]).sum(axis=2))))
