@@ -10,6 +10,8 @@ create table rowcast.source (
     key_operators jsonb not null,
     watched_columns text[] not null,
     composite boolean not null,
+    relations oid[] not null default '{}',
+    unwatched text,
     created_at timestamptz not null default now(),
     constraint source_pkey primary key (source_id),
     constraint source_relation_key unique (relation, key_columns),
@@ -28,6 +30,10 @@ comment on column rowcast.source.watched_columns is
     'Columns that any scorer of the source reads: an update that changes none of them is not logged.';
 comment on column rowcast.source.composite is
     'Whether a key is a row of type rowcast.key_<source_id> and not a plain value.';
+comment on column rowcast.source.relations is
+    'The relation and its partitions as they were last seen: tidy looks for new ones and lost ones.';
+comment on column rowcast.source.unwatched is
+    'A partition that has no triggers because nobody with the right to create them came by.';
 
 create table rowcast.scorer (
     scorer_id int generated always as identity,
@@ -139,7 +145,7 @@ create table rowcast.job (
     job_id bigint generated always as identity,
     scorer_id int not null,
     kind text not null,
-    failures_only boolean not null default false,
+    relation regclass,
     tick_id bigint not null,
     state text not null default 'running',
     next_key text,
@@ -158,6 +164,8 @@ create table rowcast.job (
 );
 create index job_running_idx on rowcast.job (scorer_id, tick_id) where state = 'running';
 comment on table rowcast.job is 'A finite request to score the rows that a source has.';
+comment on column rowcast.job.relation is
+    'Where the keys are read from: a partition, or the table of failures; null for the whole source.';
 comment on column rowcast.job.next_key is
     'Last key that chunks were cut up to, as text; null before the first.';
 comment on column rowcast.job.last_key is
@@ -211,6 +219,8 @@ create index chunk_aged_idx on rowcast.chunk (chunk_id) where state = 'available
 create index chunk_running_idx on rowcast.chunk (claimed_by) where state = 'running';
 create index chunk_open_idx on rowcast.chunk (scorer_id, tick_id)
     where state in ('available', 'running');
+create index chunk_suspect_idx on rowcast.chunk (chunk_id)
+    where deaths >= 2 and state in ('available', 'running') and not held;
 create index chunk_open_job_idx on rowcast.chunk (job_id)
     where job_id is not null and state in ('available', 'running');
 create index chunk_finished_idx on rowcast.chunk (finished_at) where finished_at is not null;

@@ -252,6 +252,19 @@ revoke all on function rowcast.capture_statements(int, boolean) from public;
 grant execute on function rowcast.capture_statements(int, boolean)
     to rowcast_analyst, rowcast_worker;
 
+create or replace function rowcast.grant_statements(source_id int) returns setof text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select format('grant select on %s to rowcast_worker', t.relid)
+    from rowcast.source as s
+    cross join pg_partition_tree(s.relation) as t
+    where s.source_id = grant_statements.source_id and t.isleaf and t.relid <> s.relation
+      and not has_table_privilege('rowcast_worker', t.relid, 'select')
+$$;
+comment on function rowcast.grant_statements(int) is
+    'The statements that let workers read the partitions of a source by themselves.';
+revoke all on function rowcast.grant_statements(int) from public;
+grant execute on function rowcast.grant_statements(int) to rowcast_analyst, rowcast_worker;
+
 create or replace function rowcast.attach_capture(source_id int, again boolean) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- With the caller's rights: he needs TRIGGER on the source. Creating a trigger waits for the writers
@@ -266,6 +279,15 @@ begin
     loop
         execute statement;
         made := made + 1;
+    end loop;
+    -- Partitions are read through the source; only a job over a new one reads the partition itself,
+    -- and it takes the whole source where it may not.
+    for statement in select * from rowcast.grant_statements(attach_capture.source_id) loop
+        begin
+            execute statement;
+        exception when insufficient_privilege then
+            null;
+        end;
     end loop;
     return made;
 end

@@ -13,6 +13,10 @@
 --                             v     v
 --                           done   failed          drop_scorer, cancel: cancelled
 --
+-- A chunk whose lanes died twice is a suspect. It may kill whatever runs beside it in the same process,
+-- whose deaths would then be counted to them; so a suspect is only claimed by a worker that runs nothing
+-- else, and meanwhile its other lanes get nothing. Its neighbours in a crash are never given up for it.
+--
 -- Whoever holds a chunk proves it by its attempt: only claims raise it, so the result of a lane that
 -- was thought dead is refused (RC201) as soon as another has claimed.
 
@@ -22,7 +26,11 @@ returns table (
     keys text, key_count int, lower_key text, upper_key text, tick_id bigint, job_id bigint,
     priority smallint, model_id int, model_version int, registry_revision bigint,
     changed_at timestamptz)
-language sql stable set search_path = pg_catalog, pg_temp as $$
+-- Not in SQL: that would be planned anew in each call, which costs more than all else here.
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+    return query
     select c.chunk_id, c.attempt, c.claimed_by, c.scorer_id, s.revision, c.kind, c.keys, c.key_count,
            c.lower_key, c.upper_key, c.tick_id, c.job_id, c.priority, s.model_id,
            coalesce(s.pinned_version, a.version), r.last_value, c.changed_at
@@ -31,7 +39,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     left join rowcast.alias as a on a.model_id = s.model_id and a.alias = s.alias
     cross join rowcast.registry_revision as r
     where c.chunk_id = any (chunks)
-    order by c.chunk_id
+    order by c.chunk_id;
+end
 $$;
 comment on function rowcast.claimed(bigint[]) is 'What a lane must know of the chunks that it was given.';
 revoke all on function rowcast.claimed(bigint[]) from public;
@@ -46,7 +55,34 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     taken bigint[];
+    own_worker int;
+    suspect bigint;
 begin
+    if exists (select from rowcast.chunk as c
+               where c.deaths >= 2 and c.state in ('available', 'running') and not c.held) then
+        select l.worker_id into own_worker from rowcast.lane as l where l.lane_id = lane;
+        if exists (select from rowcast.chunk as c join rowcast.lane as l on l.lane_id = c.claimed_by
+                   where c.state = 'running' and c.deaths >= 2 and l.worker_id = own_worker) then
+            return;
+        end if;
+        select c.chunk_id into suspect from rowcast.chunk as c
+        join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+        where c.deaths >= 2 and c.state = 'available' and not c.held
+        order by c.chunk_id limit 1 for update of c skip locked;
+        if suspect is not null then
+            if exists (select from rowcast.chunk as c join rowcast.lane as l on l.lane_id = c.claimed_by
+                       where c.state = 'running' and l.worker_id = own_worker) then
+                return;  -- What runs comes to its end first.
+            end if;
+            update rowcast.chunk as c
+            set state = 'running', attempt = c.attempt + 1, claimed_by = lane,
+                claimed_at = clock_timestamp()
+            where c.chunk_id = suspect;
+            return query select c.* from rowcast.claimed(array[suspect]) as c;
+            return;
+        end if;
+    end if;
+
     -- Every eighth claim or so goes by age alone, so that a backfill moves however many changes come.
     if random() < 0.125 then
         with picked as (
@@ -58,7 +94,7 @@ begin
             for update of c skip locked
         ), claimed as (
             update rowcast.chunk as c
-            set state = 'running', attempt = c.attempt + 1, claimed_by = $1,
+            set state = 'running', attempt = c.attempt + 1, claimed_by = lane,
                 claimed_at = clock_timestamp()
             from picked where c.chunk_id = picked.chunk_id
             returning c.chunk_id
@@ -73,7 +109,7 @@ begin
             for update of c skip locked
         ), claimed as (
             update rowcast.chunk as c
-            set state = 'running', attempt = c.attempt + 1, claimed_by = $1,
+            set state = 'running', attempt = c.attempt + 1, claimed_by = lane,
                 claimed_at = clock_timestamp()
             from picked where c.chunk_id = picked.chunk_id
             returning c.chunk_id

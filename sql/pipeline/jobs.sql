@@ -4,32 +4,31 @@
 -- Rows that appear after its last key, or in a gap between two ranges, come by capture.
 
 create or replace function rowcast.make_job(
-    scorer_id int, kind text, failures_only boolean) returns bigint
+    scorer_id int, kind text, relation regclass default null) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     src rowcast.source;
-    scorer_name text;
-    relation text;
+    origin regclass;
     last_key text;
     new_tick bigint;
     new_job bigint;
 begin
-    select s.name into strict scorer_name from rowcast.scorer as s
-    where s.scorer_id = make_job.scorer_id;
     select o.* into strict src from rowcast.scorer as s
     join rowcast.source as o on o.source_id = s.source_id
     where s.scorer_id = make_job.scorer_id;
-    relation := case when failures_only then format('predictions.%I', scorer_name || '_failure')
-                     else src.relation::text end;
+    if not has_table_privilege(relation, 'select') then
+        relation := null;
+    end if;
+    origin := coalesce(relation, src.relation);
     execute format('select (%s)::text from %s as t order by %s limit 1',
-                   rowcast.key_of(src), relation, rowcast.key_order(src, true)) into last_key;
+                   rowcast.key_of(src), origin, rowcast.key_order(src, true)) into last_key;
 
     perform pg_advisory_xact_lock(1919907683, 4);
     insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
-    insert into rowcast.job (scorer_id, kind, failures_only, tick_id, last_key, rows_total,
+    insert into rowcast.job (scorer_id, kind, relation, tick_id, last_key, rows_total,
                              state, finished_at)
-    values (scorer_id, kind, failures_only, new_tick, last_key,
-            (select greatest(c.reltuples, 0) from pg_class as c where c.oid = to_regclass(relation)),
+    values (scorer_id, kind, relation, new_tick, last_key,
+            (select greatest(c.reltuples, 0) from pg_class as c where c.oid = origin),
             case when last_key is null then 'done' else 'running' end,
             case when last_key is null then clock_timestamp() end)
     returning job_id into new_job;
@@ -37,9 +36,9 @@ begin
     return new_job;
 end
 $$;
-comment on function rowcast.make_job(int, text, boolean) is
-    'Makes a job over the rows of a scorer''s source, or over those that failed.';
-revoke all on function rowcast.make_job(int, text, boolean) from public;
+comment on function rowcast.make_job(int, text, regclass) is
+    'Makes a job over the rows of a scorer''s source, or over those whose keys another relation has.';
+revoke all on function rowcast.make_job(int, text, regclass) from public;
 
 create or replace function rowcast.key_of(src rowcast.source) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -78,7 +77,7 @@ declare
     upper_key text;
 begin
     for job in
-        select j.*, s.chunk_rows, s.name as scorer_name, s.source_id,
+        select j.*, s.chunk_rows, s.source_id,
                (select count(*) from rowcast.chunk as c
                 where c.job_id = j.job_id and c.state in ('available', 'running')) as open
         from rowcast.job as j join rowcast.scorer as s on s.scorer_id = j.scorer_id
@@ -86,6 +85,12 @@ begin
         order by j.job_id
         for update of j skip locked
     loop
+        if job.relation is not null and not exists (
+            select from pg_class as c where c.oid = job.relation) then
+            -- A partition that is gone again: nothing is left to cut.
+            update rowcast.job as j set last_key = null where j.job_id = job.job_id;
+            job.last_key := null;
+        end if;
         if job.last_key is null then
             if job.open = 0 then
                 update rowcast.job as j set state = 'done', finished_at = clock_timestamp()
@@ -110,12 +115,10 @@ begin
             'from (select k.k, row_number() over () - 1 as place '
             '      from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
             'group by n.place / $4 order by min(n.place)',
-            case when job.failures_only then ', array_agg(n.k)::text as keys'
-                 else ', null::text as keys' end,
+            case when job.relation is null then ', null::text as keys'
+                 else ', array_agg(n.k)::text as keys' end,
             rowcast.key_of(src),
-            case when job.failures_only then format('predictions.%I', job.scorer_name || '_failure')
-                 else src.relation::text end,
-            bound, rowcast.key_order(src, false))
+            coalesce(job.relation, src.relation), bound, rowcast.key_order(src, false))
             using job.next_key, job.last_key, room * size, size
         loop
             insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind,
@@ -147,7 +150,8 @@ create or replace function rowcast.rescore(name text, failures_only boolean defa
 returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    return rowcast.make_job((rowcast.own_scorer(name)).scorer_id, 'rescore', failures_only);
+    return rowcast.make_job((rowcast.own_scorer(name)).scorer_id, 'rescore', case when failures_only
+        then format('predictions.%I', name || '_failure')::regclass end);
 end
 $$;
 comment on function rowcast.rescore(text, boolean) is

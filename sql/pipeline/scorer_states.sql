@@ -57,9 +57,12 @@ begin
         raise exception using errcode = 'RC305',
             message = format('scorer "%s" has not all its triggers', sco.name), detail = missing;
     end if;
+    update rowcast.source as s
+    set relations = array(select r::oid from rowcast.captured_relations(s.relation) as r)
+    where s.source_id = sco.source_id;
     perform rowcast.bump_registry();
     if backfill then
-        return rowcast.make_job(scorer_id, 'backfill', false);
+        return rowcast.make_job(scorer_id, 'backfill');
     end if;
     return null;
 end
@@ -227,20 +230,33 @@ comment on function rowcast.type_fits(text, oid) is
     'Whether a column of a base type can feed a feature of a type.';
 revoke all on function rowcast.type_fits(text, oid) from public;
 
-create or replace function rowcast.mend_scorer(scorer_id int) returns void
+create or replace function rowcast.remove_orphans(scorer_id int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    new_job bigint;
+    new_tick bigint;
+begin
+    perform pg_advisory_xact_lock(1919907683, 4);
+    insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
+    insert into rowcast.chunk (scorer_id, tick_id, key_count, priority, kind, held)
+    select s.scorer_id, new_tick, 0, 1, 'truncate', s.state <> 'active'
+    from rowcast.scorer as s where s.scorer_id = remove_orphans.scorer_id;
+    perform pg_notify('rowcast_chunk', '');
+end
+$$;
+comment on function rowcast.remove_orphans(int) is
+    'Makes a chunk that removes predictions whose row is gone, for rows that went unlogged.';
+revoke all on function rowcast.remove_orphans(int) from public;
+
+create or replace function rowcast.mend_scorer(scorer_id int) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     perform rowcast.set_scorer_state(scorer_id, 'active', null);
     perform rowcast.make_capture(s.source_id) from rowcast.scorer as s
     where s.scorer_id = mend_scorer.scorer_id;
     perform rowcast.make_write(scorer_id);
     -- Every row again, and every prediction whose row is gone: neither is known to be logged.
-    new_job := rowcast.make_job(scorer_id, 'rescore', false);
-    insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind)
-    select mend_scorer.scorer_id, j.tick_id, j.job_id, 0, 1, 'truncate'
-    from rowcast.job as j where j.job_id = new_job;
+    perform rowcast.make_job(scorer_id, 'rescore');
+    perform rowcast.remove_orphans(scorer_id);
 end
 $$;
 comment on function rowcast.mend_scorer(int) is
@@ -273,6 +289,26 @@ revoke all on function rowcast.check_suspended() from public;
 grant execute on function rowcast.check_suspended() to rowcast_worker;
 
 create or replace function rowcast.check_scorer(name text) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- With the caller's rights, so that the owner of a new partition can have it watched.
+declare
+    result record;
+begin
+    select * into result from rowcast.review_scorer(name);
+    if result.source_id is not null then
+        perform rowcast.attach_capture(result.source_id, false);
+        perform rowcast.follow_partitions(result.source_id);
+    end if;
+    return result.outcome;
+end
+$$;
+comment on function rowcast.check_scorer(text) is
+    'Checks a scorer against its source now: suspends or resumes it, has new partitions watched, and '
+    'says what is wrong, or ok.';
+revoke all on function rowcast.check_scorer(text) from public;
+grant execute on function rowcast.check_scorer(text) to rowcast_analyst;
+
+create or replace function rowcast.review_scorer(name text, out outcome text, out source_id int)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own rowcast.scorer := rowcast.own_scorer(name);
@@ -283,13 +319,14 @@ begin
     elsif problem is null and own.state = 'suspended' then
         perform rowcast.mend_scorer(own.scorer_id);
     end if;
-    return coalesce(problem, 'ok');
+    outcome := coalesce(problem, 'ok');
+    source_id := case when problem is null then own.source_id end;
 end
 $$;
-comment on function rowcast.check_scorer(text) is
-    'Checks a scorer against its source now: suspends or resumes it, and says what is wrong, or ok.';
-revoke all on function rowcast.check_scorer(text) from public;
-grant execute on function rowcast.check_scorer(text) to rowcast_analyst;
+comment on function rowcast.review_scorer(text) is
+    'The part of check_scorer that writes the machinery''s own tables; the source where it fits.';
+revoke all on function rowcast.review_scorer(text) from public;
+grant execute on function rowcast.review_scorer(text) to rowcast_analyst;
 
 create or replace function rowcast.drop_scorer(name text, keep_predictions boolean default false) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

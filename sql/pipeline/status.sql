@@ -24,7 +24,7 @@ begin
     from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
 
     for own in
-        select s.*, src.relation_name, m.name as model_name
+        select s.*, src.relation_name, src.unwatched, m.name as model_name
         from rowcast.scorer as s
         join rowcast.source as src on src.source_id = s.source_id
         left join rowcast.model as m on m.model_id = s.model_id
@@ -60,7 +60,9 @@ begin
         source := own.relation_name;
         model := coalesce(own.model_name, own.route);
         state := own.state;
-        state_reason := own.state_reason;
+        state_reason := coalesce(own.state_reason, case when own.unwatched is not null then format(
+            'writes to %s itself are not watched; let its owner run: select rowcast.check_scorer(%L)',
+            own.unwatched, own.name) end);
         backlog_rows := work.keys + past.keys;
         oldest_age := greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0');
         rows_per_second := rate.per_second;

@@ -84,9 +84,8 @@ comment on function rowcast.rotate_log(bigint) is
     'One step of the rotation of the log of changes: says which. Truncates only what was collected.';
 revoke all on function rowcast.rotate_log(bigint) from public;
 
-create or replace function rowcast.tidy()
-returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint,
-               triggers_made int)
+create or replace function rowcast.tidy_up()
+returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -149,6 +148,15 @@ begin
         tombstones_deleted := tombstones_deleted + deleted;
     end loop;
 
+    for own in
+        select s.scorer_id, src.relation_name
+        from rowcast.scorer as s join rowcast.source as src on src.source_id = s.source_id
+        where s.state = 'active' and not exists (select from pg_class as c where c.oid = src.relation)
+    loop
+        perform rowcast.suspend_scorer(own.scorer_id,
+                                       format('source "%s" was dropped', own.relation_name));
+    end loop;
+
     delete from rowcast.worker as w where w.seen_at < clock_timestamp() - interval '1 hour'
         and not exists (select from rowcast.lane as l join rowcast.chunk as c
                         on c.claimed_by = l.lane_id where l.worker_id = w.worker_id);
@@ -157,11 +165,22 @@ begin
       and exists (select from pg_class as c where c.oid = s.relation);
 
     rotation := rowcast.rotate_log(1 << 20);
-    triggers_made := 0;
     return next;
 end
 $$;
+comment on function rowcast.tidy_up() is
+    'The part of tidy that writes the machinery''s own tables.';
+revoke all on function rowcast.tidy_up() from public;
+grant execute on function rowcast.tidy_up() to rowcast_worker;
+
+create or replace function rowcast.tidy()
+returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint,
+               triggers_made int)
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+    select t.*, rowcast.watch_partitions() from rowcast.tidy_up() as t
+$$;
 comment on function rowcast.tidy() is
-    'Housekeeping: sizes of chunks, rotation of the log, removal of what is over. Never blocks writers.';
+    'Housekeeping: sizes of chunks, rotation of the log, removal of what is over, new partitions. Never '
+    'blocks writers for more than 50 ms.';
 revoke all on function rowcast.tidy() from public;
 grant execute on function rowcast.tidy() to rowcast_worker;
