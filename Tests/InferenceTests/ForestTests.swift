@@ -1,0 +1,302 @@
+import Inference
+import Testing
+
+/// Small random numbers that are the same in every run.
+struct SplitMix64: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+/// A forest scored node by node, without ranks: what every kernel must equal.
+struct ForestOracle {
+  let forest: Forest
+
+  func sums(_ row: [Double], start: Double = 0) -> [Double] {
+    var sums = [Double](repeating: start, count: forest.outputCount)
+    for tree in forest.trees {
+      let value = leaf(tree, row)
+      switch tree.output {
+      case .one(let index): sums[index] += forest.values[value]
+      case .all: for k in sums.indices { sums[k] += forest.values[value + k] }
+      }
+    }
+    return sums
+  }
+
+  private func leaf(_ tree: Forest.Tree, _ row: [Double]) -> Int {
+    var node = tree.root
+    while forest.features[node] >= 0 {
+      let goesLeft = goesLeft(node, row[Int(forest.features[node])])
+      node = Int(forest.children[node]) + (goesLeft ? 0 : 1)
+    }
+    return Int(forest.children[node])
+  }
+
+  private func goesLeft(_ node: Int, _ value: Double) -> Bool {
+    var value = value
+    switch forest.missing[node] {
+    case .none:
+      if value.isNaN, case .among = forest.tests[node] { return false }
+      if value.isNaN { value = 0 }
+    case .nan:
+      if value.isNaN { return forest.missingLeft[node] }
+    case .zero:
+      if value.isNaN || value.magnitude <= Double(1e-35 as Float) {
+        return forest.missingLeft[node]
+      }
+    }
+    switch forest.tests[node] {
+    case .atMost(let threshold): return value <= threshold
+    case .equal(let wanted): return value == wanted
+    case .among(let set):
+      guard value > -1, value < 2_147_483_648 else { return false }
+      return forest.categorySets[set].contains(Int32(value))
+    }
+  }
+}
+
+extension Forest {
+  /// Trees of up to `leaves` leaves with thresholds from a small set, so that rows hit them.
+  static func random(
+    trees: Int, leaves: Int, features: Int, outputs: Int, thresholds: [Double],
+    mixed: Bool, vectors: Bool = false, seed: UInt64
+  ) throws -> Forest {
+    var random = SplitMix64(seed: seed)
+    var forest = try Forest(featureCount: features, outputCount: outputs)
+    let sets = [[0, 2, 3], [1], [4, 5, 6, 9], []].map { forest.addCategorySet($0) }
+    for number in 0..<trees {
+      var nodes: [Node] = [.leaf(value: 0)]
+      var open = [0]
+      while open.count < Int.random(in: 1...leaves, using: &random) {
+        let place = Int.random(in: 0..<open.count, using: &random)
+        let node = open[place]
+        let threshold = thresholds.randomElement(using: &random)!
+        var split = Split(
+          feature: Int.random(in: 0..<features, using: &random), test: .atMost(threshold),
+          missing: .nan, missingLeft: false)
+        if mixed {
+          split.missing = [.none, .nan, .zero].randomElement(using: &random)!
+          split.missingLeft = Bool.random(using: &random)
+          switch Int.random(in: 0..<8, using: &random) {
+          case 0: split.test = .equal(threshold)
+          case 1: (split.test, split.missing) = (.among(sets.randomElement(using: &random)!), .none)
+          default: break
+          }
+        }
+        nodes[node] = .split(split, left: nodes.count, right: nodes.count + 1)
+        open[place] = nodes.count
+        open.append(nodes.count + 1)
+        nodes += [.leaf(value: 0), .leaf(value: 0)]
+      }
+      let width = vectors ? outputs : 1
+      for (leaf, node) in open.enumerated() { nodes[node] = .leaf(value: leaf * width) }
+      let values = (0..<(open.count * width)).map { _ in
+        Double(Float.random(in: -1...1, using: &random))
+      }
+      try forest.append(
+        nodes, values: values, output: vectors ? .all : .one(number % outputs))
+    }
+    return forest
+  }
+}
+
+extension ForestPlan {
+  /// Sums of rows, an array a row.
+  func doubleSums(_ rows: [[Double]], asFloats: Bool = false) -> [[Double]] {
+    let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchByteCount, alignment: 64)
+    defer { scratch.deallocate() }
+    var result: [[Double]] = []
+    for first in stride(from: 0, to: rows.count, by: Self.blockRows) {
+      let block = rows[first..<min(first + Self.blockRows, rows.count)]
+      let width = rows[0].count
+      if asFloats {
+        rank(
+          rows: block.flatMap { $0.map { Float($0) } }, width: width, count: block.count,
+          into: scratch)
+      } else {
+        rank(rows: block.flatMap(\.self), width: width, count: block.count, into: scratch)
+      }
+      let sums = sums(in: scratch, as: Double.self)
+      for place in 0..<(outputCount * Self.blockRows) { sums[place] = 0 }
+      add(scratch, count: block.count, to: sums)
+      for row in 0..<block.count {
+        result.append((0..<outputCount).map { sums[$0 * Self.blockRows + row] })
+      }
+    }
+    return result
+  }
+
+  func floatSums(_ rows: [[Double]]) -> [[Float]] {
+    let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchByteCount, alignment: 64)
+    defer { scratch.deallocate() }
+    var result: [[Float]] = []
+    for first in stride(from: 0, to: rows.count, by: Self.blockRows) {
+      let block = rows[first..<min(first + Self.blockRows, rows.count)]
+      rank(
+        rows: block.flatMap { $0.map { Float($0) } }, width: rows[0].count, count: block.count,
+        into: scratch)
+      let sums = sums(in: scratch, as: Float.self)
+      for place in 0..<(outputCount * Self.blockRows) { sums[place] = 0.5 }
+      add(scratch, count: block.count, to: sums)
+      for row in 0..<block.count {
+        result.append((0..<outputCount).map { sums[$0 * Self.blockRows + row] })
+      }
+    }
+    return result
+  }
+}
+
+@Suite struct ForestTests {
+  static let counts = [1, 3, 4, 7, 8, 9, 31, 32, 33, 64, 65, 127, 128, 129, 300]
+  static let thresholds = [-3, -1, -0.0, 1e-36, 0.1, 0.5, 1, 2, 2.5, 4, 5, 1e300]
+
+  /// Values on, just below and just above the thresholds, categories, NaN and infinities.
+  static func rows(_ count: Int, width: Int, seed: UInt64) -> [[Double]] {
+    var random = SplitMix64(seed: seed)
+    let special: [Double] = [.nan, .infinity, -.infinity, 0, -0.0, 1e-40, 3, 6, 9.9, -0.5, 1e12]
+    return (0..<count).map { _ in
+      (0..<width).map { _ in
+        let threshold = thresholds.randomElement(using: &random)!
+        switch Int.random(in: 0..<6, using: &random) {
+        case 0: return threshold
+        case 1: return threshold.nextUp
+        case 2: return threshold.nextDown
+        case 3: return special.randomElement(using: &random)!
+        default: return Double.random(in: -4...6, using: &random)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: counts, [ForestPlan.Kernel.walk, .masks])
+  func kernelsEqualTheOracleBitForBit(count: Int, kernel: ForestPlan.Kernel) throws {
+    for (outputs, vectors) in [(1, false), (3, false), (3, true)] {
+      let forest = try Forest.random(
+        trees: 23, leaves: 40, features: 5, outputs: outputs, thresholds: Self.thresholds,
+        mixed: true, vectors: vectors, seed: UInt64(count))
+      let plan = try ForestPlan(forest, precision: .double, kernel: kernel)
+      let rows = Self.rows(count, width: 5, seed: UInt64(count) + 99)
+      let oracle = ForestOracle(forest: forest)
+      #expect(plan.doubleSums(rows) == rows.map { oracle.sums($0) })
+      // Floats are compared as the doubles that they are.
+      let floats = rows.map { $0.map { Double(Float($0)) } }
+      #expect(plan.doubleSums(floats, asFloats: true) == floats.map { oracle.sums($0) })
+    }
+  }
+
+  @Test(arguments: counts)
+  func floatSumsOfMasksEqualThoseOfTheWalk(count: Int) throws {
+    let forest = try Forest.random(
+      trees: 37, leaves: 64, features: 7, outputs: 2, thresholds: Self.thresholds, mixed: true,
+      seed: 5)
+    let walk = try ForestPlan(forest, precision: .float, kernel: .walk)
+    let masks = try ForestPlan(forest, precision: .float, kernel: .masks)
+    let rows = Self.rows(count, width: 7, seed: 11)
+    #expect(walk.floatSums(rows) == masks.floatSums(rows))
+  }
+
+  @Test func aRowsSumDependsNeitherOnItsBatchNorItsPlace() throws {
+    let forest = try Forest.random(
+      trees: 50, leaves: 31, features: 6, outputs: 1, thresholds: Self.thresholds, mixed: false,
+      seed: 8)
+    let plan = try ForestPlan(forest, precision: .float)
+    let rows = Self.rows(200, width: 6, seed: 3)
+    let together = plan.floatSums(rows)
+    for (row, sums) in zip(rows, together) { #expect(plan.floatSums([row]) == [sums]) }
+    #expect(plan.floatSums(rows.reversed()) == together.reversed())
+  }
+
+  /// More thresholds of a feature than a byte counts: views in pieces, then two-byte ranks.
+  @Test(arguments: [300, 2_000, 40_000, 140_000])
+  func manyThresholdsOfAFeatureStayExact(count: Int) throws {
+    let thresholds = (0..<count).map { Double($0) / 7 - 3 }
+    var forest = try Forest(featureCount: 1, outputCount: 1)
+    // A chain of splits in tree 0 would be deep: many small trees instead.
+    for (number, threshold) in thresholds.enumerated() {
+      let split = Forest.Split(
+        feature: 0, test: .atMost(threshold), missing: .nan, missingLeft: number % 2 == 0)
+      try forest.append(
+        [.split(split, left: 1, right: 2), .leaf(value: 0), .leaf(value: 1)],
+        values: [0, 1], output: .one(0))
+    }
+    let plan = try ForestPlan(forest, precision: .double)
+    let rows = [thresholds[0], thresholds[count / 2], thresholds[count / 2].nextUp, 1e9, -1e9]
+    let below = [0, count / 2, count / 2 + 1, count, 0]
+    #expect(plan.doubleSums(rows.map { [$0] }) == below.map { [Double($0)] })
+    #expect(plan.doubleSums([[.nan]]) == [[Double(count / 2)]])
+  }
+
+  @Test func extremesOfLeavesAreKept() throws {
+    var forest = try Forest(featureCount: 1, outputCount: 1)
+    for value in [3.0, -2, 5] {
+      try forest.append([.leaf(value: 0)], values: [value], output: .one(0))
+    }
+    let largest = try ForestPlan(forest, precision: .double, aggregate: .max)
+    #expect(largest.doubleSums([[0]]) == [[5]])
+    let least = try ForestPlan(forest, precision: .double, aggregate: .min)
+    #expect(least.doubleSums([[0]]) == [[-2]])
+  }
+
+  // MARK: Hostile trees
+
+  private static func split(
+    _ left: Int, _ right: Int, feature: Int = 0, threshold: Double = 0
+  ) -> Forest.Node {
+    .split(
+      Forest.Split(feature: feature, test: .atMost(threshold), missing: .nan, missingLeft: false),
+      left: left, right: right)
+  }
+
+  static let malformed: [([Forest.Node], String)] = [
+    ([], "tree 0 has no nodes"),
+    ([split(0, 1), .leaf(value: 0)], "node 0: leads to node 0, which has a parent already"),
+    ([split(1, 1), .leaf(value: 0)], "node 0: leads to node 1, which has a parent already"),
+    (
+      [split(1, 2), split(3, 0), .leaf(value: 0), .leaf(value: 0)],
+      "node 1: leads to node 0, which has a parent already"
+    ),
+    ([split(1, 2), .leaf(value: 0)], "node 0: leads to node 2 of 2"),
+    ([split(1, -2), .leaf(value: 0)], "node 0: leads to node -2 of 2"),
+    (
+      [split(1, 2, feature: 2), .leaf(value: 0), .leaf(value: 0)],
+      "node 0: feature 2 of 2"
+    ),
+    (
+      [split(1, 2, threshold: .nan), .leaf(value: 0), .leaf(value: 0)],
+      "node 0: the threshold is not a number"
+    ),
+    ([.leaf(value: 2)], "node 0: leaf value 2 of 2"),
+    ([.leaf(value: -1)], "node 0: leaf value -1 of 2"),
+    ([.leaf(value: 1)], "node 0: the value of the leaf is not a number"),
+  ]
+
+  @Test(arguments: malformed)
+  func malformedTreesAreRefusedByNumber(nodes: [Forest.Node], reason: String) throws {
+    var forest = try Forest(featureCount: 2, outputCount: 1)
+    let error = #expect(throws: ModelError.self) {
+      try forest.append(nodes, values: [1, .nan], output: .one(0))
+    }
+    #expect(error?.code == .malformed)
+    #expect(error?.message.contains(reason) == true, "\(error?.message ?? "")")
+  }
+
+  @Test func nodesThatNobodyReachesAreDropped() throws {
+    var forest = try Forest(featureCount: 1, outputCount: 1)
+    try forest.append(
+      [.leaf(value: 7), Self.split(3, 0), .leaf(value: 9), .leaf(value: 0)], root: 1,
+      values: Array(repeating: 1, count: 8), output: .one(0))
+    #expect(forest.features.count == 3)
+    #expect(throws: ModelError.self) {
+      try forest.append([.leaf(value: 0)], values: [1], output: .one(1))
+    }
+  }
+}
