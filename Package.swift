@@ -53,8 +53,10 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",
       swiftSettings: strict),
+    // Writes model files; no library of the project reads them back.
+    .target(name: "ModelFixtures", path: "Tests/ModelFixtures", swiftSettings: strict),
     .testTarget(
-      name: "InferenceTests", dependencies: ["Inference", "CKernels"],
+      name: "InferenceTests", dependencies: ["Inference", "CKernels", "ModelFixtures"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
@@ -63,7 +65,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "ScoringTests",
-      dependencies: ["Scoring", "Inference", "Postgres", "Schema", "TestSupport"],
+      dependencies: [
+        "Scoring", "Inference", "Postgres", "Schema", "ModelFixtures", "TestSupport",
+      ],
       swiftSettings: strict),
     // The built product under SIGKILL, SIGSTOP, cut connections and server crashes.
     .testTarget(

@@ -10,7 +10,7 @@ enum OnnxImporter {
     let file = try OnnxModel(bytes, limits: limits)
     let graph = try Graph(file.graph, opsets: file.opsets, limits: limits)
     let features = try features(of: graph, metadata: file.metadata, limits: limits)
-    let outputs = try OnnxOutputs(graph, file.graph, labels: labels)
+    let outputs = try OnnxOutputs(graph, file.graph, labels: labels, limits: limits)
     let plan = try Plan(graph, limits: limits)
     let constants = graph.values.reduce(0) { sum, info in
       sum + (info.constant.map { $0.count * $0.type.stride } ?? 0)

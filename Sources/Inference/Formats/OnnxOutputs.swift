@@ -6,14 +6,21 @@
 struct OnnxOutputs {
   private(set) var columns: [Signature.Output] = []
   private(set) var slots: [GraphPredictor.OutputSlot] = []
+  private var names: Set<String> = []
 
-  init(_ graph: Graph, _ source: OnnxGraph, labels: [String]?) throws(ModelError) {
+  init(
+    _ graph: Graph, _ source: OnnxGraph, labels: [String]?, limits: ModelLimits
+  ) throws(ModelError) {
     let trace = OnnxTrace(source)
     let infos = graph.outputs.map { graph.values[$0.value] }
     for (output, info) in zip(graph.outputs, infos) {
       guard info.shape.isRowMajor else {
         throw ModelError(
           .unsupported, "output \"\(output.name)\" of shape \(info.shape) is not row by row")
+      }
+      guard info.shape.elementCount <= limits.features else {
+        throw ModelError(
+          .tooLarge, "output \"\(output.name)\" has more than \(limits.features) columns")
       }
     }
     let label = infos.indices.first { index in
@@ -61,11 +68,11 @@ struct OnnxOutputs {
 
   private mutating func add(_ column: Signature.Output, _ slot: GraphPredictor.OutputSlot) {
     var column = column
-    let taken = Set(columns.map(\.name))
-    if taken.contains(column.name) {
-      var number = 2
-      while taken.contains("\(column.name)_\(number)") { number += 1 }
-      column.name += "_\(number)"
+    var number = 2
+    let name = column.name
+    while !names.insert(column.name).inserted {
+      column.name = "\(name)_\(number)"
+      number += 1
     }
     columns.append(column)
     slots.append(slot)
@@ -211,7 +218,8 @@ struct OnnxTrace {
     var name = name
     while let node = maker(name) {
       switch node.type {
-      case "ZipMap", "ArrayFeatureExtractor", "Gather", "Concat":
+      case "ZipMap", "ArrayFeatureExtractor", "Gather", "Concat", "Mul", "Sum":
+        // A weight leaves a probability one, and so does a sum of weighted ones.
         guard let input = node.inputs.last(where: { constants[$0] == nil }) else { return false }
         name = input
       case "LinearClassifier": return postTransform(node) != "NONE"

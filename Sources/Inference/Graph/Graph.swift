@@ -20,6 +20,12 @@ struct Graph: Sendable {
   private(set) var steps: [Step] = []
   private(set) var inputs: [Input] = []
   private(set) var outputs: [Input] = []
+  /// The input that a value comes from, where it is of one feature.
+  private var origins: [Int: String] = [:]
+  private var constantBytes = 0
+
+  /// A constant that the graph computes may not be larger.
+  private static let mostConstantBytes = 1 << 28
 
   /// Checks the graph of a file, node by node, and folds what is constant.
   ///
@@ -41,6 +47,7 @@ struct Graph: Sendable {
       guard numbers.updateValue(values.count, forKey: input.name) == nil else {
         throw ModelError(.malformed, "input \"\(input.name)\" is defined twice")
       }
+      origins[values.count] = input.name
       inputs.append(Input(name: input.name, value: values.count))
       values.append(try Self.inputInfo(input, limits: limits))
     }
@@ -101,7 +108,8 @@ struct Graph: Sendable {
       name: source.displayName, type: source.type, domain: source.domain,
       opset: Int(opsets[source.domain] ?? 1), attributes: source.attributes,
       inputs: inputs.map { $0.map { values[$0] } },
-      wantsOutput: source.outputs.map { !$0.isEmpty }, limits: limits)
+      wantsOutput: source.outputs.map { !$0.isEmpty }, feature: origin(of: inputs),
+      limits: limits)
     let operation = try OperatorRegistry.make(node)
     guard operation.outputs.count >= source.outputs.count else {
       throw node.error(
@@ -111,8 +119,15 @@ struct Graph: Sendable {
     let outputs = operation.outputs.indices.map { values.count + $0 }
     for (name, number) in zip(source.outputs, outputs) where !name.isEmpty {
       numbers[name] = number
+      origins[number] = node.feature
     }
-    let known = Self.known(operation, inputs: node.inputs)
+    let known = try Self.known(operation, node)
+    for info in known {
+      constantBytes += info.constant.map { $0.count * $0.type.stride } ?? 0
+    }
+    guard constantBytes <= limits.byteCount else {
+      throw node.error(.tooLarge, "constants take more than \(limits.byteCount) bytes")
+    }
     values += known
     guard known.allSatisfy({ $0.constant != nil }) else {
       steps.append(
@@ -121,9 +136,17 @@ struct Graph: Sendable {
     }
   }
 
+  /// The input that all inputs of a node come from, constants aside; nil where there are several.
+  private func origin(of inputs: [Int?]) -> String? {
+    let varying = inputs.compactMap { $0 }.filter { values[$0].constant == nil }
+    return varying.count == 1 ? origins[varying[0]] : nil
+  }
+
   /// What is known of an operator's outputs: constants where its inputs are, and shapes that grow
   /// with the rows where its inputs are such.
-  private static func known(_ operation: any Operator, inputs: [ValueInfo?]) -> [ValueInfo] {
+  private static func known(
+    _ operation: any Operator, _ node: Node
+  ) throws(ModelError) -> [ValueInfo] {
     let outputs = operation.outputs.map { info in
       // A shape without rows is a constant.
       guard info.constant == nil, let extents = info.extents else { return info }
@@ -133,16 +156,16 @@ struct Graph: Sendable {
     }
     guard outputs.allSatisfy({ !$0.shape.isBatched }) else { return outputs }
     if outputs.allSatisfy({ $0.constant != nil }) { return outputs }
-    if inputs.allSatisfy({ $0.map { $0.constant != nil } ?? true }) {
-      return fold(operation, inputs: inputs).map(ValueInfo.init(constant:))
+    if node.inputs.allSatisfy({ $0.map { $0.constant != nil } ?? true }) {
+      return try fold(operation, node, inputs: node.inputs).map(ValueInfo.init(constant:))
     }
-    return outputs.count == 1 ? [withExtents(operation, outputs[0], inputs: inputs)] : outputs
+    return outputs.count == 1 ? [try withExtents(operation, outputs[0], node)] : outputs
   }
 
   /// Computes a vector of sizes for two numbers of rows, and so how it grows with them.
   private static func withExtents(
-    _ operation: any Operator, _ output: ValueInfo, inputs: [ValueInfo?]
-  ) -> ValueInfo {
+    _ operation: any Operator, _ output: ValueInfo, _ node: Node
+  ) throws(ModelError) -> ValueInfo {
     guard output.type == .int64 || output.type == .int32, output.extents == nil,
       output.shape.elementCount <= 64
     else { return output }
@@ -151,7 +174,7 @@ struct Graph: Sendable {
     var results: [[Int]] = []
     for rows in rowCounts {
       var concrete: [ValueInfo?] = []
-      for input in inputs {
+      for input in node.inputs {
         guard let input else {
           concrete.append(nil)
           continue
@@ -159,7 +182,8 @@ struct Graph: Sendable {
         guard let tensor = input.constant ?? input.tensor(rows: rows) else { return output }
         concrete.append(ValueInfo(constant: tensor))
       }
-      guard let values = fold(operation, inputs: concrete)[0].integers else { return output }
+      let folded = try fold(operation, node, inputs: concrete)[0]
+      guard let values = folded.integers else { return output }
       results.append(values)
     }
     var extents: [Extent] = []
@@ -178,23 +202,36 @@ struct Graph: Sendable {
   }
 
   /// Runs an operator whose inputs are all constant.
-  private static func fold(_ operation: any Operator, inputs: [ValueInfo?]) -> [Tensor] {
+  ///
+  /// - Throws: `.tooLarge` where the results take more than `mostConstantBytes`, `.malformed` where
+  ///   an element cannot be computed.
+  private static func fold(
+    _ operation: any Operator, _ node: Node, inputs: [ValueInfo?]
+  ) throws(ModelError) -> [Tensor] {
     let constants = inputs.map { $0?.constant }
     if operation.isView, let constant = constants.first ?? nil {
       return [Tensor(dims: operation.outputs[0].shape.dims, buffer: constant.buffer)]
+    }
+    for info in operation.outputs
+    where info.shape.elementCount > mostConstantBytes / info.type.stride {
+      throw node.error(.tooLarge, "a constant of more than \(mostConstantBytes) bytes")
     }
     let results = operation.outputs.map { info in
       Tensor(
         dims: info.shape.dims,
         buffer: TensorBuffer(info.type, capacity: info.shape.elementCount))
     }
+    let failures = RowFailures()
     let scratch = UnsafeMutableRawPointer.allocate(
       byteCount: max(operation.scratchByteCount(rows: 1), 64), alignment: 64)
     defer { scratch.deallocate() }
     operation.run(
       Call(
         rowCount: 1, inputs: constants.map { $0?.view }, outputs: results.map(\.view),
-        scratch: scratch, failures: RowFailures()))
+        scratch: scratch, failures: failures))
+    if let failure = failures.reasons.values.first {
+      throw ModelError(.malformed, "in a constant, \(failure.reason)")
+    }
     return results
   }
 }

@@ -12,6 +12,8 @@ struct Node: Sendable {
   let inputs: [ValueInfo?]
   /// Outputs that are asked for; an optional one that is left out is false.
   let wantsOutput: [Bool]
+  /// The graph's input that the node's values come from, where it is one alone.
+  let feature: String?
   let limits: ModelLimits
 
   enum Attribute: Sendable {
@@ -192,6 +194,7 @@ extension Node {
   func with(inputs: [ValueInfo?]) -> Node {
     Node(
       name: name, type: type, domain: domain, opset: opset, attributes: attributes,
-      inputs: inputs, wantsOutput: wantsOutput, limits: limits)
+      inputs: inputs, wantsOutput: wantsOutput, feature: feature,
+      limits: limits)
   }
 }

@@ -13,6 +13,7 @@ struct MatrixProduct: Operator {
   private init(
     _ node: Node, _ a: ValueInfo, weights: Panels, bias: [Double]?, columns: Int
   ) throws(ModelError) {
+    try node.checkWork(a.shape, times: columns)
     self.weights = weights
     self.bias = bias
     isDouble = a.type == .float64
@@ -171,6 +172,7 @@ private struct GeneralMatMul: Operator {
       if let axis = rowAxis, axis > outer.rank { rowAxis = axis - 1 }
     }
     outputs = [try node.output(a.type, Shape(dims, rowAxis: rowAxis))]
+    try node.checkWork(outputs[0].shape, times: depth)
   }
 
   func run(_ call: Call) {
@@ -224,6 +226,17 @@ extension Shape {
   /// All axes but the last two.
   fileprivate var leading: Shape {
     Shape(Array(dims.dropLast(2)), rowAxis: rowAxis.flatMap { $0 < rank - 2 ? $0 : nil })
+  }
+}
+
+extension Node {
+  /// Refuses a product of constants that would take minutes.
+  fileprivate func checkWork(_ shape: Shape, times count: Int) throws(ModelError) {
+    guard !shape.isBatched else { return }
+    let (work, overflow) = shape.elementCount.multipliedReportingOverflow(by: count)
+    guard !overflow, work <= 1 << 34 else {
+      throw error(.tooLarge, "a product of constants of \(shape.elementCount) elements")
+    }
   }
 }
 

@@ -9,7 +9,7 @@ struct OneHotEncoder: Operator {
   private let allowsUnseen: Bool
   /// Elements of a row of the input.
   private let width: Int
-  private let name: String
+  private let source: String
 
   private enum Categories: Sendable {
     case ints([Int64: Int])
@@ -37,7 +37,7 @@ struct OneHotEncoder: Operator {
     count = ints.count + strings.count
     allowsUnseen = try node.int("zeros", default: 1) != 0
     width = info.shape.elementCount
-    name = node.name
+    source = node.feature.map { "feature \"\($0)\"" } ?? "node \"\(node.name)\""
     outputs = [
       try node.output(.float32, Shape(info.shape.dims + [count], rowAxis: info.shape.rowAxis))
     ]
@@ -83,7 +83,7 @@ struct OneHotEncoder: Operator {
       } else if !allowsUnseen {
         call.failures.add(
           row: i / max(width, 1), .unseenCategory,
-          "a category was not seen in training (node \"\(name)\")")
+          "\(source) has a category that was not seen in training")
       }
     }
   }

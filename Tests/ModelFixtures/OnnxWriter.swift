@@ -1,0 +1,178 @@
+/// Writes ONNX files: what tests need to make models, good and bad.
+///
+/// Nothing is checked; field numbers are those of onnx.proto3.
+package struct OnnxWriter {
+  package enum ElementType: Int64, Sendable {
+    case float = 1
+    case int32 = 6
+    case int64 = 7
+    case string = 8
+    case bool = 9
+    case double = 11
+  }
+
+  package enum Attribute {
+    case float(Float)
+    case int(Int64)
+    case string(String)
+    case floats([Float])
+    case ints([Int64])
+    case strings([String])
+    case tensor(Tensor)
+  }
+
+  package struct Tensor {
+    package enum Values {
+      case floats([Float])
+      case doubles([Double])
+      case ints([Int64])
+      case bools([Bool])
+      case strings([String])
+      /// As little-endian bytes of an element type.
+      case raw(ElementType, [UInt8])
+    }
+
+    package var dims: [Int64]
+    package var values: Values
+
+    package init(dims: [Int64], _ values: Values) { (self.dims, self.values) = (dims, values) }
+  }
+
+  package var irVersion: Int64 = 8
+  package var opsets: [(domain: String, version: Int64)]
+  package var metadata: [(key: String, value: String)] = []
+  private var graph = ProtobufWriter()
+
+  package init(opset: Int64 = 17, machineLearning: Int64 = 3) {
+    opsets = [("", opset), ("ai.onnx.ml", machineLearning)]
+    graph.string(2, "graph")
+  }
+
+  /// - Parameter dims: nil where a size is open, as the number of rows is.
+  package mutating func input(_ name: String, _ type: ElementType, _ dims: [Int64?]) {
+    value(11, name, type, dims)
+  }
+
+  package mutating func output(_ name: String, _ type: ElementType, _ dims: [Int64?]) {
+    value(12, name, type, dims)
+  }
+
+  private mutating func value(
+    _ field: Int, _ name: String, _ type: ElementType, _ dims: [Int64?]
+  ) {
+    graph.message(field) { value in
+      value.string(1, name)
+      value.message(2) { type_ in
+        type_.message(1) { tensor in
+          tensor.int(1, type.rawValue)
+          tensor.message(2) { shape in
+            for dim in dims {
+              shape.message(1) { if let dim { $0.int(1, dim) } }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  package mutating func initializer(_ name: String, _ tensor: Tensor) {
+    graph.message(5) { Self.write(tensor, name: name, to: &$0) }
+  }
+
+  package mutating func node(
+    _ type: String, domain: String = "", name: String = "", _ inputs: [String],
+    _ outputs: [String], _ attributes: [(String, Attribute)] = []
+  ) {
+    graph.message(1) { node in
+      for input in inputs { node.string(1, input) }
+      for output in outputs { node.string(2, output) }
+      if !name.isEmpty { node.string(3, name) }
+      node.string(4, type)
+      for (name, attribute) in attributes {
+        node.message(5) { Self.write(attribute, name: name, to: &$0) }
+      }
+      if !domain.isEmpty { node.string(7, domain) }
+    }
+  }
+
+  private static func write(
+    _ attribute: Attribute, name: String, to writer: inout ProtobufWriter
+  ) {
+    writer.string(1, name)
+    let type: Int64
+    switch attribute {
+    case .float(let value):
+      writer.float(2, value)
+      type = 1
+    case .int(let value):
+      writer.int(3, value)
+      type = 2
+    case .string(let value):
+      writer.string(4, value)
+      type = 3
+    case .tensor(let value):
+      writer.message(5) { write(value, name: "", to: &$0) }
+      type = 4
+    case .floats(let values):
+      writer.packed(7, floats: values)
+      type = 6
+    case .ints(let values):
+      writer.packed(8, ints: values)
+      type = 7
+    case .strings(let values):
+      for value in values { writer.string(9, value) }
+      type = 8
+    }
+    writer.int(20, type)
+  }
+
+  private static func write(_ tensor: Tensor, name: String, to writer: inout ProtobufWriter) {
+    writer.packed(1, ints: tensor.dims)
+    switch tensor.values {
+    case .floats(let values):
+      writer.int(2, ElementType.float.rawValue)
+      writer.packed(4, floats: values)
+    case .doubles(let values):
+      writer.int(2, ElementType.double.rawValue)
+      writer.bytes(
+        10,
+        values.flatMap { value in
+          withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) }
+        })
+    case .ints(let values):
+      writer.int(2, ElementType.int64.rawValue)
+      writer.packed(7, ints: values)
+    case .bools(let values):
+      writer.int(2, ElementType.bool.rawValue)
+      writer.packed(5, ints: values.map { $0 ? 1 : 0 })
+    case .strings(let values):
+      writer.int(2, ElementType.string.rawValue)
+      for value in values { writer.string(6, value) }
+    case .raw(let type, let bytes):
+      writer.int(2, type.rawValue)
+      writer.bytes(9, bytes)
+    }
+    if !name.isEmpty { writer.string(8, name) }
+  }
+
+  /// The file.
+  package func bytes() -> [UInt8] {
+    var model = ProtobufWriter()
+    model.int(1, irVersion)
+    model.string(2, "rowcast-tests")
+    model.bytes(7, graph.bytes)
+    for opset in opsets {
+      model.message(8) {
+        $0.string(1, opset.domain)
+        $0.int(2, opset.version)
+      }
+    }
+    for (key, value) in metadata {
+      model.message(14) {
+        $0.string(1, key)
+        $0.string(2, value)
+      }
+    }
+    return model.bytes
+  }
+}
