@@ -43,20 +43,24 @@ revoke all on function rowcast.set_scorer_state(int, text, text) from public;
 create or replace function rowcast.start_scorer(scorer_id int, backfill boolean) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    missing text;
+    problem text;
     sco rowcast.scorer;
 begin
-    select s.* into strict sco from rowcast.scorer as s where s.scorer_id = start_scorer.scorer_id;
-    if sco.created_by <> rowcast.caller() or sco.created_at <> now() then
-        raise exception using errcode = '42501',
-            message = format('scorer "%s" was started when it was made', sco.name),
-            hint = format('select rowcast.rescore(%L) scores all its rows again.', sco.name);
+    select s.* into sco from rowcast.scorer as s
+    where s.scorer_id = start_scorer.scorer_id and s.created_at = now()
+      and s.created_by = rowcast.caller();
+    if not found then
+        raise exception using errcode = 'RC306',
+            message = format('scorer %s is not being made in this transaction', scorer_id),
+            hint = 'select rowcast.rescore(name) scores all rows of a scorer again.';
     end if;
-    select t into missing from rowcast.capture_statements(sco.source_id, false) as t limit 1;
-    if found then
+    problem := rowcast.scorer_problem(scorer_id);
+    if problem is not null then
         raise exception using errcode = 'RC305',
-            message = format('scorer "%s" has not all its triggers', sco.name), detail = missing;
+            message = format('scorer "%s" cannot start: %s', sco.name, problem);
     end if;
+    update rowcast.scorer as s set state = 'active', state_reason = null
+    where s.scorer_id = start_scorer.scorer_id;
     update rowcast.source as s
     set relations = array(select r::oid from rowcast.captured_relations(s.relation) as r)
     where s.source_id = sco.source_id;
@@ -206,6 +210,16 @@ begin
 
     if not has_table_privilege('rowcast_worker', src.relation, 'select') then
         return format('workers may not read source "%s" any more', src.relation);
+    end if;
+    -- Of partitions this is looked after elsewhere, and no reason to stop.
+    if exists (
+        select from unnest(array['insert', 'update', 'delete', 'truncate']) as e (event)
+        where not exists (
+            select from pg_trigger as t
+            where t.tgrelid = src.relation and t.tgenabled <> 'D'
+              and t.tgname = format('rowcast_%s_%s', e.event, src.source_id)))
+    then
+        return format('source "%s" lacks a trigger of Rowcast', src.relation);
     end if;
     return null;
 end

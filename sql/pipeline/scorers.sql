@@ -586,9 +586,10 @@ begin
     -- The scorer.
     insert into rowcast.scorer as s (
         name, source_id, model_id, alias, pinned_version, route, features, outputs, top_k,
-        created_tick, created_by)
+        created_tick, created_by, state, state_reason)
     values (name, source_id, own_model_id, alias, version, route, mapped, outputs, top_k,
-            (select max(t.tick_id) from rowcast.tick as t), rowcast.caller())
+            (select max(t.tick_id) from rowcast.tick as t), rowcast.caller(),
+            'suspended', 'it was not started')
     returning s.scorer_id into scorer_id;
     perform rowcast.make_tables(scorer_id);
     perform rowcast.make_write(scorer_id);
