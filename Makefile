@@ -1,0 +1,58 @@
+# Rowcast. `make help` lists the targets.
+#
+#   SWIFT_FLAGS   options for every swift build and test, the same for both so that nothing is
+#                 built twice (.ci/run passes warnings as errors)
+#   DEMO_SECONDS  how long `make demo` streams; until Ctrl-C when empty
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+SWIFT_FLAGS ?=
+DEMO_SECONDS ?=
+BENCH ?=
+BINARY := .build/release/rowcast
+SOURCES := Package.swift Plugins Sources Tests
+
+.PHONY: help
+help: ## List the targets
+	@echo "usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Start an appliance, stream sensor readings, show predictions (DEMO_SECONDS=20)
+	@$(BINARY) demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+.PHONY: build
+build: needs ## Build the release binary, .build/release/rowcast
+	swift build -c release $(SWIFT_FLAGS) --product rowcast
+
+.PHONY: test
+test: needs ## Run every test, against a PostgreSQL that the tests start themselves
+	swift build -c release $(SWIFT_FLAGS) --build-tests
+	swift test -c release $(SWIFT_FLAGS) --skip-build
+
+.PHONY: bench
+bench: build ## Measure bulk, latency and writers against their floors (BENCH=latency for one)
+	$(BINARY) bench $(BENCH)
+
+.PHONY: lint
+lint: ## Check the format of all Swift sources
+	swift format lint --strict --recursive $(SOURCES)
+
+# What the build and the tests need beside Swift 6: the PostgreSQL server's programs, libpq's
+# headers, and pkg-config, by which the build finds them.
+.PHONY: needs
+needs:
+	@missing=""; \
+	command -v pkg-config > /dev/null || missing="$$missing pkg-config"; \
+	[ -e /usr/include/postgresql/libpq-fe.h ] || pkg-config --exists libpq 2> /dev/null \
+	  || missing="$$missing libpq-dev"; \
+	[ -n "$${ROWCAST_PG_BIN:-}" ] || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
+	  || command -v initdb > /dev/null || missing="$$missing postgresql"; \
+	if [ -n "$$missing" ]; then \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  echo "installing with apt:$$missing"; \
+	  $$sudo apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
