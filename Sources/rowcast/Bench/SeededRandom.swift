@@ -1,0 +1,29 @@
+internal import Glibc
+
+/// SplitMix64: the same numbers at each run.
+struct SeededRandom: RandomNumberGenerator, Sendable {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// A standard normal number, by the polar method.
+  mutating func normal() -> Double {
+    while true {
+      let u = Double.random(in: -1...1, using: &self)
+      let v = Double.random(in: -1...1, using: &self)
+      let square = u * u + v * v
+      if square > 0, square < 1 {
+        return u * (-2 * log(square) / square).squareRoot()
+      }
+    }
+  }
+}
+
