@@ -44,8 +44,35 @@ extension CommandError {
     case let error as ModelError:
       self.init(.badData, error.message, detail: error.detail, hint: error.hint)
     case let error as PostgresError: self.init(error)
+    case let error as SchemaError: self.init(error)
+    case let error as ScoringError: self.init(error)
+    case let error as WorkError:
+      switch error {
+      case .postgres(let error): self.init(error)
+      case .model(let error): self.init(describing: error)
+      case .scoring(let error): self.init(error)
+      }
     default: self.init(.failed, "\(error)")
     }
+  }
+
+  init(_ error: SchemaError) {
+    let status: Status =
+      switch error.code {
+      case .refused, .rights, .roles: .failed
+      case .newer, .older, .altered, .serverTooOld, .encoding, .standby: .badConfiguration
+      }
+    self.init(status, error.message, detail: error.detail, hint: error.hint)
+  }
+
+  init(_ error: ScoringError) {
+    let status: Status =
+      switch error.code {
+      case .file, .golden, .model: .badData
+      case .scorer: .failed
+      case .database: .badConfiguration
+      }
+    self.init(status, error.message, detail: error.detail, hint: error.hint)
   }
 
   init(_ error: PostgresError) {

@@ -28,17 +28,14 @@ struct Models: ParsableCommand {
   }
 
   private func models(_ session: Connection) throws -> String {
-    let listing = Listing(
-      numbers: ["newest", "versions"],
-      empty: "no models; add one with \"rowcast push FILE --name NAME\"")
-    return try listing.table(
+    try Listing.table(
       """
-      select model, newest_version::text as newest, newest_state as state, format,
+      select model, newest_version as newest, newest_state as state, format,
              (select string_agg(key || '=' || value, ' ' order by key)
               from jsonb_each_text(aliases)) as aliases,
-             versions::text, to_char(created_at, 'YYYY-MM-DD HH24:MI') as created
+             versions, to_char(created_at, 'YYYY-MM-DD HH24:MI') as created
       from rowcast.models order by model
-      """, on: session)
+      """, empty: "no models; add one with \"rowcast push FILE --name NAME\"", on: session)
   }
 
   private func modelsJSON(_ session: Connection) throws -> String {
@@ -50,15 +47,14 @@ struct Models: ParsableCommand {
   }
 
   private func versions(_ model: String, _ session: Connection) throws -> String {
-    let listing = Listing(numbers: ["version", "features", "size"], empty: "")
-    let table = try listing.table(
+    let table = try Listing.table(
       """
-      select version::text, state, format, array_to_string(aliases, ' ') as aliases,
-             features::text, outputs, pg_size_pretty(byte_count) as size,
+      select version, state, format, array_to_string(aliases, ' ') as aliases,
+             features, outputs, pg_size_pretty(byte_count) as size,
              left(sha256, 12) as sha256, to_char(created_at, 'YYYY-MM-DD HH24:MI') as created,
              coalesce(refusal, alias_refusal, '') as refusal
-      from rowcast.model_versions where model = \(model) order by version
-      """, on: session)
+      from rowcast.model_versions where model = $1 order by version
+      """, values: [model], empty: "", on: session)
     guard !table.isEmpty else { throw unknown(model) }
     return table
   }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Schema
 
 /// The command line. Each subcommand has a file of its own, parses its arguments and calls a module.
 @main
@@ -37,7 +38,7 @@ struct Rowcast: AsyncParsableCommand {
     ])
 
   /// The release, as `--version` and the `worker` table show it.
-  static let release = "0.1.0"
+  static let release = Release.version
 
   static func main() async {
     // A reader that goes away (`rowcast models | head`) is an error of the write, not a signal.

@@ -26,20 +26,18 @@ struct Scorers: ParsableCommand {
 /// The view `rowcast.scorer_status`, as `scorers` and `status` show it.
 enum ScorerListing {
   static func table(_ session: Connection) throws(PostgresError) -> String {
-    let listing = Listing(
-      numbers: ["backlog", "oldest", "rows/s", "failures", "backfill"],
-      empty: "no scorers; make one with \"select * from rowcast.create_scorer(...)\"")
-    return try listing.table(
+    try Listing.table(
       """
       select name, source::text, coalesce(model, '') as model, state,
-             backlog_rows::text as backlog,
+             backlog_rows as backlog,
              case when oldest_age is null then ''
                   else round(extract(epoch from oldest_age)::numeric, 1) || ' s' end as oldest,
-             round(rows_per_second::numeric)::text as "rows/s", failures::text,
+             round(rows_per_second::numeric) as "rows/s", failures,
              round((100 * backfill_done)::numeric) || ' %' as backfill,
              coalesce(state_reason, last_error, '') as reason
       from rowcast.scorer_status order by name
-      """, on: session)
+      """, empty: "no scorers; make one with \"select * from rowcast.create_scorer(...)\"",
+      on: session)
   }
 
   static func json(_ session: Connection) throws(PostgresError) -> String {

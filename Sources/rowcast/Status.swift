@@ -54,17 +54,14 @@ struct Status: ParsableCommand {
   private func view(_ session: Connection) throws -> String {
     let now = try session.run("select to_char(clock_timestamp(), 'YYYY-MM-DD HH24:MI:SS TZ')")
       .value(0, 0, as: String.self)
-    let workers = Listing(
-      numbers: ["worker", "lanes", "pid"],
-      empty: "no workers; start one with \"rowcast worker\" or \"rowcast up\"")
-    let workerTable = try workers.table(
+    let workerTable = try Listing.table(
       """
-      select name, host, pid::text, release, lanes::text,
+      select name, host, pid, release, lanes,
              case when dispatcher then 'dispatcher' else '' end as role,
              to_char(started_at, 'MM-DD HH24:MI:SS') as started,
              round(extract(epoch from clock_timestamp() - seen_at)::numeric, 1) || ' s ago' as seen
       from rowcast.workers order by name
-      """, on: session)
+      """, empty: "no workers; start one with \"rowcast worker\" or \"rowcast up\"", on: session)
     return [
       now, "", "SCORERS", try ScorerListing.table(session), "", "WORKERS", workerTable,
     ].joined(separator: "\n")

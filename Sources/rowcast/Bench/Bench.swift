@@ -70,3 +70,121 @@ struct Bench: AsyncParsableCommand {
     if let lanes, lanes < 1 { throw ValidationError("--lanes must be 1 or more") }
   }
 }
+
+extension Bench {
+  func run() async throws {
+    let folder = try model ?? Share.path("deploy/bench/boosted_100x31.txt")
+    let bytes = try ModelFile.bytes(path: folder)
+    let signature = try Model.load(bytes).signature
+    let laneCount = lanes ?? Machine.coreCount
+    let place = try database == nil ? TemporaryDirectory.make("bench") : nil
+    defer { if let place { TemporaryDirectory.remove(place) } }
+    let appliance = try place.map {
+      try Appliance(.init(directory: $0 + "/postgres", isDurable: fsync))
+    }
+    let settings = try appliance?.database ?? ConnectionSettings(database ?? "")
+    let stage = BenchStage(
+      settings: settings, lanes: laneCount,
+      serverDirectory: try Self.serverDirectory(settings))
+
+    var configuration = WorkerConfiguration(settings: settings)
+    configuration.laneCount = laneCount
+    let worker = Worker(configuration, logger: WorkerRun.logger(level: .warning))
+    let report = try await WorkerRun.during(worker) {
+      try measure(stage, model: bytes, signature: signature)
+    }
+    try appliance?.server.stop(.fast)
+    Terminal.standardOutput.line(output.json ? try JSONText.of(report) : report.text)
+  }
+
+  private func measure(
+    _ stage: BenchStage, model bytes: [UInt8], signature: Signature
+  ) throws -> BenchReport {
+    let name = "rowcast_bench"
+    let connection = try stage.connect()
+    let wanted = parts.isEmpty ? Set(Part.allCases) : Set(parts)
+    var report = BenchReport(setting: try setting(stage, connection))
+    try connection.runScript("create schema \(BenchStage.schema)")
+    try connection.run(
+      """
+      select rowcast.register_model(name => \(name), artifact => \(bytes), alias => 'champion')
+      """)
+    try connection.run("call rowcast.wait_for_model(\(name))")
+    let features = try stage.quoted(identifiers: signature.features.map(\.name))
+    if wanted.contains(.latency) {
+      report.latency = try LatencyBench(stage: stage, inserts: inserts)
+        .run(model: name, features: features)
+    }
+    if wanted.contains(.writers) {
+      report.writers = try WritersBench(
+        stage: stage, writers: writers, roundSeconds: roundSeconds, repeats: repeats
+      ).run(model: name, features: features)
+    }
+    if wanted.contains(.bulk) {
+      report.bulk = try BulkBench(stage: stage, rows: rows, repeats: repeats)
+        .run(model: name, features: features)
+    }
+    if database != nil {
+      try connection.runScript("drop schema \(BenchStage.schema) cascade")
+      try connection.run("select rowcast.drop_model(\(name))")
+    }
+    return report
+  }
+
+  private func setting(_ stage: BenchStage, _ connection: Connection) throws
+    -> BenchReport.Setting
+  {
+    let rows = try connection.run(
+      """
+      select current_setting('server_version'),
+             (select json_object_agg(name, current_setting(name))::text from pg_settings
+              where name in ('fsync', 'synchronous_commit', 'shared_buffers', 'max_wal_size',
+                             'wal_level', 'full_page_writes'))
+      """)
+    let settings = try JSONDecoder().decode(
+      [String: String].self, from: Data(try rows.value(0, 1, as: String.self).utf8))
+    return BenchReport.Setting(
+      machine: Self.machine, cores: Machine.coreCount,
+      postgresql: try rows.value(0, 0, as: String.self), settings: settings,
+      commit: Self.commit(), lanes: stage.lanes, repeats: repeats)
+  }
+
+  private static func serverDirectory(_ settings: ConnectionSettings) throws -> String {
+    let rows = try Connection(settings).run(
+      """
+      select rolsuper, current_setting('data_directory', true) from pg_roles
+      where rolname = current_user
+      """)
+    guard try rows.value(0, 0, as: Bool.self) else {
+      throw CommandError(
+        .failed, "the floors need a superuser, for COPY to and from files of the server",
+        hint: "Leave out --database to measure on a throw-away server.")
+    }
+    return try rows.value(0, 1, as: String.self)
+  }
+
+  private static var machine: String {
+    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+    let name = line?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces)
+    return name ?? "unknown CPU"
+  }
+
+  /// Of the checkout that the program was built in, if it is one and git is there.
+  private static func commit() -> String? {
+    guard let package = try? Share.path("Package.swift") else { return nil }
+    let git = Process()
+    git.executableURL = URL(filePath: "/usr/bin/env")
+    git.arguments = [
+      "git", "-C", String(package.dropLast("/Package.swift".count)), "rev-parse", "--short", "HEAD",
+    ]
+    let output = Pipe()
+    git.standardOutput = output
+    git.standardError = FileHandle.nullDevice
+    guard (try? git.run()) != nil else { return nil }
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    git.waitUntilExit()
+    return git.terminationStatus == 0
+      ? text.trimmingCharacters(in: .whitespacesAndNewlines) : nil
+  }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import Foundation
+import Postgres
+import Scoring
+
+struct Up: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run the appliance: a private PostgreSQL, migrated, with lanes that score.",
+    discussion: """
+      Makes the data directory where it is missing, starts PostgreSQL in it, brings the schema up \
+      to this release and scores until Ctrl-C, SIGTERM or "rowcast down". Then lanes finish what \
+      they hold and the server shuts down; data stay. It listens on a socket that only this user \
+      can reach; --listen opens a TCP port on localhost too, with a password. As root the server \
+      runs as the user postgres (ROWCAST_PG_USER names another).
+
+      EXAMPLE
+        rowcast up
+        rowcast up --data-dir /var/lib/rowcast --listen 5433 --lanes 8
+
+      EXIT STATUS
+        0 stopped in order, 1 failed or already running, 78 unfit directory or server
+      """)
+
+  @OptionGroup var directory: DataDirectoryOptions
+  @OptionGroup var worker: WorkerOptions
+
+  @Option(help: ArgumentHelp("Listen on this TCP port of localhost too.", valueName: "port"))
+  var listen: Int?
+
+  func validate() throws {
+    if let listen, !(1...65535).contains(listen) {
+      throw ValidationError("--listen must be a port from 1 to 65535")
+    }
+  }
+
+  func run() async throws {
+    let start = ContinuousClock.now
+    let interruption = Interruption()
+    let data = directory.dataDirectory
+    let lock = try data.acquire()
+    let appliance = try Appliance(.init(directory: data.clusterPath, port: listen))
+    let uri = try listen.map { try Password(data).uri(port: $0, on: appliance) }
+
+    let ready = WakeUp()
+    let worker = Worker(
+      self.worker.configuration(appliance.database),
+      logger: WorkerRun.logger(level: self.worker.logLevel)
+    ) { event in
+      if case .workerStarted = event { ready.signal() }
+    }
+    try lock.publish(
+      .init(
+        pid: getpid(), connection: appliance.connectionKeywords, startedAt: Date(),
+        release: Rowcast.release))
+    try await WorkerRun.during(worker) {
+      _ = ready.wait(timeout: .seconds(30))
+      let seconds = Format.length(seconds: Format.seconds(.now - start))
+      announce(appliance, lanes: worker.configuration.laneCount, seconds: seconds, uri: uri)
+      try waitUntilToldToStop(interruption, appliance.server)
+    }
+    try appliance.server.stop(.fast)
+    Terminal.standardOutput.line("stopped")
+    _ = consume lock
+  }
+
+  private func announce(_ appliance: Appliance, lanes: Int, seconds: String, uri: String?) {
+    let terminal = Terminal.standardOutput
+    terminal.line(
+      "appliance on \"\(directory.path)\" is ready after \(seconds): "
+        + "PostgreSQL \(appliance.server.majorVersion), \(lanes) lanes")
+    terminal.line()
+    terminal.line("  " + terminal.styled("psql \"\(appliance.connectionKeywords)\"", .bold))
+    if let uri { terminal.line("  " + terminal.styled("psql \"\(uri)\"", .bold)) }
+    terminal.line()
+    terminal.line("Ctrl-C or \"rowcast down --data-dir \(directory.path)\" stops it.")
+  }
+
+  /// - Throws: Where the server ends by itself; nothing can be scored without it.
+  private func waitUntilToldToStop(_ interruption: Interruption, _ server: LocalServer) throws {
+    while !interruption.isSet {
+      guard server.isRunning else {
+        throw CommandError(
+          .failed, "the database server ended", hint: "Its log is \(server.logFile).")
+      }
+      _ = interruption.wakeUp.wait(timeout: .milliseconds(250))
+    }
+  }
+}
