@@ -11,8 +11,14 @@ struct WorkerOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "What is logged to standard error: trace, debug, info, notice, warning, error.",
-      valueName: "level"))
-  var logLevel: Logger.Level = .notice
+      valueName: "level"),
+    transform: { text in
+      guard let level = Logger.Level(rawValue: text) else {
+        throw ValidationError("\"\(text)\" is no level of the log")
+      }
+      return level
+    })
+  var logLevel = Logger.Level.notice
 
   func validate() throws {
     if let lanes, !(1...1024).contains(lanes) {
@@ -26,5 +32,3 @@ struct WorkerOptions: ParsableArguments {
     return configuration
   }
 }
-
-extension Logger.Level: @retroactive ExpressibleByArgument {}

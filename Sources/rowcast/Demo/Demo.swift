@@ -97,7 +97,8 @@ private struct DemoPlace: ~Copyable {
       kept = directory
       temporary = nil
     } else {
-      (kept, lock) = (nil, nil)
+      kept = nil
+      lock = nil
       temporary = try TemporaryDirectory.make("demo")
     }
   }

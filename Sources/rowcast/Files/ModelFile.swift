@@ -1,7 +1,6 @@
 import Foundation
-import Inference
 
-/// A model on disk.
+/// A file that is read whole.
 enum ModelFile {
   /// The file's bytes.
   static func bytes(path: String) throws -> [UInt8] {
@@ -20,22 +19,6 @@ enum ModelFile {
       guard count > 0 else { return bytes }
       bytes += block[..<count]
     }
-  }
-
-  /// Class names, one a line, in the order of the model's outputs; a last empty line is none.
-  static func labels(path: String) throws -> [String] {
-    let bytes = try bytes(path: path)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw CommandError(.badData, "labels \"\(path)\" are not UTF-8")
-    }
-    var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-      String(line.hasSuffix("\r") ? line.dropLast() : line)
-    }
-    if lines.last == "" { lines.removeLast() }
-    if let empty = lines.firstIndex(of: "") {
-      throw CommandError(.badData, "labels \"\(path)\": line \(empty + 1) is empty")
-    }
-    return lines
   }
 }
 

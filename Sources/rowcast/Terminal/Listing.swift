@@ -15,7 +15,7 @@ enum Listing {
         text: """
           select array(select c.title from json_each_text(row_to_json(q))
                        with ordinality as c(title, cell, place) order by c.place),
-                 array(select c.cell from json_each_text(row_to_json(q))
+                 array(select coalesce(c.cell, '') from json_each_text(row_to_json(q))
                        with ordinality as c(title, cell, place) order by c.place)
           from (\(text)) as q
           """, values: values))
@@ -24,8 +24,8 @@ enum Listing {
     var lines: [[String]] = []
     for row in 0..<rows.count {
       // A value of several lines stays in its row.
-      let cells = try rows.value(row, 1, as: [String?].self)
-      lines.append(cells.map { ($0 ?? "").replacing("\n", with: " ") })
+      let cells = try rows.value(row, 1, as: [String].self)
+      lines.append(cells.map { $0.replacing("\n", with: " ") })
     }
     var table = TextTable(
       titles.enumerated().map { index, title in
