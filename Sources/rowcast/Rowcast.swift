@@ -13,9 +13,9 @@ struct Rowcast: AsyncParsableCommand {
       in typed tables beside them. Analysts and dashboards need nothing but SQL.
 
       EXAMPLE
-        rowcast up --data-dir .data             # a private PostgreSQL, migrated, with lanes
-        rowcast push churn.onnx --name churn    # in another terminal
-        psql … -c "select * from rowcast.create_scorer('churn', 'public.customer', 'churn')"
+        rowcast up
+        rowcast push churn.onnx --name churn --alias champion
+        psql … -c "select * from rowcast.create_scorer('churn', 'customer', 'churn')"
         psql … -c "select * from predictions.churn"
 
       DATABASE
@@ -67,8 +67,12 @@ struct Rowcast: AsyncParsableCommand {
       failure.print()
       Foundation.exit(failure.status.rawValue)
     }
-    var failure = CommandError(.usage, message(for: error))
-    failure.hint = "Run \"rowcast help\" or add --help."
+    let text = message(for: error)
+    var failure = CommandError(.usage, text.prefix(1).lowercased() + text.dropFirst())
+    let names = configuration.groupedSubcommands.flatMap(\.subcommands)
+      .map { $0.configuration.commandName ?? "\($0)".lowercased() }
+    let command = CommandLine.arguments.dropFirst().first.map { names.contains($0) ? " \($0)" : "" }
+    failure.hint = "Run \"rowcast help\(command ?? "")\"."
     failure.print()
     Foundation.exit(CommandError.Status.usage.rawValue)
   }

@@ -43,12 +43,6 @@ struct WorkerCommand: AsyncParsableCommand {
   private func checkSchema(_ settings: ConnectionSettings) throws {
     let session = try Connection(settings)
     defer { session.close() }
-    let isThere = try session.run("select to_regnamespace('rowcast') is not null")
-      .value(0, 0, as: Bool.self)
-    guard isThere else {
-      throw CommandError(
-        .badConfiguration, "the database has no schema \"rowcast\"",
-        hint: "Run \"rowcast migrate\" as the database's owner.")
-    }
+    try Migrator.requireSchema(on: session)
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Inference
 import Postgres
 import Scoring
@@ -82,6 +83,8 @@ extension Bench {
     let appliance = try place.map {
       try Appliance(.init(directory: $0 + "/postgres", isDurable: fsync))
     }
+    // Before the directory goes; nothing to do where it was stopped in order.
+    defer { try? appliance?.server.stop(.immediate) }
     let settings = try appliance?.database ?? ConnectionSettings(database ?? "")
     let stage = BenchStage(
       settings: settings, lanes: laneCount,

@@ -107,13 +107,14 @@ struct BulkBench {
     try stage.settle(connection)
     let columns = (["id"] + features).joined(separator: ", ")
     let ranges = ranges()
-    let stage = stage
+    let table = stage.table("bulk")
+    let place = stage
     let outcome = try Crew.run(
-      stage.lanes, prepare: { _ in try stage.connect() },
+      place.lanes, prepare: { _ in try place.connect() },
       work: { member, connection in
         try connection.runScript(
           """
-          copy (select \(columns) from \(stage.table("bulk"))
+          copy (select \(columns) from \(table)
                 where id between \(ranges[member].lower) and \(ranges[member].upper))
           to '/dev/null' (format binary)
           """)
@@ -143,9 +144,9 @@ struct BulkBench {
       create table \(table) (like predictions.\(scorer) including all)
       """)
     try stage.settle(connection)
-    let stage = stage
+    let place = stage
     let outcome = try Crew.run(
-      stage.lanes, prepare: { _ in try stage.connect() },
+      place.lanes, prepare: { _ in try place.connect() },
       work: { member, connection in
         try connection.runScript(
           "copy \(table) from \(files[member]) (format binary)")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import Postgres
 import Scoring
 
@@ -60,6 +61,8 @@ struct Demo: AsyncParsableCommand {
     let place = try DemoPlace(keeping: dataDir)
     defer { place.remove() }
     let appliance = try Appliance(.init(directory: place.clusterPath))
+    // Before the directory goes; nothing to do where it was stopped in order.
+    defer { try? appliance.server.stop(.fast) }
     try place.publish(appliance)
 
     var configuration = WorkerConfiguration(settings: appliance.database)
@@ -85,35 +88,28 @@ struct Demo: AsyncParsableCommand {
 }
 
 /// Where the demo's database lives: a directory of the user's, or one that goes away.
-private struct DemoPlace: ~Copyable {
+private final class DemoPlace {
   private let kept: DataDirectory?
   private let lock: DataDirectoryLock?
   private let temporary: String?
 
   init(keeping path: String?) throws {
-    if let path {
-      let directory = DataDirectory(path: path)
-      lock = try directory.acquire()
-      kept = directory
-      temporary = nil
-    } else {
-      kept = nil
-      lock = nil
-      temporary = try TemporaryDirectory.make("demo")
-    }
+    kept = path.map { DataDirectory(path: $0) }
+    lock = try kept?.acquire()
+    temporary = try path == nil ? TemporaryDirectory.make("demo") : nil
   }
 
   var clusterPath: String { kept?.clusterPath ?? temporary! + "/postgres" }
 
   /// Lets `rowcast status --data-dir` and `rowcast down` find a demo that keeps its data.
-  borrowing func publish(_ appliance: Appliance) throws {
+  func publish(_ appliance: Appliance) throws {
     try lock?.publish(
       .init(
         pid: getpid(), connection: appliance.connectionKeywords, startedAt: Date(),
         release: Rowcast.release))
   }
 
-  borrowing func remove() {
+  func remove() {
     if let temporary { TemporaryDirectory.remove(temporary) }
   }
 }

@@ -122,7 +122,7 @@ struct ServerChecks {
     let note = prepared > 0 ? ", \(prepared) prepared transactions" : ""
     return Check(
       "oldest snapshot", seconds > 3600 || prepared > 0 ? .advice : .good,
-      Format.length(seconds: seconds) + note,
+      (seconds > 0 ? Format.length(seconds: seconds) : "none") + note,
       advice: "End long transactions (pg_stat_activity, pg_prepared_xacts); the change log grows "
         + "while they last.")
   }

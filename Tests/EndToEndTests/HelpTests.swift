@@ -1,0 +1,32 @@
+import Foundation
+import Testing
+
+/// Help texts are snapshots: a change of one is seen in review.
+@Suite("Help")
+struct HelpTests {
+  static let commands = [
+    "", "up", "down", "demo", "bench", "migrate", "worker", "status", "doctor", "push", "models",
+    "scorers", "predict",
+  ]
+
+  /// Set `ROWCAST_UPDATE_SNAPSHOTS=1` to write them anew.
+  @Test("equals its snapshot", arguments: commands)
+  func helpEqualsItsSnapshot(command: String) throws {
+    let arguments = command.isEmpty ? ["--help"] : [command, "--help"]
+    let help = try Program.run(arguments)
+    #expect(help.status == 0)
+    #expect(help.errors == "")
+    let name = command.isEmpty ? "rowcast" : command
+    let snapshot = Program.root + "/Tests/EndToEndTests/Snapshots/\(name).txt"
+    if ProcessInfo.processInfo.environment["ROWCAST_UPDATE_SNAPSHOTS"] == "1" {
+      try help.output.write(toFile: snapshot, atomically: true, encoding: .utf8)
+    }
+    #expect(help.output == (try String(contentsOfFile: snapshot, encoding: .utf8)))
+  }
+
+  @Test("has an example for each command", arguments: commands)
+  func helpHasAnExample(command: String) throws {
+    let help = try Program.run(command.isEmpty ? ["help"] : ["help", command])
+    #expect(help.output.contains("EXAMPLE\n  rowcast \(command)"))
+  }
+}

@@ -1,0 +1,87 @@
+import Foundation
+import Testing
+
+/// `rowcast predict`, against what the trainer computed.
+@Suite("predict")
+struct PredictTests {
+  private static let model = Program.root + "/deploy/bench/boosted_100x31.txt"
+  private static let golden = Program.root + "/deploy/bench/expected.csv"
+
+  private static func table(_ csv: String) -> [[Substring]] {
+    csv.split(separator: "\n").map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+  }
+
+  @Test("gives the trainer's outputs, in order")
+  func trainersOutputs() throws {
+    let golden = Self.table(try String(contentsOfFile: Self.golden, encoding: .utf8))
+    let inputs = golden.map { $0.dropLast(2).joined(separator: ",") }.joined(separator: "\n")
+    let run = try Program.run("predict", Self.model, "-", input: inputs + "\n")
+    #expect(run.status == 0)
+    #expect(run.errors == "")
+    let scored = Self.table(run.output)
+    try #require(scored.count == golden.count)
+    #expect(scored[0] == golden[0] + ["failure"])
+    for (row, expected) in zip(scored, golden).dropFirst() {
+      let probability = try #require(Double(row[29]))
+      let wanted = try #require(Double(expected[29]))
+      #expect(row[28] == expected[28])
+      #expect(abs(probability - wanted) <= 1e-12 * abs(wanted))
+    }
+  }
+
+  @Test("tells of a field that is no number, and scores its neighbours")
+  func unreadableField() throws {
+    let lines = try String(contentsOfFile: Self.golden, encoding: .utf8).split(separator: "\n")
+    let spoilt = "many" + lines[2].drop { $0 != "," }
+    let run = try Program.run(
+      "predict", Self.model, "-", input: [lines[0], lines[1], Substring(spoilt), lines[3]]
+        .joined(separator: "\n"))
+    #expect(run.status == 1)
+    let scored = Self.table(run.output)
+    try #require(scored.count == 4)
+    #expect(scored[1].last == "" && scored[3].last == "")
+    #expect(scored[2].last?.contains("f0") == true)
+    #expect(run.errors.contains("1 of 3 rows could not be scored"))
+  }
+
+  @Test("refuses a file without a column that the model reads")
+  func missingColumn() throws {
+    let run = try Program.run("predict", Self.model, "-", input: "f0,f1\n1,2\n")
+    #expect(run.status == 65)
+    #expect(run.errors.contains("\"f2\""))
+  }
+
+  @Test("refuses an empty file, and one that is not there")
+  func noFile() throws {
+    #expect(try Program.run("predict", Self.model, "-").status == 65)
+    let run = try Program.run("predict", Self.model, "/nonexistent.csv")
+    #expect(run.status == 65)
+    #expect(
+      run.errors == "rowcast: error: cannot read \"/nonexistent.csv\": no such file or directory\n")
+  }
+
+  @Test(
+    "refuses a damaged model, and says where it is damaged",
+    arguments: ["cut", "flipped", "empty", "pickle"])
+  func damagedModel(how: String) throws {
+    let whole = [UInt8](try Data(contentsOf: URL(filePath: Self.model)))
+    let folder = try Folder()
+    var bytes = whole
+    switch how {
+    case "cut": bytes = Array(whole.prefix(whole.count / 2))
+    case "flipped":
+      // A digit of a tree's split features becomes a letter.
+      let mark = Array("split_feature=".utf8)
+      let start = try #require(
+        whole.indices.first { whole[$0...].starts(with: mark) })
+      bytes[start + mark.count] = UInt8(ascii: "x")
+    case "pickle": bytes = [0x80, 0x04, 0x95] + Array("sklearn".utf8)
+    default: bytes = []
+    }
+    let run = try Program.run("predict", folder.write("model", bytes), Self.golden)
+    #expect(run.status == 65)
+    #expect(run.output == "")
+    #expect(run.errors.hasPrefix("rowcast: error: "))
+    #expect(!run.errors.contains("ModelError("))
+  }
+}
