@@ -7,7 +7,8 @@ struct ExitStatusTests {
   @Test(
     "is 64 for wrong usage",
     arguments: [
-      ["predict"], ["predict", "model.onnx"], ["nonsense"], ["push", "file"], ["push", "f", "--name", ""],
+      ["predict"], ["predict", "model.onnx"], ["nonsense"], ["push", "file"],
+      ["push", "f", "--name", ""],
       ["up", "--listen", "70000"], ["up", "--lanes", "0"], ["worker", "--log-level", "loud"],
       ["demo", "--seconds", "-1"], ["bench", "sideways"], ["bench", "--rows", "3"],
       ["status", "--interval", "0"], ["migrate", "--dryrun"],

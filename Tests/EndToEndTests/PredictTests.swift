@@ -34,7 +34,8 @@ struct PredictTests {
     let lines = try String(contentsOfFile: Self.golden, encoding: .utf8).split(separator: "\n")
     let spoilt = "many" + lines[2].drop { $0 != "," }
     let run = try Program.run(
-      "predict", Self.model, "-", input: [lines[0], lines[1], Substring(spoilt), lines[3]]
+      "predict", Self.model, "-",
+      input: [lines[0], lines[1], Substring(spoilt), lines[3]]
         .joined(separator: "\n"))
     #expect(run.status == 1)
     let scored = Self.table(run.output)

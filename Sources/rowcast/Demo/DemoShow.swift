@@ -75,7 +75,9 @@ struct DemoShow: Sendable {
           description => \("\(entry.deviceName), \(entry.sensorName) (\(entry.unit))"))
         """)
     }
-    for entry in manifest.models { try connection.run("call rowcast.wait_for_model(\(entry.name))") }
+    for entry in manifest.models {
+      try connection.run("call rowcast.wait_for_model(\(entry.name))")
+    }
     if isNew {
       try connection.run(
         """
@@ -92,10 +94,11 @@ struct DemoShow: Sendable {
     _ stream: DemoStream, _ connection: Connection, _ screen: inout DemoScreen,
     from start: ContinuousClock.Instant, before: Int64
   ) throws {
-    var anomalies = AnomalyFinder(names: Dictionary(
-      uniqueKeysWithValues: manifest.models.map {
-        ("\($0.device).\($0.sensor)", (place: "\($0.deviceName) \($0.sensorName)", unit: $0.unit))
-      }), after: before)
+    var anomalies = AnomalyFinder(
+      names: Dictionary(
+        uniqueKeysWithValues: manifest.models.map {
+          ("\($0.device).\($0.sensor)", (place: "\($0.deviceName) \($0.sensorName)", unit: $0.unit))
+        }), after: before)
     var report = start + .seconds(1)
     var last = (rows: stream.inserted, scored: worker.statistics.snapshot().rowsScored, at: start)
     while !interruption.isSet, !stream.hasFailed {

@@ -103,7 +103,8 @@ struct ServerChecks {
       Check("schema", .good, "there"),
       Check(
         "rights", memberships.isEmpty && !isSuperuser ? .bad : .good,
-        isSuperuser ? "\"\(user)\" is a superuser" : "\"\(user)\" has \(roles.isEmpty ? "no role" : roles)",
+        isSuperuser
+          ? "\"\(user)\" is a superuser" : "\"\(user)\" has \(roles.isEmpty ? "no role" : roles)",
         advice: "Grant \"\(user)\" one of rowcast_worker, rowcast_analyst or rowcast_reader."),
     ]
   }
@@ -138,7 +139,8 @@ struct ServerChecks {
     // A connection a lane, the dispatcher's and one for control.
     let wanted = Machine.coreCount + 2
     return Check(
-      "connections", Int(free) < wanted ? .bad : .good, "\(free) free, a worker here takes \(wanted)",
+      "connections", Int(free) < wanted ? .bad : .good,
+      "\(free) free, a worker here takes \(wanted)",
       advice: "Raise max_connections, or run the worker with fewer --lanes.")
   }
 }

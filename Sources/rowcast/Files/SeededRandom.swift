@@ -26,4 +26,3 @@ struct SeededRandom: RandomNumberGenerator, Sendable {
     }
   }
 }
-
