@@ -68,18 +68,22 @@ struct Program {
     process.standardOutput = FileHandle(forWritingAtPath: outputPath)
     process.standardError = FileHandle(forWritingAtPath: errorsPath)
     try process.run()
-    return RunningProgram(process: process, outputPath: outputPath, errorsPath: errorsPath)
+    return RunningProgram(
+      process: process, files: files, outputPath: outputPath, errorsPath: errorsPath)
   }
 }
 
 /// A run that is not over yet; killed when the value goes away.
 final class RunningProgram {
   private let process: Process
+  /// Kept, because the files go with it.
+  private let files: Folder
   private let outputPath: String
   private let errorsPath: String
 
-  fileprivate init(process: Process, outputPath: String, errorsPath: String) {
+  fileprivate init(process: Process, files: Folder, outputPath: String, errorsPath: String) {
     self.process = process
+    self.files = files
     self.outputPath = outputPath
     self.errorsPath = errorsPath
   }

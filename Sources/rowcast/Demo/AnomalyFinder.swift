@@ -9,6 +9,8 @@ struct AnomalyFinder {
   private var seen: Set<Int64> = []
   private(set) var found = 0
   private var linesLeft = Self.linesPerSecond
+  /// Sensors that had a line in this second; a stuck one is odd with each reading.
+  private var shown: Set<String> = []
   private var hidden = 0
 
   private static let linesPerSecond = 6
@@ -35,12 +37,14 @@ struct AnomalyFinder {
       newest = max(newest, key)
       guard seen.insert(key).inserted else { continue }
       found += 1
-      guard linesLeft > 0 else {
+      let device = try rows.value(row, 1, as: Int32.self)
+      let sensor = "\(device).\(try rows.value(row, 2, as: Int32.self))"
+      guard linesLeft > 0, shown.insert(sensor).inserted else {
         hidden += 1
         continue
       }
       linesLeft -= 1
-      lines.append(try line(rows, row, key))
+      lines.append(try line(rows, row, key, sensor))
     }
     // Predictions become visible out of order, but not by more than a few seconds' worth.
     let lag = Int64(rate * 5) + 2_000
@@ -53,16 +57,16 @@ struct AnomalyFinder {
 
   /// A line for those of the last second that got none of their own. Called each second.
   mutating func takeHidden() -> String? {
-    defer { (hidden, linesLeft) = (0, Self.linesPerSecond) }
+    defer { (hidden, linesLeft, shown) = (0, Self.linesPerSecond, []) }
     return hidden > 0 ? "and \(hidden) more" : nil
   }
 
-  private func line(_ rows: Rows, _ row: Int, _ key: Int64) throws(PostgresError) -> String {
-    let device = try rows.value(row, 1, as: Int32.self)
-    let sensor = try rows.value(row, 2, as: Int32.self)
+  private func line(
+    _ rows: Rows, _ row: Int, _ key: Int64, _ sensor: String
+  ) throws(PostgresError) -> String {
     let value = try rows.value(row, 3, as: Double.self)
     let decision = try rows.value(row, 4, as: Double.self)
-    let name = names["\(device).\(sensor)"] ?? (place: "\(device).\(sensor)", unit: "")
+    let name = names[sensor] ?? (place: sensor, unit: "")
     let place = name.place.padding(toLength: 20, withPad: " ", startingAt: 0)
     let reading = Format.decimal(value, places: 2)
     let padding = String(repeating: " ", count: max(0, 9 - reading.count))
