@@ -97,8 +97,9 @@ struct CSVBlockScorer: Sendable {
   private static func extent(of fields: [CSVReader.Field]) -> Range<Int> {
     let first = fields[0]
     let last = fields[fields.count - 1]
-    return first.range.lowerBound - (first.isQuoted ? 1 : 0)
-    ..<last.range.upperBound + (last.isQuoted ? 1 : 0)
+    let start = first.range.lowerBound - (first.isQuoted ? 1 : 0)
+    let end = last.range.upperBound + (last.isQuoted ? 1 : 0)
+    return start..<end
   }
 
   private static func append(_ column: Column, _ row: Int, to bytes: inout [UInt8]) {
