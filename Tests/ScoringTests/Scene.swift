@@ -53,17 +53,22 @@ final class Scene: Sendable {
     configuration.laneCount = lanes
     configuration.dispatches = dispatches
     configuration.stallTimeout = .seconds(30)
-    return Worker(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) {
-      self.record($0)
-    }
+    return Worker(configuration, logger: Self.silent) { self.record($0) }
   }
+
+  static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
   /// Runs workers while the body runs, then stops them and expects that nothing is left claimed.
   func withWorkers(
     _ count: Int = 1, lanes: Int = 2,
     _ body: @escaping @Sendable (Connection, [Worker]) throws -> Void
   ) async throws {
-    let workers = (0..<count).map { _ in worker(lanes: lanes) }
+    try await withWorkers((0..<count).map { _ in worker(lanes: lanes) }, body)
+  }
+
+  func withWorkers(
+    _ workers: [Worker], _ body: @escaping @Sendable (Connection, [Worker]) throws -> Void
+  ) async throws {
     let settings = settings
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in workers { group.addTask { try await worker.run() } }
