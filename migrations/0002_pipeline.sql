@@ -150,6 +150,7 @@ create table rowcast.job (
     state text not null default 'running',
     next_key text,
     last_key text,
+    bounded boolean not null default false,
     rows_made bigint not null default 0,
     rows_total bigint,
     created_at timestamptz not null default clock_timestamp(),
@@ -169,7 +170,8 @@ comment on column rowcast.job.relation is
 comment on column rowcast.job.next_key is
     'Last key that chunks were cut up to, as text; null before the first.';
 comment on column rowcast.job.last_key is
-    'Last key when the job was made: later rows come by capture. Null once all chunks are cut.';
+    'Last key when the first chunk was cut: later rows come by capture. Null once all are cut.';
+comment on column rowcast.job.bounded is 'Whether last_key was read: null means nothing before.';
 comment on column rowcast.job.rows_total is 'The planner''s estimate when the job was made.';
 
 create table rowcast.chunk (

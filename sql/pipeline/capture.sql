@@ -6,6 +6,8 @@
 -- * No function has `set search_path`, which every statement of every writer would pay for. In its place
 --   every function, type and operator is written with its schema, the writer's search_path decides
 --   nothing, and comparisons that look operators up by bare name (IS DISTINCT FROM, IN) do not occur.
+--   Nor is a value of the table cast: who owns a type owns its casts, and these would run with our
+--   rights. Output functions belong to superusers.
 --   Text of dates, intervals and floats depends on settings of the writer's session: only functions
 --   for keys of such types pin these settings.
 -- * Statements that touch one row have a path of their own. Measured in one session, CPU microseconds
@@ -32,7 +34,8 @@ comment on function rowcast.append_sql(int, text, text, text) is
     'The statement of a trigger function that appends one row to the log.';
 revoke all on function rowcast.append_sql(int, text, text, text) from public;
 
-create or replace function rowcast.several_sql(source_id int, selection text, otherwise text)
+create or replace function rowcast.several_sql(
+    source_id int, selection text, otherwise text, guard text default '')
 returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $outer$
     select format($sql$
@@ -40,7 +43,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $outer$
         readable pg_catalog.bool := true;
     begin
         begin
-            select pg_catalog.array_agg(i.k)::pg_catalog.text, pg_catalog.count(*)
+            %5$sselect pg_catalog.textin(pg_catalog.array_out(pg_catalog.array_agg(i.k))),
+                   pg_catalog.count(*)
             into touched, touched_count
             from (%2$s limit 4097) as i;
         exception when others then
@@ -55,19 +59,20 @@ language sql immutable set search_path = pg_catalog, pg_temp as $outer$
         else
             insert into rowcast.change (slot, op, source_id, key_count, keys)
             select pg_catalog.pg_sequence_last_value('rowcast.change_slot'::pg_catalog.regclass),
-                   'K', %1$s, pg_catalog.count(*), pg_catalog.array_agg(i.k)::pg_catalog.text
+                   'K', %1$s, pg_catalog.count(*),
+                   pg_catalog.textin(pg_catalog.array_out(pg_catalog.array_agg(i.k)))
             from (select u.k, (pg_catalog.row_number() over () operator(pg_catalog.-) 1)
                          operator(pg_catalog./) 4096 as slice
                   from (%2$s) as u) as i
             group by i.slice;
         end if;
     end;$sql$, source_id, selection, otherwise,
-        rowcast.append_sql(source_id, 'K', 'touched_count', 'touched'))
+        rowcast.append_sql(source_id, 'K', 'touched_count', 'touched'), guard)
 $outer$;
-comment on function rowcast.several_sql(int, text, text) is
+comment on function rowcast.several_sql(int, text, text, text) is
     'The block of a trigger function that logs any number of keys, or does otherwise where they are '
-    'not readable.';
-revoke all on function rowcast.several_sql(int, text, text) from public;
+    'not readable or the guard raises.';
+revoke all on function rowcast.several_sql(int, text, text, text) from public;
 
 create or replace function rowcast.make_capture(source_id int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $make$
@@ -76,6 +81,8 @@ declare
     pins text;
     differs text;            -- whether a row is to be scored again
     same_key text;
+    same_image text;         -- the same by image: no operator that depends on types
+    guard text;              -- raises where a key column's type is not what same_key was made for
     key_of_new text;
     key_of_old text;
     event text;
@@ -89,12 +96,25 @@ begin
     select string_agg(format('n.%I', k.name), ', ' order by k.place),
            string_agg(format('o.%I', k.name), ', ' order by k.place),
            string_agg(format('n.%I %s o.%1$I', k.name, src.key_operators -> (k.place::int - 1) ->> '='),
-                      ' and ' order by k.place)
-    into key_of_new, key_of_old, same_key
-    from unnest(src.key_columns) with ordinality as k (name, place);
+                      ' and ' order by k.place),
+           string_agg(format('pg_catalog.pg_typeof(n.%I) operator(pg_catalog.<>) %L::pg_catalog.regtype',
+                             k.name, format('%I.%I', s.nspname, t.typname)), ' or ' order by k.place)
+    into key_of_new, key_of_old, same_key, guard
+    from unnest(src.key_columns, src.key_types) with ordinality as k (name, type_name, place)
+    left join pg_attribute as a on a.attrelid = src.relation and a.attname = k.name
+    join pg_type as t on t.oid = coalesce(nullif(a.atttypid, 0), to_regtype(k.type_name))
+    join pg_namespace as s on s.oid = t.typnamespace;
+    guard := format('if (select %s from new_rows as n limit 1) then
+                raise exception using errcode = ''RC302'';
+            end if;
+            ', guard);
+    same_image := format('(row(%s)::record) operator(pg_catalog.*=) (row(%s)::record)',
+                         key_of_new, key_of_old);
     if src.composite then
-        key_of_new := format('row(%s)::rowcast.key_%s', key_of_new, src.source_id);
-        key_of_old := format('row(%s)::rowcast.key_%s', key_of_old, src.source_id);
+        -- As an anonymous row: a cast to the key's type would cast its columns, if their types were
+        -- changed since, by functions of whoever changed them.
+        key_of_new := format('row(%s)::pg_catalog.text', key_of_new);
+        key_of_old := format('row(%s)::pg_catalog.text', key_of_old);
     end if;
 
     -- Images of rows are compared and not values: that needs no operator of the columns' types,
@@ -122,22 +142,23 @@ begin
     foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
         case event
         when 'insert' then
-            single := format('array[%s]::pg_catalog.text, 1', key_of_new)
+            single := format('pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_new)
                       || ' into strict touched, touched_count from new_rows as n';
             several := format('select %s as k from new_rows as n', key_of_new);
             every := several;
         when 'delete' then
-            single := format('array[%s]::pg_catalog.text, 1', key_of_old)
+            single := format('pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_old)
                       || ' into strict touched, touched_count from old_rows as o';
             several := format('select %s as k from old_rows as o', key_of_old);
             every := several;
         when 'update' then
-            single := format($sql$case when not (%3$s) then array[%2$s, %1$s]::pg_catalog.text
-                    when %4$s then array[%1$s]::pg_catalog.text end,
+            single := format($sql$case
+                    when not (%3$s) then pg_catalog.textin(pg_catalog.array_out(array[%2$s, %1$s]))
+                    when %4$s then pg_catalog.textin(pg_catalog.array_out(array[%1$s])) end,
                case when %3$s then 1 else 2 end
         into strict touched, touched_count
         from new_rows as n cross join old_rows as o$sql$,
-                key_of_new, key_of_old, same_key, differs);
+                key_of_new, key_of_old, same_image, differs);
             -- A full join, because the plan outlives the statement it was made for: it cannot be a
             -- nested loop, which a plan made for two rows would be, and which 300,000 rows would wait
             -- for all day. A changed key is its old and its new one.
@@ -181,7 +202,8 @@ begin
     else%3$s
     end if;$sql$,
                 single, rowcast.append_sql(src.source_id, 'K', 'touched_count', 'touched'),
-                rowcast.several_sql(src.source_id, several, body));
+                rowcast.several_sql(src.source_id, several, body,
+                                    case event when 'update' then guard else '' end));
         end if;
 
         execute format($sql$create or replace function rowcast.capture_%s_%s() returns trigger

@@ -2,36 +2,32 @@
 --
 -- A job has a tick of its own, drawn when it is made, so that live changes from then on always win.
 -- Rows that appear after its last key, or in a gap between two ranges, come by capture.
+--
+-- The last key is read by the first cut, which sees the committed job, and not where the job is made:
+-- rows that came between its snapshot and its commit may be beyond that key, and in a tick that did not
+-- see a new scorer. Making a job takes no lock of the ticks either, or a transaction left open after
+-- rescore would stop all scoring; the number of a job needs none. Say a row's last change has tick T
+-- and the job J. If T < J, then T's snapshot was taken before J was drawn, and the job, which reads
+-- later, reads that change too. Else T wins.
 
 create or replace function rowcast.make_job(
     scorer_id int, kind text, relation regclass default null) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    src rowcast.source;
-    origin regclass;
-    last_key text;
     new_tick bigint;
     new_job bigint;
 begin
-    select o.* into strict src from rowcast.scorer as s
-    join rowcast.source as o on o.source_id = s.source_id
-    where s.scorer_id = make_job.scorer_id;
     if not has_table_privilege(relation, 'select') then
         relation := null;
     end if;
-    origin := coalesce(relation, src.relation);
-    execute format('select (%s)::text from %s as t order by %s limit 1',
-                   rowcast.key_of(src), origin, rowcast.key_order(src, true)) into last_key;
-
-    perform pg_advisory_xact_lock(1919907683, 4);
     insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
-    insert into rowcast.job (scorer_id, kind, relation, tick_id, last_key, rows_total,
-                             state, finished_at)
-    values (scorer_id, kind, relation, new_tick, last_key,
-            (select greatest(c.reltuples, 0) from pg_class as c where c.oid = origin),
-            case when last_key is null then 'done' else 'running' end,
-            case when last_key is null then clock_timestamp() end)
-    returning job_id into new_job;
+    insert into rowcast.job (scorer_id, kind, relation, tick_id, rows_total)
+    select s.scorer_id, make_job.kind, make_job.relation, new_tick, greatest(c.reltuples, 0)
+    from rowcast.scorer as s
+    join rowcast.source as o on o.source_id = s.source_id
+    left join pg_class as c on c.oid = coalesce(make_job.relation, o.relation)
+    where s.scorer_id = make_job.scorer_id
+    returning job_id into strict new_job;
     perform pg_notify('rowcast_control', 'job');
     return new_job;
 end
@@ -60,11 +56,30 @@ $$;
 comment on function rowcast.key_order(rowcast.source, boolean) is 'The order by list of the key of t.';
 revoke all on function rowcast.key_order(rowcast.source, boolean) from public;
 
+create or replace function rowcast.shun_job(job_id bigint, scorer_id int, problem text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    reason constant text := rowcast.scorer_problem(scorer_id);
+begin
+    if reason is not null then
+        perform rowcast.suspend_scorer(scorer_id, reason);
+    else
+        raise warning using errcode = '01000',
+            message = format('job %s cuts no chunks now: %s', job_id, problem);
+    end if;
+end
+$$;
+comment on function rowcast.shun_job(bigint, int, text) is
+    'What becomes of a job whose keys cannot be read: its scorer is suspended, or it is tried again.';
+revoke all on function rowcast.shun_job(bigint, int, text) from public;
+
 create or replace function rowcast.make_job_chunks(max_open int, lane_count int) returns int
 language plpgsql security definer
 -- The texts of keys that it writes must read the same in every session.
 set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
-set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set jit = off as $$
+set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set jit = off
+-- A source that got row security is refused, rather than its owner's policies run with our rights.
+set row_security = off as $$
 declare
     job record;
     src rowcast.source;
@@ -88,8 +103,22 @@ begin
         if job.relation is not null and not exists (
             select from pg_class as c where c.oid = job.relation) then
             -- A partition that is gone again: nothing is left to cut.
-            update rowcast.job as j set last_key = null where j.job_id = job.job_id;
+            update rowcast.job as j set last_key = null, bounded = true where j.job_id = job.job_id;
             job.last_key := null;
+            job.bounded := true;
+        end if;
+        select s.* into strict src from rowcast.source as s where s.source_id = job.source_id;
+        if not job.bounded then
+            begin
+                execute format('select (%s)::text from %s as t order by %s limit 1',
+                               rowcast.key_of(src), coalesce(job.relation, src.relation),
+                               rowcast.key_order(src, true)) into job.last_key;
+            exception when others then
+                perform rowcast.shun_job(job.job_id, job.scorer_id, sqlerrm);
+                continue;
+            end;
+            update rowcast.job as j set bounded = true, last_key = job.last_key
+            where j.job_id = job.job_id;
         end if;
         if job.last_key is null then
             if job.open = 0 then
@@ -100,38 +129,42 @@ begin
         end if;
         room := max_open - job.open;
         continue when room <= 0;
-        select s.* into strict src from rowcast.source as s where s.source_id = job.source_id;
         size := job.chunk_rows;
-
         bound := rowcast.key_range(src, case when job.next_key is null then '' else '>' end, '<=');
         bound := replace(replace(bound, '$lo', format('($1::%s)', rowcast.key_cast(src))),
                          '$hi', format('($2::%s)', rowcast.key_cast(src)));
         upper_key := null;
         rows_cut := 0;
-        for cut in execute format(
-            'select (array_agg(n.k order by n.place))[1]::text as lower_key, '
-            '(array_agg(n.k order by n.place desc))[1]::text as upper_key, '
-            'count(*)::int as key_count%s '
-            'from (select k.k, row_number() over () - 1 as place '
-            '      from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
-            'group by n.place / $4 order by min(n.place)',
-            case when job.relation is null then ', null::text as keys'
-                 else ', array_agg(n.k)::text as keys' end,
-            rowcast.key_of(src),
-            coalesce(job.relation, src.relation), bound, rowcast.key_order(src, false))
-            using job.next_key, job.last_key, room * size, size
-        loop
-            insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind,
-                                       lower_key, upper_key, keys)
-            values (job.scorer_id, job.tick_id, job.job_id, cut.key_count,
-                    case job.kind when 'backfill' then 2 else 1 end,
-                    case when cut.keys is null then 'range' else 'keys' end,
-                    case when cut.keys is null then cut.lower_key end,
-                    case when cut.keys is null then cut.upper_key end, cut.keys);
-            made := made + 1;
-            rows_cut := rows_cut + cut.key_count;
-            upper_key := cut.upper_key;
-        end loop;
+        begin
+            for cut in execute format(
+                'select (array_agg(n.k order by n.place))[1]::text as lower_key, '
+                '(array_agg(n.k order by n.place desc))[1]::text as upper_key, '
+                'count(*)::int as key_count%s '
+                'from (select k.k, row_number() over () - 1 as place '
+                '      from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
+                'group by n.place / $4 order by min(n.place)',
+                case when job.relation is null then ', null::text as keys'
+                     else ', array_agg(n.k)::text as keys' end,
+                rowcast.key_of(src),
+                coalesce(job.relation, src.relation), bound, rowcast.key_order(src, false))
+                using job.next_key, job.last_key, room * size, size
+            loop
+                insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind,
+                                           lower_key, upper_key, keys)
+                values (job.scorer_id, job.tick_id, job.job_id, cut.key_count,
+                        case job.kind when 'backfill' then 2 else 1 end,
+                        case when cut.keys is null then 'range' else 'keys' end,
+                        case when cut.keys is null then cut.lower_key end,
+                        case when cut.keys is null then cut.upper_key end, cut.keys);
+                made := made + 1;
+                rows_cut := rows_cut + cut.key_count;
+                upper_key := cut.upper_key;
+            end loop;
+        exception when others then
+            -- One source that cannot be read stops no other's job.
+            perform rowcast.shun_job(job.job_id, job.scorer_id, sqlerrm);
+            continue;
+        end;
         update rowcast.job as j
         set next_key = coalesce(upper_key, j.next_key), rows_made = j.rows_made + rows_cut,
             last_key = case when rows_cut < room::bigint * size then null else j.last_key end

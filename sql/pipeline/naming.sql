@@ -77,12 +77,18 @@ comment on function rowcast.audit_names(text[], boolean) is
 revoke all on function rowcast.audit_names(text[], boolean) from public;
 
 create or replace function rowcast.caller() returns name
-language sql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
     -- In a security definer function current_user is the owner. The role setting is not touched by
-    -- that, and nobody can set it to a role that he may not become.
-    select case current_setting('role') when 'none' then session_user
-                else current_setting('role')::name end
+    -- that, and nobody can set it to a role that he may not become. But ANALYZE, REINDEX and the like
+    -- run the functions of an index as the table's owner, in the session of a superuser (autovacuum),
+    -- whose name would then be answered here. Such operations are refused UNLISTEN.
+    execute 'unlisten rowcast_none';
+    return case current_setting('role') when 'none' then session_user
+                else current_setting('role')::name end;
+end
 $$;
 comment on function rowcast.caller() is
-    'The role whose rights count, seen from inside a security definer function.';
+    'The role whose rights count, seen from inside a security definer function. Raises 42501 inside '
+    'an operation that runs functions for somebody else, such as ANALYZE.';
 revoke all on function rowcast.caller() from public;

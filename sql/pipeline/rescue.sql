@@ -9,7 +9,7 @@ returns table (chunk_id bigint, scorer_id int, attempt int, action text)
 language plpgsql security definer
 -- It writes texts of keys when it splits a range: see make_job_chunks.
 set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
-set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' as $$
+set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set row_security = off as $$
 #variable_conflict use_column
 declare
     dead int[];

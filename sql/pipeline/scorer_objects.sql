@@ -18,7 +18,10 @@ begin
     target := format('predictions.%I', sco.name);
     failure := format('predictions.%I', sco.name || '_failure');
 
-    select string_agg(format('%I %s%s not null', a.attname, format_type(a.atttypid, a.atttypmod),
+    -- Never a domain itself: its checks are functions of its owner, and would run with our rights.
+    select string_agg(format('%I %s%s not null', a.attname,
+                             case when t.oid = a.atttypid then format_type(a.atttypid, a.atttypmod)
+                                  else rowcast.typed_name(t.oid) end,
                              case when a.attcollation not in (0, t.typcollation) then
                                  ' collate ' || a.attcollation::regcollation else '' end),
                       ', ' order by k.place),
@@ -26,7 +29,7 @@ begin
     into keys, key_list
     from unnest(src.key_columns) with ordinality as k (name, place)
     join pg_attribute as a on a.attrelid = src.relation and a.attname = k.name
-    join pg_type as t on t.oid = a.atttypid;
+    join pg_type as t on t.oid = rowcast.base_type(a.atttypid);
     select coalesce(string_agg(format('%I %s, ', o.value ->> 'column', o.value ->> 'type'), ''
                                order by o.place), '')
     into outputs from jsonb_array_elements(sco.outputs) with ordinality as o (value, place);
@@ -35,11 +38,10 @@ begin
     -- and vacuum comes by count as well as by share, so that big tables are not left for days.
     audit := rowcast.audit_names(src.key_columns, false);
     execute format('create table %s (%s, %s%I text not null, %I int not null, %I bigint not null, '
-                   '%I timestamptz not null default now(), constraint %I primary key (%s)) '
+                   '%I timestamptz not null default now(), primary key (%s)) '
                    'with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, '
                    'autovacuum_analyze_scale_factor = 0.05)',
-                   target, keys, outputs, audit[1], audit[2], audit[3], audit[4],
-                   left(sco.name, 58) || '_pkey', key_list);
+                   target, keys, outputs, audit[1], audit[2], audit[3], audit[4], key_list);
     execute format('comment on table %s is %L', target, format(
         'Predictions for the rows of %s, kept by Rowcast''s scorer %s.', src.relation, sco.name));
     for column_row in
@@ -62,10 +64,9 @@ begin
 
     audit := rowcast.audit_names(src.key_columns, true);
     execute format('create table %s (%s, %I text not null, %I text not null, %I text, %I int, '
-                   '%I bigint not null, %I timestamptz not null default now(), '
-                   'constraint %I primary key (%s))',
+                   '%I bigint not null, %I timestamptz not null default now(), primary key (%s))',
                    failure, keys, audit[1], audit[2], audit[3], audit[4], audit[5], audit[6],
-                   sco.name || '_f_pkey', key_list);
+                   key_list);
     execute format('comment on table %s is %L', failure, format(
         'Rows of %s that scorer %s could not score, and why. A row leaves when it is scored.',
         src.relation, sco.name));
@@ -80,7 +81,7 @@ begin
         cross join lateral (
             select src.key_types[k.place] || case when a.attcollation not in (0, y.typcollation)
                    then ' collate ' || a.attcollation::regcollation else '' end
-            from pg_attribute as a join pg_type as y on y.oid = a.atttypid
+            from pg_attribute as a join pg_type as y on y.oid = rowcast.base_type(a.atttypid)
             where a.attrelid = src.relation and a.attname = k.name) as t (type)));
     execute format('create index retraction_%s_idx on rowcast.retraction_%1$s (key_1)', sco.scorer_id);
     execute format('comment on table rowcast.retraction_%s is %L', sco.scorer_id, format(
@@ -170,11 +171,15 @@ begin
 
     select string_agg(format('t.%I', k.name), ', ' order by k.place) into key_order
     from unnest(src.key_columns) with ordinality as k (name, place);
-    select key_order || coalesce(string_agg(format(', t.%I%s', f.value ->> 'column',
-               case when f.value ->> 'type' = 'string' then '::pg_catalog.text' else '' end), ''
-               order by f.place), '')
+    -- An enum is not cast: a cast function of its owner would run with the lane's rights.
+    select key_order || coalesce(string_agg(', ' || format(
+               case when f.value ->> 'type' <> 'string' then 't.%I'
+                    when y.typtype = 'e' then 'pg_catalog.textin(pg_catalog.enum_out(t.%I))'
+                    else 't.%I::pg_catalog.text' end, f.value ->> 'column'), '' order by f.place), '')
     into columns
-    from jsonb_array_elements(sco.features) with ordinality as f (value, place);
+    from jsonb_array_elements(sco.features) with ordinality as f (value, place)
+    left join pg_attribute as a on a.attrelid = src.relation and a.attname = f.value ->> 'column'
+    left join pg_type as y on y.oid = rowcast.base_type(a.atttypid);
     if sco.route is not null then
         -- Null where a column of the route is null: then there is no model for the row.
         columns := columns || ', ' || (
@@ -183,8 +188,14 @@ begin
                 select r.place, 1 as half, quote_literal(r.literal) || '::pg_catalog.text' as piece
                 from rowcast.route_parts(sco.route) as r where r.literal <> ''
                 union all
-                select r.place, 2, format('t.%I::pg_catalog.text', r.column_name)
-                from rowcast.route_parts(sco.route) as r where r.column_name is not null
+                select r.place, 2, format(
+                    case when y.typtype = 'e' then 'pg_catalog.textin(pg_catalog.enum_out(t.%I))'
+                         else 't.%I::pg_catalog.text' end, r.column_name)
+                from rowcast.route_parts(sco.route) as r
+                left join pg_attribute as a
+                    on a.attrelid = src.relation and a.attname = r.column_name
+                left join pg_type as y on y.oid = rowcast.base_type(a.atttypid)
+                where r.column_name is not null
             ) as p);
     end if;
 

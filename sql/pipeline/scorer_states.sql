@@ -1,7 +1,11 @@
 -- States of a scorer: active; paused by people; suspended because its source no longer fits.
 --
--- Capture goes on in all of them. Chunks of a scorer that is not active are held; the change of state
--- and the ticks exclude each other by the lock of the order of ticks, so none slips through.
+-- Capture goes on in all of them. Chunks of a scorer that is not active are held, and none is claimed. A
+-- tick, a rescue or a cut that runs beside the change of state may leave a chunk that is held or free by
+-- mistake; tidy corrects it. A lock against the ticks would stop all scoring while a transaction that
+-- paused a scorer is open.
+--
+-- Locks are taken in this order: source, scorer, chunks, (1919907685, scorer_id), registry_revision.
 
 create or replace function rowcast.own_scorer(name text) returns rowcast.scorer
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -24,7 +28,6 @@ create or replace function rowcast.set_scorer_state(scorer_id int, state text, r
 returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    perform pg_advisory_xact_lock(1919907683, 4);
     update rowcast.scorer as s
     set state = set_scorer_state.state, state_reason = reason, revision = s.revision + 1
     where s.scorer_id = set_scorer_state.scorer_id;
@@ -163,11 +166,21 @@ declare
     sco rowcast.scorer;
     src rowcast.source;
     wrong record;
+    kind "char";
+    has_row_security boolean;
 begin
     select s.* into strict sco from rowcast.scorer as s where s.scorer_id = scorer_problem.scorer_id;
     select s.* into strict src from rowcast.source as s where s.source_id = sco.source_id;
-    if not exists (select from pg_class as c where c.oid = src.relation) then
+    select c.relkind, c.relrowsecurity into kind, has_row_security
+    from pg_class as c where c.oid = src.relation;
+    if not found then
         return format('source "%s" was dropped', src.relation_name);
+    elsif kind not in ('r', 'p') then
+        return format('source "%s" is not a table any more', src.relation);
+    elsif has_row_security then
+        return format('source "%s" has row security', src.relation);
+    elsif kind = 'r' and exists (select from pg_inherits as i where i.inhparent = src.relation) then
+        return format('source "%s" has inheriting tables', src.relation);
     end if;
 
     for wrong in
@@ -249,7 +262,6 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     new_tick bigint;
 begin
-    perform pg_advisory_xact_lock(1919907683, 4);
     insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
     insert into rowcast.chunk (scorer_id, tick_id, key_count, priority, kind, held)
     select s.scorer_id, new_tick, 0, 1, 'truncate', s.state <> 'active'
@@ -289,8 +301,14 @@ begin
     loop
         problem := rowcast.scorer_problem(own.scorer_id);
         if problem is null then
-            perform rowcast.mend_scorer(own.scorer_id);
-            return next own.name;
+            begin
+                perform rowcast.mend_scorer(own.scorer_id);
+                return next own.name;
+            exception when others then
+                -- One scorer that cannot be mended keeps no other suspended.
+                raise warning using errcode = '01000',
+                    message = format('scorer "%s" stays suspended: %s', own.name, sqlerrm);
+            end;
         elsif problem <> own.state_reason then
             update rowcast.scorer as s set state_reason = problem where s.scorer_id = own.scorer_id;
         end if;
@@ -373,11 +391,18 @@ declare
     own rowcast.scorer := rowcast.own_scorer(name);
     arguments text;
 begin
-    -- No tick makes chunks for it meanwhile, and no lane writes for it.
-    perform pg_advisory_xact_lock(1919907683, 4);
-    perform pg_advisory_xact_lock(1919907685, own.scorer_id);
+    -- Whoever makes a scorer of the same source meanwhile would find triggers that are about to go.
+    perform from rowcast.source as s where s.source_id = own.source_id for update;
+    perform from rowcast.scorer as s where s.scorer_id = own.scorer_id for update;
+    if not found then
+        own := rowcast.own_scorer(name);  -- Another session was faster; says so.
+    end if;
+    -- Lanes lock their chunk, then the scorer's writes: the same order here.
     delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;
+    perform pg_advisory_xact_lock(1919907685, own.scorer_id);
     delete from rowcast.scorer as s where s.scorer_id = own.scorer_id;
+    -- Those that were cut or split meanwhile. What a tick still adds is removed by tidy.
+    delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;
     execute format('drop function if exists rowcast.write_%s', own.scorer_id);
     execute format('drop table if exists rowcast.retraction_%s', own.scorer_id);
     if not keep_predictions then

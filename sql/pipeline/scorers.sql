@@ -407,6 +407,8 @@ declare
     watched text[];
     relation_row pg_class := (select c from pg_class as c where c.oid = relation);
     missing_column text;
+    is_new boolean;
+    composite_key boolean;
 begin
     -- The name.
     if name is null or name !~ '^[a-z_][a-z0-9_]{0,53}$' then
@@ -554,18 +556,31 @@ begin
         select m ->> 'column' from jsonb_array_elements(mapped) as m
         union select p.column_name from rowcast.route_parts(route) as p
         where p.column_name is not null order by 1);
-    select s.source_id, not s.watched_columns @> watched into source_id, widened
-    from rowcast.source as s
-    where s.relation = add_scorer.relation and s.key_columns = src.key_columns
-    for update;
-    if not found then
+    is_new := false;
+    loop
+        select s.source_id, not s.watched_columns @> watched into source_id, widened
+        from rowcast.source as s
+        where s.relation = add_scorer.relation and s.key_columns = src.key_columns
+        for update;
+        exit when found;
+        -- Where another session makes the same source, this waits for it and then finds it.
         widened := false;
         insert into rowcast.source as s (
             relation, relation_name, key_columns, key_types, key_operators, watched_columns, composite)
         values (relation, relation::text, src.key_columns, src.key_types, src.key_operators, watched,
-                cardinality(src.key_columns) > 1)
-        returning s.source_id into source_id;
-        if cardinality(src.key_columns) > 1 then
+                -- Text is never cast to a plain type of somebody's own: a cast function of its owner
+                -- would run with our rights. As a field of a row it is read by its input function.
+                cardinality(src.key_columns) > 1 or exists (
+                    select from unnest(src.key_types) as k (type_name)
+                    join pg_type as t on t.oid = to_regtype(k.type_name)
+                    where t.typnamespace <> 'pg_catalog'::regnamespace))
+        on conflict on constraint source_relation_key do nothing
+        returning s.source_id, s.composite into source_id, composite_key;
+        is_new := found;
+        exit when is_new;
+    end loop;
+    if is_new then
+        if composite_key then
             execute format('create type rowcast.key_%s as (%s)', source_id, (
                 select string_agg(format('%I %s', k.name, src.key_types[k.place]), ', ' order by k.place)
                 from unnest(src.key_columns) with ordinality as k (name, place)));

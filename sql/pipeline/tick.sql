@@ -109,16 +109,19 @@ begin
         group by l.scorer_id, l.held
     ), block as (
         -- Short segments are joined as text, then read as one array: a fifth of reading each by
-        -- itself. In blocks, so that a day's changes stay below the longest text.
-        select f.source_id, f.place / 8192 as block, min(f.at) as at,
+        -- itself. In blocks of 32 MB, so that a day's changes stay below the longest text.
+        select f.source_id, f.block, min(f.at) as at,
                ('{' || string_agg(substr(f.keys, 2, length(f.keys) - 2), ',') || '}')::text[] as keys
-        from fresh as f
-        where f.op = 'K' and f.key_count < 1024
-        group by f.source_id, f.place / 8192
+        from (
+            select f.*, sum(octet_length(f.keys)) over (partition by f.source_id order by f.place)
+                        / 33554432 as block
+            from fresh as f where f.op = 'K' and f.key_count < 1024
+        ) as f
+        group by f.source_id, f.block
     ), key as materialized (
         -- Each key once. Its place is that of its first change: rows that arrived together mostly
         -- lie together, and places need not be dense to be cut by.
-        select b.source_id, u.key, min(b.block * 8388608 + u.place - 1) as place, min(b.at) as at
+        select b.source_id, u.key, min(b.block * 33554432 + u.place - 1) as place, min(b.at) as at
         from block as b cross join lateral unnest(b.keys) with ordinality as u (key, place)
         group by b.source_id, u.key
     ), cut as (

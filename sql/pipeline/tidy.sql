@@ -38,6 +38,12 @@ begin
         if pg_table_size(format('rowcast.change_%s', current_slot)::regclass) < least_bytes then
             return 'idle';
         end if;
+        -- A note that is older than the writers of now would truncate what they append.
+        update rowcast.change_child as c set closed_at_xid = null
+        where c.slot = current_slot and c.closed_at_xid is not null;
+        if found then
+            return 'note removed';
+        end if;
         perform setval('rowcast.change_slot', old_slot);
         return 'closed';
     end if;
@@ -156,6 +162,17 @@ begin
         perform rowcast.suspend_scorer(own.scorer_id,
                                        format('source "%s" was dropped', own.relation_name));
     end loop;
+
+    -- Chunks of dropped scorers, and those that a change of state passed by.
+    delete from rowcast.chunk as c
+    where c.state in ('available', 'running')
+      and not exists (select from rowcast.scorer as s where s.scorer_id = c.scorer_id);
+    update rowcast.chunk as c set held = s.state <> 'active'
+    from rowcast.scorer as s
+    where c.state = 'available' and s.scorer_id = c.scorer_id and c.held <> (s.state <> 'active');
+    if found then
+        perform pg_notify('rowcast_chunk', '');
+    end if;
 
     delete from rowcast.worker as w where w.seen_at < clock_timestamp() - interval '1 hour'
         and not exists (select from rowcast.lane as l join rowcast.chunk as c

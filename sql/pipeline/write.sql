@@ -284,7 +284,7 @@ $sql$,
          from unnest(src.key_columns) with ordinality as k (name, place)));
 
     execute format('create or replace function rowcast.write_%s(%s) returns void language plpgsql '
-                   'security definer set search_path = pg_catalog, pg_temp as %L',
+                   'security definer set search_path = pg_catalog, pg_temp set row_security = off as %L',
                    sco.scorer_id, arguments, body);
     execute format('comment on function rowcast.write_%s is %L', sco.scorer_id, format(
         'Writes the outcome of a chunk of scorer %s and finishes it; raises RC201 for a stale attempt. '
