@@ -46,7 +46,9 @@ struct Predict: AsyncParsableCommand {
       guard input >= 0 else { throw CommandError.unreadable(file, errno) }
     }
     let summary = try await FilePrediction(model: model, threads: threads)
-      .run(from: input, to: STDOUT_FILENO)
+      .run(from: input, to: STDOUT_FILENO) { failure in
+        Terminal.standardError.line("line \(failure.line): \(failure.reason)")
+      }
     guard summary.failures == 0 else {
       Terminal.standardError.line(
         "rowcast: \(Format.count(summary.failures)) of \(Format.count(summary.rows)) rows "

@@ -5,7 +5,8 @@ struct CSVBlockScorer: Sendable {
   struct Answer: Sendable {
     var bytes: [UInt8] = []
     var rows = 0
-    var failures = 0
+    /// In the order of the rows.
+    var failures: [FilePrediction.Failure] = []
   }
 
   private let model: Model
@@ -45,6 +46,7 @@ struct CSVBlockScorer: Sendable {
     if skippingHeader { _ = try reader.next(into: &fields) }
     var builders = model.signature.features.map { CSVColumnBuilder($0.type) }
     var records: [Range<Int>] = []
+    var lines: [Int] = []
     var unreadable: [Int: String] = [:]
     while try reader.next(into: &fields) {
       // An empty line, as some programs leave at the end.
@@ -61,12 +63,14 @@ struct CSVBlockScorer: Sendable {
         builders[index].appendMissing()
       }
       records.append(Self.extent(of: fields))
+      lines.append(reader.line)
     }
-    return try answer(reader, records, builders.map { $0.column() }, unreadable)
+    return try answer(reader, records, lines, builders.map { $0.column() }, unreadable)
   }
 
   private func answer(
-    _ reader: CSVReader, _ records: [Range<Int>], _ columns: [Column], _ unreadable: [Int: String]
+    _ reader: CSVReader, _ records: [Range<Int>], _ lines: [Int], _ columns: [Column],
+    _ unreadable: [Int: String]
   ) throws -> Answer {
     var answer = Answer()
     answer.rows = records.count
@@ -77,7 +81,8 @@ struct CSVBlockScorer: Sendable {
     for failure in predictions.failures where failures[failure.row] == nil {
       failures[failure.row] = failure.reason
     }
-    answer.failures = failures.count
+    answer.failures = failures.sorted { $0.key < $1.key }
+      .map { FilePrediction.Failure(line: lines[$0.key], reason: $0.value) }
     answer.bytes.reserveCapacity(reader.bytes.count + records.count * 24)
     for (row, record) in records.enumerated() {
       answer.bytes.append(contentsOf: reader.bytes[record])

@@ -13,6 +13,14 @@ public struct FilePrediction: Sendable {
     public init() {}
   }
 
+  /// A record that could not be scored.
+  public struct Failure: Sendable, Equatable {
+    /// Where it begins in the file, counted from 1.
+    public var line: Int
+    /// Names the feature and the rule, never the value.
+    public var reason: String
+  }
+
   private let model: Model
   private let threads: Int
   /// Bytes that one task takes; large enough that handing them out costs nothing.
@@ -28,9 +36,12 @@ public struct FilePrediction: Sendable {
   /// - Parameters:
   ///   - input: A descriptor to read from.
   ///   - output: A descriptor to write to.
+  ///   - onFailure: Called for each record that could not be scored, in the file's order.
   /// - Throws: `ScoringError` of code `.file` with the line at fault, or where reading or writing
   ///   does not succeed; `ModelError` where the batch cannot be scored at all.
-  public func run(from input: Int32, to output: Int32) async throws -> Summary {
+  public func run(
+    from input: Int32, to output: Int32, onFailure: (Failure) -> Void = { _ in }
+  ) async throws -> Summary {
     var blocks = CSVBlocks(descriptor: input, byteCount: blockByteCount)
     guard let first = try blocks.next() else {
       throw ScoringError(
@@ -63,7 +74,8 @@ public struct FilePrediction: Sendable {
         while let answer = waiting.removeValue(forKey: written) {
           try Self.write(answer.bytes, to: output)
           summary.rows += answer.rows
-          summary.failures += answer.failures
+          summary.failures += answer.failures.count
+          answer.failures.forEach(onFailure)
           written += 1
         }
       }
