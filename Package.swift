@@ -53,26 +53,29 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",
       swiftSettings: strict),
+    .target(name: "TestRandom", path: "Tests/TestRandom", swiftSettings: strict),
     // Writes model files; no library of the project reads them back.
     .target(name: "ModelFixtures", path: "Tests/ModelFixtures", swiftSettings: strict),
     .testTarget(
-      name: "InferenceTests", dependencies: ["Inference", "CKernels", "ModelFixtures"],
+      name: "InferenceTests",
+      dependencies: ["Inference", "CKernels", "ModelFixtures", "TestRandom"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(
-      name: "PostgresTests", dependencies: ["Postgres", "TestSupport"], swiftSettings: strict),
+      name: "PostgresTests", dependencies: ["Postgres", "TestRandom", "TestSupport"],
+      swiftSettings: strict),
     .testTarget(
       name: "SchemaTests", dependencies: ["Schema", "Postgres", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "ScoringTests",
       dependencies: [
-        "Scoring", "Inference", "Postgres", "Schema", "ModelFixtures", "TestSupport",
+        "Scoring", "Inference", "Postgres", "Schema", "ModelFixtures", "TestRandom", "TestSupport",
       ],
       swiftSettings: strict),
     // The built product under SIGKILL, SIGSTOP, cut connections and server crashes.
     .testTarget(
       name: "FaultTests",
-      dependencies: ["rowcast", "Inference", "Postgres", "Schema", "TestSupport"],
+      dependencies: ["rowcast", "Inference", "Postgres", "Schema", "TestRandom", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests", dependencies: ["rowcast", "Postgres", "TestSupport"],

@@ -1,3 +1,4 @@
+import TestRandom
 /// One thing that goes wrong.
 enum Fault: Sendable, CustomStringConvertible {
   /// SIGKILL of a worker, which is started again.

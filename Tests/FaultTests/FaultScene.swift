@@ -12,7 +12,6 @@ final class FaultScene {
   private let server: LocalServer
   private var workers: [WorkerProcess] = []
   private let modelBytes: [UInt8]
-  private var random = SplitMix64(seed: 11)
 
   init() throws {
     folder = URL(fileURLWithPath: "/tmp/rowcast-faults-\(getpid())")

@@ -1,6 +1,7 @@
 import Foundation
 import Postgres
 import Synchronization
+import TestRandom
 
 /// What all writers have done so far, and whether they are to go on.
 final class Progress: Sendable {
@@ -126,19 +127,4 @@ struct Writer {
   }
 
   static let count = 8
-}
-
-/// Sebastiano Vigna's generator: small, seeded, the same on every run.
-struct SplitMix64: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
 }

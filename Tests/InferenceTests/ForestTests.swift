@@ -1,4 +1,5 @@
 import Inference
+import TestRandom
 import Testing
 
 /// A forest scored node by node, without ranks: what every kernel must equal.

@@ -1,6 +1,7 @@
 import Foundation
 import Inference
 import ModelFixtures
+import TestRandom
 import Testing
 
 /// Damaged and hostile files: each throws a `ModelError` or gives a model that scores.

@@ -1,5 +1,6 @@
 import CKernels
 import Foundation
+import TestRandom
 import Testing
 
 /// Vector kernels against their scalar twins, bit for bit, and against the C library's functions.

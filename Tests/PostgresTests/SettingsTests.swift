@@ -1,4 +1,5 @@
 import Postgres
+import TestRandom
 import Testing
 
 @Suite struct SettingsTests {
@@ -34,7 +35,7 @@ import Testing
 
   @Test func delaysGrowBetweenTheirBounds() {
     let backoff = Backoff(shortest: .milliseconds(50), longest: .seconds(5))
-    var random = SplitMix64(state: 42)
+    var random = SplitMix64(seed: 42)
     for failures in 0..<64 {
       let full = min(.milliseconds(50) * (1 << min(failures, 20)), .seconds(5))
       var seen: Set<Duration> = []
@@ -44,17 +45,6 @@ import Testing
         seen.insert(delay)
       }
       #expect(seen.count > 90)
-    }
-  }
-
-  struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-      return z ^ (z >> 31)
     }
   }
 }

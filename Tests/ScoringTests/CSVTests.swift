@@ -1,6 +1,7 @@
 import Foundation
 import Inference
 import Scoring
+import TestRandom
 import Testing
 
 /// Files: read strictly, scored in order.
@@ -45,7 +46,7 @@ import Testing
   @Test(arguments: [16, 100, 4096, 1 << 20])
   func blocksChangeNothing(byteCount: Int) async throws {
     let model = try Model.load(TestModel.sum(of: ["a", "b"]))
-    var random = SplitMix64(state: 3)
+    var random = SplitMix64(seed: 3)
     var text = "id,b,note,a\n"
     var columns = (a: [Double](), b: [Double]())
     for id in 0..<500 {

@@ -1,4 +1,5 @@
 import Scoring
+import TestRandom
 import Testing
 
 /// The dispatcher's decisions, without a clock or a server.
@@ -57,7 +58,7 @@ import Testing
 
   /// Whatever the facts, no sequence of decisions sleeps without holding the doorbell.
   @Test func noSequenceSleepsWithoutTheDoorbell() {
-    var random = SplitMix64(state: 7)
+    var random = SplitMix64(seed: 7)
     var state = DispatcherState()
     for _ in 0..<10_000 {
       let doorbell: DispatcherState.Doorbell =

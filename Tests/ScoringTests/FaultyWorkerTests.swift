@@ -2,6 +2,7 @@ import Inference
 import Postgres
 import Scoring
 import Synchronization
+import TestRandom
 import TestSupport
 import Testing
 
@@ -33,7 +34,7 @@ struct FaultyWorkerTests {
     let scene = try Scene()
     try await scene.withWorkers(2, lanes: 2) { connection, _ in
       try LiveScoringTests.prepare(scene, connection)
-      var random = SplitMix64(state: 11)
+      var random = SplitMix64(seed: 11)
       let killer = try Connection(scene.settings)
       for round in 0..<40 {
         let first = Int64(round * 200 + 1)

@@ -1,12 +1,13 @@
 import Foundation
 import Inference
+import TestRandom
 
 /// Models for tests: small enough to read, exact enough to compare bit for bit.
 enum TestModel {
   /// A LightGBM regression over named features: for each, a tree of two leaves whose threshold and
   /// values follow from the seed.
   static func sum(of features: [String], seed: UInt64 = 1) -> [UInt8] {
-    var random = SplitMix64(state: seed)
+    var random = SplitMix64(seed: seed)
     var trees = ""
     for index in features.indices {
       let threshold = (random.unit() * 20 - 10).rounded(.down) + 0.5
@@ -69,19 +70,4 @@ enum TestModel {
   static func read(_ path: String) throws -> [UInt8] {
     Array(try Data(contentsOf: root.appending(path: path)))
   }
-}
-
-/// Random numbers that are the same in each run.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  mutating func unit() -> Double { Double.random(in: 0..<1, using: &self) }
 }
