@@ -27,8 +27,11 @@ enum WorkerRun {
     switch first {
     case .body(let result):
       worker.stop()
-      try await work.value
-      return try result.get()
+      let end = await work.result
+      // Where both have something to say, the body said it first.
+      let value = try result.get()
+      try end.get()
+      return value
     case .worker(let result):
       try result.get()
       throw CommandError(.failed, "the worker ended before its time")
