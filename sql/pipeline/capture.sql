@@ -207,13 +207,15 @@ begin
         end if;
 
         execute format($sql$create or replace function rowcast.capture_%s_%s() returns trigger
-language plpgsql security definer %s as $body$%s
+language plpgsql security definer %s as %L$sql$, event, src.source_id, coalesce(pins, ''),
+            -- As a literal, whatever dollars and quotes are in the names of columns.
+            body || $sql$
     if not pg_catalog.pg_try_advisory_xact_lock_shared(1919907683, 1) then
         perform pg_catalog.pg_notify('rowcast_change', '');
     end if;
     return null;
 end
-$body$$sql$, event, src.source_id, coalesce(pins, ''), body);
+$sql$);
         execute format('comment on function rowcast.capture_%s_%s() is %L', event, src.source_id,
             format('Logs which keys of %s a statement touched. Generated; see sql/pipeline/capture.sql.',
                    src.relation_name));

@@ -131,8 +131,8 @@ begin
         continue when room <= 0;
         size := job.chunk_rows;
         bound := rowcast.key_range(src, case when job.next_key is null then '' else '>' end, '<=');
-        bound := replace(replace(bound, '$lo', format('($1::%s)', rowcast.key_cast(src))),
-                         '$hi', format('($2::%s)', rowcast.key_cast(src)));
+        bound := replace(replace(bound, chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
+                         chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src)));
         upper_key := null;
         rows_cut := 0;
         begin

@@ -7,9 +7,12 @@
 create or replace function rowcast.sources_to_follow() returns setof int
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select s.source_id from rowcast.source as s
-    where exists (select from pg_class as c where c.oid = s.relation)
-      and (s.unwatched is not null
-           or s.relations <> array(select r::oid from rowcast.captured_relations(s.relation) as r))
+    join pg_class as c on c.oid = s.relation
+    where s.unwatched is not null
+       -- A plain table is all there is to look at; trees are walked only where there is one.
+       or s.relations <> case
+           when c.relkind = 'r' and not c.relispartition then array[c.oid]
+           else array(select r::oid from rowcast.captured_relations(s.relation) as r) end
 $$;
 comment on function rowcast.sources_to_follow() is
     'Sources whose partitions are not those that were last seen, or not all watched.';

@@ -78,8 +78,8 @@ begin
             execute format('select array_agg(%s order by %s)::text from %s as t where %s',
                 rowcast.key_of(src), rowcast.key_order(src, false), src.relation,
                 replace(replace(rowcast.key_range(src, '>=', '<='),
-                    '$lo', format('($1::%s)', rowcast.key_cast(src))),
-                    '$hi', format('($2::%s)', rowcast.key_cast(src))))
+                    chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
+                    chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src))))
             into lost.keys using lost.lower_key, lost.upper_key;
         end if;
     end if;

@@ -101,7 +101,8 @@ create or replace function rowcast.key_range(src rowcast.source, lower_side text
 returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- A condition on t for keys after (or from) one and up to another: `lower_side` is '>' or '>=', an
--- empty upper side means none. The bounds are lo and hi, rows or plain values of the key's type.
+-- empty side means none. The bounds are lo and hi after a character that no name has: rows, or plain
+-- values of the key's type.
 declare
     plain boolean := not src.key_operators::text ~ 'operator\((?!pg_catalog\.)';
     names text;
@@ -116,28 +117,28 @@ begin
         condition := condition || case when condition = '' then '' else ' and ' end;
         if not src.composite then
             condition := condition || format('t.%I %s %s', src.key_columns[1],
-                                             src.key_operators -> 0 ->> side.sign, '$' || side.bound);
+                                             src.key_operators -> 0 ->> side.sign, chr(1) || side.bound);
         elsif plain then
             condition := condition || format('(%s) operator(pg_catalog.%s) (%s)', names, side.sign, (
-                select string_agg(format('(%s).%I', '$' || side.bound, k.name), ', ' order by k.place)
+                select string_agg(format('(%s).%I', chr(1) || side.bound, k.name), ', ' order by k.place)
                 from unnest(src.key_columns) with ordinality as k (name, place)));
         else
             -- Row comparison looks up one operator name for all columns, which a type whose operators
             -- live elsewhere does not allow. Spelled out, with the first column apart for the index.
             condition := condition || format('t.%1$I %2$s (%3$s).%1$I and (%4$s)', src.key_columns[1],
-                src.key_operators -> 0 ->> (left(side.sign, 1) || '='), '$' || side.bound, (
+                src.key_operators -> 0 ->> (left(side.sign, 1) || '='), chr(1) || side.bound, (
                 select string_agg('(' || p.term || ')', ' or ' order by p.place)
                 from (
                     select k.place, coalesce((
                                select string_agg(format('t.%I %s (%s).%1$I', e.name, src.key_operators
-                                   -> (e.place::int - 1) ->> '=', '$' || side.bound), ' and '
+                                   -> (e.place::int - 1) ->> '=', chr(1) || side.bound), ' and '
                                    order by e.place)
                                from unnest(src.key_columns) with ordinality as e (name, place)
                                where e.place < k.place) || ' and ', '')
                            || format('t.%I %s (%s).%1$I', k.name, src.key_operators
                                   -> (k.place::int - 1) ->> case
                                       when k.place = cardinality(src.key_columns) then side.sign
-                                      else left(side.sign, 1) end, '$' || side.bound) as term
+                                      else left(side.sign, 1) end, chr(1) || side.bound) as term
                     from unnest(src.key_columns) with ordinality as k (name, place)) as p));
         end if;
     end loop;
@@ -145,7 +146,7 @@ begin
 end
 $$;
 comment on function rowcast.key_range(rowcast.source, text, text) is
-    'The condition that a key of t lies in a range whose bounds stand as $lo and $hi in the text.';
+    'The condition that a key of t lies in a range whose bounds stand as lo and hi after a character 1.';
 revoke all on function rowcast.key_range(rowcast.source, text, text) from public;
 
 create or replace function rowcast.key_cast(src rowcast.source) returns text
@@ -202,8 +203,8 @@ begin
     if by_range then
         from_list := format('%s as t where %s', src.relation,
             replace(replace(rowcast.key_range(src, '>=', '<='),
-                '$lo', format('(($1::pg_catalog.text)::%s)', rowcast.key_cast(src))),
-                '$hi', format('(($2::pg_catalog.text)::%s)', rowcast.key_cast(src))));
+                chr(1) || 'lo', format('(($1::pg_catalog.text)::%s)', rowcast.key_cast(src))),
+                chr(1) || 'hi', format('(($2::pg_catalog.text)::%s)', rowcast.key_cast(src))));
     elsif src.composite then
         from_list := format('(select distinct %s from pg_catalog.unnest('
                             '($1::pg_catalog.text)::%s[]) as u) as k join %s as t on %s',

@@ -4,6 +4,21 @@
 -- the ticks, both by index. The function reads private tables with the rights of its owner; the views
 -- over it are what readers see.
 
+create or replace function rowcast.failure_count(scorer text) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    failures bigint := 0;
+begin
+    -- Most scorers never had any, which the size of the file tells for nothing.
+    if pg_relation_size(to_regclass(format('predictions.%I', scorer || '_failure'))) > 0 then
+        execute format('select count(*) from predictions.%I', scorer || '_failure') into failures;
+    end if;
+    return failures;
+end
+$$;
+comment on function rowcast.failure_count(text) is 'Rows that a scorer could not score.';
+revoke all on function rowcast.failure_count(text) from public;
+
 create or replace function rowcast.status_rows()
 returns table (
     name text, source text, model text, state text, state_reason text, backlog_rows bigint,
@@ -14,72 +29,66 @@ set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
     cursor_snapshot pg_snapshot;
-    own record;
-    work record;
-    past record;
-    rate record;
-    job record;
 begin
     select t.snapshot into strict cursor_snapshot
     from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
 
-    for own in
-        select s.*, src.relation_name, src.unwatched, m.name as model_name
-        from rowcast.scorer as s
-        join rowcast.source as src on src.source_id = s.source_id
-        left join rowcast.model as m on m.model_id = s.model_id
-        order by s.name
-    loop
-        select coalesce(sum(c.key_count), 0) as keys, min(c.changed_at) as oldest into work
+    -- Each table once, whatever the number of scorers: a dashboard asks for all of them.
+    return query
+    with work as (
+        select c.scorer_id, sum(c.key_count) as keys, min(c.changed_at) as oldest
         from rowcast.chunk as c
-        where c.scorer_id = own.scorer_id and c.state in ('available', 'running');
-
-        select coalesce(sum(c.key_count), 0) as keys, min(c.at) as oldest into past
+        where c.state in ('available', 'running')
+        group by c.scorer_id
+    ), past as (
+        select c.source_id, sum(c.key_count) as keys, min(c.at) as oldest
         from (
-            select c.key_count, c.at from rowcast.change as c
-            where c.xid >= pg_snapshot_xmax(cursor_snapshot) and c.source_id = own.source_id
+            select c.source_id, c.key_count, c.at from rowcast.change as c
+            where c.xid >= pg_snapshot_xmax(cursor_snapshot)
             union all
-            select c.key_count, c.at from rowcast.change as c
+            select c.source_id, c.key_count, c.at from rowcast.change as c
             where c.xid = any (array(select pg_snapshot_xip(cursor_snapshot)))
-              and c.source_id = own.source_id
-        ) as c;
-
-        select coalesce(sum(c.rows_scored + c.rows_failed), 0) / 10.0 as per_second into rate
+        ) as c
+        group by c.source_id
+    ), rate as (
+        select c.scorer_id, sum(c.rows_scored + c.rows_failed) / 10.0 as per_second
         from rowcast.chunk as c
         where c.finished_at > clock_timestamp() - interval '10 seconds' and c.state = 'done'
-          and c.scorer_id = own.scorer_id;
-
-        select j.job_id, j.kind, j.rows_made, j.rows_total,
+        group by c.scorer_id
+    ), failed as (
+        select distinct on (c.scorer_id) c.scorer_id, c.error
+        from rowcast.chunk as c
+        where c.finished_at is not null and c.state = 'failed'
+        order by c.scorer_id, c.finished_at desc
+    ), job as (
+        select distinct on (j.scorer_id) j.scorer_id, j.job_id, j.kind, j.rows_made, j.rows_total,
                (select coalesce(sum(c.key_count), 0) from rowcast.chunk as c
                 where c.job_id = j.job_id and c.state in ('available', 'running')) as open_keys
-        into job
         from rowcast.job as j
-        where j.scorer_id = own.scorer_id and j.state = 'running' order by j.job_id desc limit 1;
-
-        name := own.name;
-        source := own.relation_name;
-        model := coalesce(own.model_name, own.route);
-        state := own.state;
-        state_reason := coalesce(own.state_reason, case when own.unwatched is not null then format(
-            'writes to %s itself are not watched; let its owner run: select rowcast.check_scorer(%L)',
-            own.unwatched, own.name) end);
-        backlog_rows := work.keys + past.keys;
-        oldest_age := greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0');
-        rows_per_second := rate.per_second;
-        execute format('select count(*) from predictions.%I', own.name || '_failure') into failures;
-        select c.error into last_error from rowcast.chunk as c
-        where c.finished_at is not null and c.scorer_id = own.scorer_id and c.state = 'failed'
-        order by c.finished_at desc limit 1;
-        -- Of the rows that the planner believes in; exact only at the end.
-        backfill_done := case
-            when job.job_id is null then 1
-            when coalesce(job.rows_total, 0) = 0 then 0
-            else least(0.999, (job.rows_made - job.open_keys)::float8 / job.rows_total) end;
-        job_id := job.job_id;
-        job_kind := job.kind;
-        chunk_rows := own.chunk_rows;
-        return next;
-    end loop;
+        where j.state = 'running'
+        order by j.scorer_id, j.job_id desc
+    )
+    select s.name, src.relation_name, coalesce(m.name, s.route), s.state,
+           coalesce(s.state_reason, case when src.unwatched is not null then format(
+               'writes to %s itself are not watched; let its owner run: select rowcast.check_scorer(%L)',
+               src.unwatched, s.name) end),
+           (coalesce(work.keys, 0) + coalesce(past.keys, 0))::bigint,
+           greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0'),
+           coalesce(rate.per_second, 0)::float8, rowcast.failure_count(s.name), failed.error,
+           -- Of the rows that the planner believes in; exact only at the end.
+           case when job.job_id is null then 1
+                when coalesce(job.rows_total, 0) = 0 then 0
+                else least(0.999, (job.rows_made - job.open_keys)::float8 / job.rows_total) end,
+           job.job_id, job.kind, s.chunk_rows
+    from rowcast.scorer as s
+    join rowcast.source as src on src.source_id = s.source_id
+    left join rowcast.model as m on m.model_id = s.model_id
+    left join work on work.scorer_id = s.scorer_id
+    left join past on past.source_id = s.source_id
+    left join rate on rate.scorer_id = s.scorer_id
+    left join failed on failed.scorer_id = s.scorer_id
+    left join job on job.scorer_id = s.scorer_id
+    order by s.name;
 end
 $$;
 comment on function rowcast.status_rows() is 'The rows of rowcast.scorer_status.';

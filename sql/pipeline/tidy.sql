@@ -107,18 +107,21 @@ begin
         select s.scorer_id, s.chunk_rows,
                least(16384, greatest(1, round(least(2.0, greatest(0.5, 0.1 / greatest(t.seconds, 0.001)))
                                               * s.chunk_rows)))::int as better
-        from rowcast.scorer as s
-        cross join lateral (
-            select percentile_cont(0.5) within group (
-                       order by extract(epoch from d.finished_at - d.claimed_at)) as seconds,
-                   count(*) as chunks
+        from (
+            select d.scorer_id, percentile_cont(0.5) within group (
+                       order by extract(epoch from d.finished_at - d.claimed_at)) as seconds
             from (
-                select c.finished_at, c.claimed_at, c.key_count from rowcast.chunk as c
+                select c.scorer_id, c.finished_at, c.claimed_at,
+                       row_number() over (partition by c.scorer_id order by c.finished_at desc) as place
+                from rowcast.chunk as c
+                join rowcast.scorer as s on s.scorer_id = c.scorer_id
                 where c.finished_at > clock_timestamp() - interval '30 seconds' and c.state = 'done'
-                  and c.scorer_id = s.scorer_id and c.claimed_at is not null
-                  and c.key_count >= s.chunk_rows / 2
-                order by c.finished_at desc limit 50) as d) as t
-        where t.chunks >= 4
+                  and c.claimed_at is not null and c.key_count >= s.chunk_rows / 2
+            ) as d
+            where d.place <= 50
+            group by d.scorer_id having count(*) >= 4
+        ) as t
+        join rowcast.scorer as s on s.scorer_id = t.scorer_id
     loop
         if own.better not between own.chunk_rows * 0.8 and own.chunk_rows * 1.25 then
             update rowcast.scorer as s set chunk_rows = own.better where s.scorer_id = own.scorer_id;
@@ -143,7 +146,10 @@ begin
 
     -- Tombstones matter while something older is open.
     tombstones_deleted := 0;
-    for own in select s.scorer_id from rowcast.scorer as s loop
+    for own in
+        select s.scorer_id from rowcast.scorer as s
+        where pg_relation_size(to_regclass('rowcast.retraction_' || s.scorer_id)) > 0
+    loop
         execute format(
             'delete from rowcast.retraction_%1$s as r where r.tick <= coalesce(least('
             '(select min(c.tick_id) from rowcast.chunk as c where c.scorer_id = %1$s '

@@ -98,7 +98,7 @@ begin
            string_agg(format('    missing_%s %s[];', k.place, src.key_types[k.place]), E'\n'
                       order by k.place),
            string_agg('array_agg(m.key_' || k.place || ')', ', ' order by k.place),
-           string_agg('missing_' || k.place, ', ' order by k.place),
+           string_agg('outcome.missing_' || k.place, ', ' order by k.place),
            string_agg('key_' || k.place, ', ' order by k.place),
            string_agg('$' || (2 + k.place), ', ' order by k.place),
            string_agg('$' || (tail + 1 + k.place), ', ' order by k.place)
@@ -162,6 +162,7 @@ begin
 
     body := format($sql$
 #variable_conflict use_column
+<<outcome>>
 declare
     own record;
     one_model text := case when cardinality($%1$s) = 1 then $%1$s[1] end;
@@ -233,7 +234,7 @@ begin
             from (%22$s) as m
             where not exists (select from unnest(%11$s) as r (%12$s) where %23$s)
               and not exists (select from unnest(%18$s) as r (%12$s) where %23$s);
-            if missing_1 is not null then
+            if outcome.missing_1 is not null then
                 delete from %17$s as t using unnest(%21$s) as r (%12$s)
                 where %13$s and t.%19$I <= own.tick_id;
                 delete from %7$s as t using unnest(%21$s) as r (%12$s)
