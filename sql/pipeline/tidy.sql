@@ -101,12 +101,17 @@ begin
     perform set_config('synchronous_commit', 'off', true);
 
     -- Chunk sizes follow the time that chunks took: towards 100 ms, at most by half or double a step.
+    -- Below 256 rows only where that takes 700 ms: a chunk of any size takes its round trips, and
+    -- with a distant server or a slow disk these alone are 100 ms, which smaller chunks never reach.
     -- The median, so that one slow disk write changes nothing; full chunks only, small ones are all
     -- overhead.
     for own in
         select s.scorer_id, s.chunk_rows,
-               least(16384, greatest(1, round(least(2.0, greatest(0.5, 0.1 / greatest(t.seconds, 0.001)))
-                                              * s.chunk_rows)))::int as better
+               least(16384, greatest(
+                   1,
+                   round(s.chunk_rows * least(2.0, greatest(0.5, 0.1 / greatest(t.seconds, 0.001)))),
+                   least(256, round(s.chunk_rows * least(2.0, greatest(0.5, 0.7 / greatest(t.seconds, 0.001)))))
+               ))::int as better
         from (
             select d.scorer_id, percentile_cont(0.5) within group (
                        order by extract(epoch from d.finished_at - d.claimed_at)) as seconds
