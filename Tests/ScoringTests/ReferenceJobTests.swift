@@ -3,6 +3,7 @@ import Inference
 import ModelFixtures
 import Postgres
 import Scoring
+import TestRandom
 import TestSupport
 import Testing
 
@@ -30,7 +31,7 @@ struct ReferenceJobTests {
     let job = try ReferenceJob()
     try await scene.withWorkers(lanes: 4) { connection, workers in
       try job.prepare(scene, connection)
-      var random = SplitMix64(state: 17)
+      var random = SplitMix64(seed: 17)
       let order = job.readings.indices.shuffled(using: &random)
       let settings = scene.settings
       let writers = (0..<8).map { writer in
@@ -183,7 +184,7 @@ struct ReferenceJob: Sendable {
 
   /// 2,000 random updates, 1,000 deletes, a changed key.
   func change(_ connection: Connection) throws {
-    var random = SplitMix64(state: 23)
+    var random = SplitMix64(seed: 23)
     for _ in 0..<2000 {
       let id = Int32.random(in: 0..<Int32(readings.count), using: &random)
       let value = Double.random(in: -20...120, using: &random)
