@@ -88,14 +88,7 @@ final class RunningProgram {
     self.errorsPath = errorsPath
   }
 
-  deinit { end() }
-
-  /// Stops it in order, if it still runs; kills it when that takes too long.
-  func end() {
-    guard process.isRunning else { return }
-    send(SIGTERM)
-    _ = try? waitForExit(timeout: .seconds(20))
-  }
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
   var processID: Int32 { process.processIdentifier }
   var output: String { (try? String(contentsOfFile: outputPath, encoding: .utf8)) ?? "" }

@@ -90,6 +90,7 @@ declare
     made int := 0;
     rows_cut bigint;
     upper_key text;
+    problem text;
 begin
     for job in
         select j.*, s.chunk_rows, s.source_id,
@@ -108,6 +109,18 @@ begin
             job.bounded := true;
         end if;
         select s.* into strict src from rowcast.source as s where s.source_id = job.source_id;
+        -- What was altered since may only be read by functions of whoever altered it. The lock keeps it
+        -- as it was checked.
+        begin
+            execute format('lock table only %s in access share mode', src.relation);
+            problem := rowcast.scorer_problem(job.scorer_id);
+        exception when others then
+            problem := sqlerrm;
+        end;
+        if problem is not null then
+            perform rowcast.shun_job(job.job_id, job.scorer_id, problem);
+            continue;
+        end if;
         if not job.bounded then
             begin
                 execute format('select (%s)::text from %s as t order by %s limit 1',
