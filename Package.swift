@@ -48,7 +48,6 @@ let package = Package(
         "Scoring", "Inference", "Postgres", "Schema",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",

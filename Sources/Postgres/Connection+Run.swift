@@ -145,8 +145,13 @@ extension Connection {
         guard step <= steps.count else { throw lose(.malformed("no end of a pipeline")) }
         continue
       }
+      if result.status == PGRES_PIPELINE_SYNC { return failure }
+      guard step < steps.count else {
+        // All statements have answered, but not the end of the pipeline: the server ends the
+        // session instead, as it does when it is stopped just then.
+        throw lose(result.error(statement: nil))
+      }
       switch result.status {
-      case PGRES_PIPELINE_SYNC: return failure
       case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
         if !steps[step].prepares { exchanges[steps[step].exchange].result = result }
       case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:

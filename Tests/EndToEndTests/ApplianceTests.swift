@@ -8,9 +8,12 @@ struct ApplianceTests {
   private static let model = Program.root + "/deploy/bench/boosted_100x31.txt"
 
   /// An appliance that runs, in a directory of its own.
-  private struct Up {
+  private final class Up {
     let folder: Folder
     let program: RunningProgram
+
+    /// Before its folder goes.
+    deinit { program.end() }
 
     init(_ arguments: String..., in folder: Folder? = nil) throws {
       let folder = try folder ?? Folder()

@@ -88,7 +88,14 @@ final class RunningProgram {
     self.errorsPath = errorsPath
   }
 
-  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+  deinit { end() }
+
+  /// Stops it in order, if it still runs; kills it when that takes too long.
+  func end() {
+    guard process.isRunning else { return }
+    send(SIGTERM)
+    _ = try? waitForExit(timeout: .seconds(20))
+  }
 
   var processID: Int32 { process.processIdentifier }
   var output: String { (try? String(contentsOfFile: outputPath, encoding: .utf8)) ?? "" }

@@ -47,12 +47,17 @@ struct FaultyWorkerTests {
         try connection.run(
           "update item set a = a - 1, c = c + 1 where id between \(other) and \(other + 50)")
         try connection.run("delete from item where id between \(other) and \(other + 3)")
-        try killer.run(
-          """
-          select pg_terminate_backend(pid) from pg_stat_activity \
-          where application_name = 'rowcast lane' and datname = current_database() \
-          order by random() limit 1
-          """)
+        // A lane that is just coming back is waited for.
+        #expect(
+          try eventually {
+            try killer.run(
+              """
+              select pg_terminate_backend(pid) from pg_stat_activity \
+              where application_name = 'rowcast lane' and datname = current_database() \
+              order by random() limit 1
+              """
+            ).count == 1
+          })
       }
       try scene.settle(connection)
       try LiveScoringTests.expectOracle(connection)

@@ -14,10 +14,18 @@ struct RegistryTests {
   @Test func aPushedModelIsReadyUnderItsAlias() throws {
     let registry = try Self.registry()
     let bytes = try TestModel.anomaly(device: 1, sensor: 1)
+    let answer = try Model.load(bytes).predict(
+      Batch(rowCount: 1, columns: [Column(.float32([60.46]))]), workspace: Workspace())
+    guard case .int64(let labels) = answer.columns[0].values,
+      case .float32(let decisions) = answer.columns[1].values
+    else {
+      Issue.record("the model's outputs are of other types")
+      return
+    }
     let pushed = try registry.push(
       .init(
         name: "a", bytes: bytes, alias: "champion",
-        goldenCSV: Array("value,label,decision\n60.46,1,2.315369677400141\n".utf8)))
+        goldenCSV: Array("value,label,decision\n60.46,\(labels[0]),\(decisions[0])\n".utf8)))
     #expect(pushed.version == 1 && pushed.isNew && pushed.isReady)
     #expect(pushed.format == .onnx && pushed.goldenRowCount == 1)
     let again = try registry.push(.init(name: "a", bytes: bytes))

@@ -122,7 +122,7 @@ struct RoutedScoringTests {
       }
 
       // Mended rows leave the failures; a model that appears is found by the next change.
-      try connection.run("update reading set value = 40 where value is null or value <> value")
+      try connection.run("update reading set value = 40 where value is null or value = 'NaN'")
       try scene.push("anomaly_9_9", TestModel.anomaly(device: 3, sensor: 1))
       try connection.run("update reading set value = 51 where device = 9")
       try scene.settle(connection)

@@ -207,20 +207,22 @@ struct TreeEnsembleClasses: Sendable {
   }
 
   let labels: Labels
-  private let voted: Set<Int>
+  /// Where two classes have one column of votes: that column; the second class's by convention.
+  let singleColumn: Int?
+  private let isVoted: [Bool]
   private let hasNegativeVotes: Bool
 
   init(labels: Labels, voted: Set<Int>, hasNegativeVotes: Bool) {
-    (self.labels, self.voted, self.hasNegativeVotes) = (labels, voted, hasNegativeVotes)
+    self.labels = labels
+    self.hasNegativeVotes = hasNegativeVotes
+    isVoted = (0..<labels.count).map(voted.contains)
+    singleColumn = labels.count == 2 && voted.count == 1 ? voted.first : nil
   }
-
-  /// Where two classes have one column of votes: that column; the second class's by convention.
-  var singleColumn: Int? { labels.count == 2 && voted.count == 1 ? voted.first : nil }
 
   /// The class of the largest sum, the first of equals. One that no leaf votes for has no sum.
   func best(of scores: UnsafeMutablePointer<Double>, hasBase: Bool) -> Int {
     var best: Int?
-    for k in 0..<labels.count where hasBase || voted.contains(k) {
+    for k in 0..<labels.count where hasBase || isVoted[k] {
       if best.map({ scores[k] > scores[$0] }) ?? true { best = k }
     }
     return best ?? 0

@@ -21,6 +21,7 @@ final class Inspector {
         do throws(WorkError) {
           try inspectAll()
         } catch {
+          if context.isStopping { return }
           context.events(.maintenanceFailed(step: "inspect", reason: error.message))
           pause = .seconds(1)
         }

@@ -3,18 +3,20 @@ import Foundation
 import Postgres
 import Synchronization
 
-/// Ctrl-C or SIGTERM, as a flag that loops look at and a descriptor that waits watch.
+/// Ctrl-C, SIGTERM or a terminal that closes, as a flag that loops look at and a descriptor that waits watch.
 ///
-/// While it lives, neither signal ends the process; a second Ctrl-C does, at once.
+/// While it lives, none of these signals ends the process; a second one does, at once.
 final class Interruption: Sendable {
   let wakeUp = WakeUp()
   private let happened = Atomic<Bool>(false)
   /// Touched by init and deinit only.
   nonisolated(unsafe) private let sources: [any DispatchSourceSignal]
 
+  private static let signals = [SIGINT, SIGTERM, SIGHUP]
+
   init() {
     let queue = DispatchQueue(label: "rowcast.interruption")
-    sources = [SIGINT, SIGTERM].map { number in
+    sources = Self.signals.map { number in
       signal(number, SIG_IGN)
       return DispatchSource.makeSignalSource(signal: number, queue: queue)
     }
@@ -26,8 +28,7 @@ final class Interruption: Sendable {
 
   deinit {
     for source in sources { source.cancel() }
-    signal(SIGINT, SIG_DFL)
-    signal(SIGTERM, SIG_DFL)
+    for number in Self.signals { signal(number, SIG_DFL) }
   }
 
   var isSet: Bool { happened.load(ordering: .acquiring) }
