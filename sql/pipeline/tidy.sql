@@ -35,7 +35,8 @@ begin
 
     if pg_relation_size(format('rowcast.change_%s', old_slot)::regclass) = 0 then
         -- The other child is empty: it is this one's turn, once it is worth it.
-        if pg_table_size(format('rowcast.change_%s', current_slot)::regclass) < least_bytes then
+        if pg_relation_size(format('rowcast.change_%s', current_slot)::regclass) = 0
+           or pg_table_size(format('rowcast.change_%s', current_slot)::regclass) < least_bytes then
             return 'idle';
         end if;
         -- A note that is older than the writers of now would truncate what they append.

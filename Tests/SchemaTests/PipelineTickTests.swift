@@ -1,0 +1,197 @@
+import Postgres
+import Schema
+import TestSupport
+import Testing
+
+/// Ticks: nothing is skipped, whatever the order of commits, and idle ones cost nothing.
+@Suite(.database) struct PipelineTickTests {
+  private func source(_ connection: Connection) throws {
+    try connection.runScript(
+      """
+      create table t (id int primary key, x real);
+      select rowcast.create_scorer('s', 't', 'double', backfill => false);
+      """)
+  }
+
+  /// The keys of the available chunks, which are then taken away.
+  private func keys(_ connection: Connection) throws -> [String] {
+    try connection.texts(
+      """
+      with gone as (delete from rowcast.chunk where kind = 'keys' returning keys)
+      select k from gone, unnest(keys::text[]) as k order by k::int
+      """)
+  }
+
+  @Test func lateCommittersAreCollectedWhenTheyCommit() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    let first = try Database.current.connect()
+    let second = try Database.current.connect()
+    let third = try Database.current.connect()
+    try first.runScript("begin; insert into t values (1, 1)")
+    try second.runScript("begin; insert into t values (2, 2)")
+    try connection.run("insert into t values (3, 3)")
+    #expect(try connection.tick().changes == 1)
+    #expect(try keys(connection) == ["3"])
+
+    try third.runScript("begin; insert into t values (4, 4)")
+    try first.run("commit")
+    #expect(try connection.tick().changes == 1)
+    #expect(try keys(connection) == ["1"])
+    #expect(try connection.tick().tick == nil)
+
+    try third.run("rollback")
+    #expect(try connection.tick().tick == nil)
+    try second.runScript("savepoint a; insert into t values (5, 5); rollback to a")
+    try second.runScript("savepoint b; insert into t values (6, 6); release b; commit")
+    #expect(try connection.tick().changes == 2)
+    #expect(try keys(connection) == ["2", "6"])
+    #expect(try connection.tick().tick == nil)
+  }
+
+  @Test func aRepeatableReadWriterIsCollectedToo() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    let writer = try Database.current.connect()
+    try writer.runScript("begin isolation level repeatable read; select count(*) from t")
+    for row in 1...3 {
+      try connection.run("insert into t values (\(Int32(row)), 1)")
+      try connection.tick()
+    }
+    try writer.run("insert into t values (100, 1)")
+    try connection.tick()
+    try writer.run("commit")
+    try connection.tick()
+    #expect(try keys(connection) == ["1", "2", "3", "100"])
+  }
+
+  @Test func anIdleTickWritesNothing() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    try connection.run("insert into t values (1, 1)")
+    try connection.tick()
+    // Others commit, but nothing that is watched.
+    try connection.runScript("create table u (i int); insert into u values (1)")
+    try connection.runScript("begin")
+    #expect(try connection.tick().tick == nil)
+    #expect(
+      try connection.value(
+        "select pg_current_xact_id_if_assigned()::text", as: String?.self) == nil)
+    try connection.runScript("commit")
+  }
+
+  @Test func aTickCoalescesAndHandsOut() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    let lane = try TestLane()
+    try connection.run("insert into t select g, g from generate_series(1, 600) as g")
+    for _ in 1...3 { try connection.run("update t set x = x + 1") }
+    let tick = try connection.tick(lanes: [lane.lane], laneCount: 2)
+    #expect(tick.changes == 4)
+    #expect(tick.handed.count == 1)
+    let rows = try connection.run(
+      "select state, attempt, key_count, claimed_by from rowcast.chunk order by chunk_id")
+    let counts = try (0..<rows.count).map { try rows.value($0, "key_count", as: Int.self) }
+    #expect(counts.reduce(0, +) == 600)
+    #expect(tick.chunks == rows.count)
+    #expect(
+      try connection.texts("select state from rowcast.chunk order by chunk_id")
+        == ["running"] + Array(repeating: "available", count: rows.count - 1))
+    for claimed in tick.handed {
+      try lane.read(claimed)
+      try lane.write(claimed)
+    }
+    try lane.settle()
+    #expect(try connection.value("select test.difference('t', 's', 'id')") == "")
+  }
+
+  @Test func longSegmentsPassUnopenedAndFitTheScorer() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    try connection.run("insert into t select g, g from generate_series(1, 10000) as g")
+    try connection.tick(laneCount: 4)
+    #expect(
+      try connection.numbers("select key_count from rowcast.chunk order by chunk_id")
+        .sorted() == [1808, 4096, 4096])
+    try connection.runScript(
+      "delete from rowcast.chunk; update rowcast.scorer set chunk_rows = 100")
+    try connection.run("update t set x = 0 where id <= 4000")
+    try connection.tick(laneCount: 4)
+    #expect(try connection.numbers("select max(key_count) from rowcast.chunk") == [100])
+    #expect(try keys(connection).count == 4000)
+  }
+
+  @Test func everyScorerOfASourceGetsItsChunks() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    try connection.runScript(
+      """
+      alter table t add y real;
+      select rowcast.create_scorer('other', 't', 'double', features => '["y"]', backfill => false);
+      """)
+    let lane = try TestLane()
+    try connection.run("insert into t values (1, 1, 10)")
+    #expect(try connection.tick().chunks == 2)
+    try connection.run("delete from rowcast.chunk")
+    // The column of the second scorer is watched now, by the trigger of both.
+    try connection.run("update t set y = 20")
+    #expect(try connection.tick().chunks == 2)
+    _ = lane
+  }
+
+  @Test func theLogIsTruncatedOnlyWhenAllOfItWasCollected() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    func rotate() throws -> String { try connection.value("select rowcast.rotate_log(1)") }
+    let writer = try Database.current.connect()
+    #expect(try rotate() == "idle")
+    try writer.runScript("begin; insert into t values (1, 1)")
+    try connection.run("insert into t values (2, 2)")
+    try connection.tick()
+    #expect(try rotate() == "closed")
+
+    // New writers use the other child; the one in flight is waited for.
+    try connection.run("insert into t values (3, 3)")
+    #expect(try connection.numbers("select slot from rowcast.change order by slot") == [0, 1])
+    #expect(try rotate() == "waiting for a transaction")
+    try writer.runScript("insert into t values (4, 4); commit")
+    #expect(try rotate() == "waiting for a tick")
+    try connection.tick()
+
+    // A reader of the old child delays its truncation, and no writer waits meanwhile.
+    try writer.runScript("begin; select count(*) from rowcast.change_0")
+    #expect(try rotate() == "waiting for a reader")
+    try connection.runScript("set lock_timeout = '1s'; insert into t values (5, 5)")
+    try writer.run("commit")
+    #expect(try rotate() == "truncated")
+    try connection.tick()
+    #expect(try rotate() == "closed")
+    try connection.run("insert into t values (6, 6)")
+    try connection.tick()
+    #expect(try keys(connection) == ["1", "2", "3", "4", "5", "6"])
+  }
+
+  @Test func theBacklogIsExact() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    func backlog() throws -> Int {
+      try connection.value("select backlog_rows from rowcast.scorer_status")
+    }
+    #expect(try backlog() == 0)
+    try connection.run("insert into t select g, g from generate_series(1, 5000) as g")
+    #expect(try backlog() == 5000)
+    try connection.tick()
+    try connection.run("insert into t values (6000, 1)")
+    #expect(try backlog() == 5001)
+    let lane = try TestLane()
+    let claimed = try #require(try lane.claim().first)
+    #expect(try backlog() == 5001)
+    let count = try lane.read(claimed)
+    try lane.write(claimed)
+    #expect(try backlog() == 5001 - count)
+    try lane.settle()
+    #expect(try backlog() == 0)
+    #expect(
+      try connection.value("select oldest_age = '0' from rowcast.scorer_status", as: Bool.self))
+  }
+}
