@@ -1,4 +1,5 @@
 import Inference
+import TestRandom
 import Testing
 
 /// Models written by hand in XGBoost's JSON, and what becomes of them when they are damaged.

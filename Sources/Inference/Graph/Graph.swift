@@ -63,6 +63,13 @@ struct Graph: Sendable {
     }
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
     guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
+    fuseScalers()
+  }
+
+  mutating func replaceStep(_ index: Int, with step: Step) { steps[index] = step }
+
+  mutating func removeSteps(_ indices: Set<Int>) {
+    steps = steps.enumerated().filter { !indices.contains($0.offset) }.map(\.element)
   }
 
   /// Type and shape of a graph's input: its first axis is the rows, whatever size it declares.

@@ -35,9 +35,7 @@ struct ArrayFeatureExtractor: Operator {
       ]
       return
     }
-    guard !data.shape.isBatched, indices.shape.isRowMajor, leading.allSatisfy({ $0 == 1 }),
-      last > 0
-    else {
+    guard !data.shape.isBatched, indices.shape.isRowMajor, last > 0 else {
       throw node.error(
         .unsupported,
         "places of shape \(indices.shape) in data of shape \(data.shape) are not supported")
@@ -75,14 +73,15 @@ struct ArrayFeatureExtractor: Operator {
     }
     let indices = call.input(1)
     for i in 0..<indices.count {
-      let place = indices.type == .int64 ? Int(indices.int64s[i]) : Int(indices.int32s[i])
-      if (0..<width).contains(place) {
-        target[i] = source[place]
-      } else {
-        target[i] = source[0]
+      var place = indices.integer(i)
+      if !(0..<width).contains(place) {
+        place = 0
         call.failures.add(
           row: i / max(placesPerRow, 1), .wrongType,
           "a place is beyond \(width) elements (node \"\(name)\")")
+      }
+      for outer in 0..<(call.input(0).count / width) {
+        target[outer * indices.count + i] = source[outer * width + place]
       }
     }
   }

@@ -3,8 +3,8 @@
 /// Computed in double and rounded once.
 struct Scaler: Operator {
   let outputs: [ValueInfo]
-  private let offset: [Double]
-  private let scale: [Double]
+  let offset: [Double]
+  let scale: [Double]
 
   init(_ node: Node) throws(ModelError) {
     let info = try node.input(0, .float32, .float64, .int32, .int64)

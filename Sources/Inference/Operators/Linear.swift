@@ -1,10 +1,10 @@
 internal import CKernels
 
 /// LinearRegressor: one or more weighted sums of a row's features.
-struct LinearRegressor: Operator {
+struct LinearRegressor: FusesScaler {
   let outputs: [ValueInfo]
-  private let weights: Panels
-  private let intercepts: [Double]
+  private var weights: Panels
+  private var intercepts: [Double]
   private let transform: PostTransform
 
   static let make: OperatorFactory = { node throws(ModelError) in
@@ -27,6 +27,13 @@ struct LinearRegressor: Operator {
     outputs = [try node.output(.float32, .rows(targets))]
   }
 
+  func fusing(offset: [Double], scale: [Double]) -> any Operator {
+    var fused = self
+    (fused.weights, fused.intercepts) = weights.fusing(
+      intercepts, offset: offset, scale: scale)
+    return fused
+  }
+
   func run(_ call: Call) {
     let scores = call.output(0).floats
     ck_gemm_f32(
@@ -44,10 +51,10 @@ struct LinearRegressor: Operator {
 ///
 /// One sum for two classes decides by its sign and stands beside its complement; of the transforms
 /// only LOGISTIC applies to it, as in ONNX Runtime.
-struct LinearClassifier: Operator {
+struct LinearClassifier: FusesScaler {
   let outputs: [ValueInfo]
-  private let weights: Panels
-  private let intercepts: [Double]
+  private var weights: Panels
+  private var intercepts: [Double]
   private let labels: ClassLabels
   private let transform: PostTransform
 
@@ -80,6 +87,13 @@ struct LinearClassifier: Operator {
 
   func scratchByteCount(rows: Int) -> Int { isBinary ? rows * 4 : 0 }
 
+  func fusing(offset: [Double], scale: [Double]) -> any Operator {
+    var fused = self
+    (fused.weights, fused.intercepts) = weights.fusing(
+      intercepts, offset: offset, scale: scale)
+    return fused
+  }
+
   func run(_ call: Call) {
     let classes = labels.count
     let scores = call.output(1).floats
@@ -105,6 +119,18 @@ struct LinearClassifier: Operator {
 }
 
 extension Panels {
+  /// Weights and intercepts that take rows as they were before a scaler.
+  fileprivate func fusing(
+    _ intercepts: [Double], offset: [Double], scale: [Double]
+  ) -> (Panels, [Double]) {
+    let moved = intercepts.indices.map { column in
+      offset.indices.reduce(intercepts[column]) { sum, k in
+        sum - weight(k, column) * scale[k] * offset[k]
+      }
+    }
+    return (Panels(depth: depth, columns: columns) { weight($0, $1) * scale[$0] }, moved)
+  }
+
   /// Packs an attribute of `columns` times `depth` numbers, one column after the other.
   init(
     _ node: Node, _ numbers: [Float], depth: Int, columns: Int

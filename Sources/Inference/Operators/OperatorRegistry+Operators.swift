@@ -143,6 +143,7 @@ extension OperatorRegistry {
     "CumSum": { node throws(ModelError) in try CumulativeSum(node) },
     "Gemm": MatrixProduct.gemm,
     "LogSoftmax": Softmax.factory(isLog: true),
+    "LpNormalization": { node throws(ModelError) in try LpNormalization(node) },
     "MatMul": MatrixProduct.matMul,
     "ReduceL1": Reduction.factory(.l1),
     "ReduceL2": Reduction.factory(.l2),

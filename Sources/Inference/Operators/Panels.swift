@@ -16,6 +16,12 @@ struct Panels: Sendable {
       weight)
   }
 
+  /// The weight of element k in a column.
+  func weight(_ k: Int, _ column: Int) -> Double {
+    let width = CK_PANEL
+    return pointer[(column / width) * width * depth + k * width + column % width]
+  }
+
   static func pack(
     depth: Int, columns: Int, into target: UnsafeMutablePointer<Double>,
     _ weight: (Int, Int) -> Double

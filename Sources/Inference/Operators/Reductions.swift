@@ -147,6 +147,49 @@ struct Reduction: Operator {
   }
 }
 
+/// LpNormalization: the elements of an axis over their sum of absolutes or their length.
+struct LpNormalization: Operator {
+  let outputs: [ValueInfo]
+  private let axes: ReducedAxes
+  private let isLength: Bool
+
+  init(_ node: Node) throws(ModelError) {
+    let info = try node.input(0, .float32, .float64)
+    let axis = try node.axis(node.int("axis", default: -1), rank: info.shape.rank)
+    let p = try node.int("p", default: 2)
+    guard p == 1 || p == 2 else { throw node.error(.malformed, "p is \(p)") }
+    isLength = p == 2
+    axes = try ReducedAxes(node, info, axes: [axis], keeps: true)
+    outputs = [try node.output(info.type, info.shape)]
+  }
+
+  func run(_ call: Call) {
+    let (input, out) = (call.input(0), call.output(0))
+    if input.type == .float32 {
+      normalize(input.dims, { Double(input.floats[$0]) }) { out.floats[$0] = Float($1) }
+    } else {
+      normalize(input.dims, { input.doubles[$0] }) { out.doubles[$0] = $1 }
+    }
+  }
+
+  /// A norm of zero leaves zeros.
+  private func normalize(
+    _ dims: [Int], _ value: (Int) -> Double, _ write: (Int, Double) -> Void
+  ) {
+    axes.forEach(dims) { _, base, offsets in
+      var sum = 0.0
+      for offset in offsets {
+        let x = value(base + offset)
+        sum += isLength ? x * x : abs(x)
+      }
+      let norm = isLength ? sum.squareRoot() : sum
+      for offset in offsets {
+        write(base + offset, norm == 0 ? 0 : value(base + offset) / norm)
+      }
+    }
+  }
+}
+
 /// ArgMax and ArgMin: the place of the greatest or least element of an axis, the first of several.
 struct ArgExtreme: Operator {
   let outputs: [ValueInfo]
