@@ -21,6 +21,11 @@ package final class ForestPlan: Sendable {
   }
 
   /// How rows find their leaves; the sums are the same to the bit.
+  ///
+  /// Measured on one core of a Zen 3 at batch 4,096, 28 float features, best of 60, ranks and
+  /// links included, in ns a row: LightGBM, 100 trees of 31 leaves, masks 165 and walk 1,090;
+  /// XGBoost, 100 trees of depth 6, masks 197 and walk 623. Ranks are about 60 of these (a binary
+  /// search in their place took 1,700, a scalar count in blocks of sixteen 163).
   package enum Kernel: Sendable {
     /// From node to node, for any forest.
     case walk
