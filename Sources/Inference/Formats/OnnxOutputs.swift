@@ -224,7 +224,8 @@ struct OnnxTrace {
         name = input
       case "LinearClassifier": return postTransform(node) != "NONE"
       case "SVMClassifier": return node.attributes["prob_a"] != nil
-      case "TreeEnsembleClassifier", "Normalizer", "Softmax", "Sigmoid", "Exp", "Div",
+      case "TreeEnsembleClassifier", "Normalizer", "LpNormalization", "Softmax", "Sigmoid", "Exp",
+        "Div",
         "ReduceMean":
         return true
       case "Sub":
