@@ -77,7 +77,8 @@ let package = Package(
       dependencies: ["rowcast", "Inference", "Postgres", "Schema", "TestRandom", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["rowcast", "Postgres", "TestSupport"],
+      name: "EndToEndTests",
+      dependencies: ["rowcast", "ModelFixtures", "Postgres", "TestRandom", "TestSupport"],
       exclude: ["Snapshots"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
