@@ -18,7 +18,8 @@ struct FaultyWorkerTests {
         try connection.run(
           """
           select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' \
-          and classid = 1919907683 and objid = 2 and granted
+          and classid = 1919907683 and objid = 2 and granted \
+          and database = (select oid from pg_database where datname = current_database())
           """)
         try connection.run(
           "insert into item values (\(Int64(1000 + round)), 1, 1, \(Int32(round)), '')")

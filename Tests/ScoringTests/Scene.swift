@@ -22,7 +22,12 @@ final class Scene: Sendable {
 
   // MARK: Events
 
+  /// Where set, each event is printed with its moment: for tests that take long.
+  private static let traces = ProcessInfo.processInfo.environment["ROWCAST_TEST_TRACE"] != nil
+  private let start = ContinuousClock.now
+
   func record(_ event: Event) {
+    if Self.traces { print(start.duration(to: .now), settings["dbname"] ?? "", event) }
     log.withLock { $0.append(event) }
     changed.signal()
   }

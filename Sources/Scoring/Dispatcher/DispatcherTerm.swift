@@ -150,6 +150,8 @@ struct DispatcherTerm {
         return TickOutcome(changes: try distribute(rows[1]))
       }
     } catch {
+      // What the server made of it is unknown where the session is lost.
+      context.board.distrust(lanes)
       guard connection.isUsable else { throw error }
       context.events(.maintenanceFailed(step: "tick", reason: error.message))
       if step != .none { try releaseDoorbell() }

@@ -49,8 +49,10 @@ final class Lane {
     }
     let connection = try Connection.open(
       context.settings(for: "lane"), backoff: backoff, wakeUp: wakeUp)
-    // A write must see what was committed after its transaction began; defaults may differ.
-    try connection.runScript("set default_transaction_isolation = 'read committed'")
+    // A write must see what was committed after its transaction began; defaults may differ. And a
+    // source under row security is an error, not a table of which a part is scored.
+    try connection.runScript(
+      "set default_transaction_isolation = 'read committed'; set row_security = off")
     if !context.configuration.synchronousCommit {
       try connection.runScript("set synchronous_commit = off")
     }
@@ -75,6 +77,13 @@ final class Lane {
       case .score(let chunk): try session.process(chunk)
       case .claim(let revision): try session.claim(revision: revision)
       case .wait: _ = try connection.waitForNotifications(timeout: nil, wakeUp: wakeUp)
+      case .clear:
+        if try connection.run("select rowcast.release_chunks(\(lane))").value(0, 0, as: Int32.self)
+          > 0
+        {
+          context.board.announceWork()
+        }
+        _ = try connection.waitForNotifications(timeout: .seconds(1), wakeUp: wakeUp)
       case .stop:
         try connection.run("select rowcast.release_chunks(\(lane))")
         connection.close()

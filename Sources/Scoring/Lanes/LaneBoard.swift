@@ -11,6 +11,8 @@ final class LaneBoard: Sendable {
     var lane: Int32?
     var isIdle = false
     var handed: [Chunk] = []
+    /// Until then chunks may be claimed for the lane that nobody can hand to it.
+    var distrustedUntil: ContinuousClock.Instant?
   }
 
   private struct State {
@@ -59,6 +61,22 @@ final class LaneBoard: Sendable {
     return true
   }
 
+  /// The answer to a tick that these lanes were offered to is lost: chunks may run under their names
+  /// that they will never be handed, and that nobody rescues, since the lanes live.
+  func distrust(_ lanes: [Int32]) {
+    let end = ContinuousClock.now.advanced(by: Self.distrust)
+    state.withLock { state in
+      for seat in state.seats.indices {
+        guard let lane = state.seats[seat].lane, lanes.contains(lane) else { continue }
+        state.seats[seat].distrustedUntil = end
+      }
+    }
+    laneWakeUps.forEach { $0.signal() }
+  }
+
+  /// Longer than the server can go on with a tick whose client is gone: its lock timeout is 10 s.
+  private static let distrust = Duration.seconds(15)
+
   /// Tells idle lanes that there may be chunks to claim.
   func announceWork(to count: Int = .max) {
     let seats: [Int] = state.withLock { state in
@@ -87,6 +105,8 @@ final class LaneBoard: Sendable {
     case claim(revision: Int)
     /// Wait for this seat's wake-up; the dispatcher knows.
     case wait
+    /// Give back what runs under this lane's name, since it holds nothing; then wait, not for long.
+    case clear
     case stop
   }
 
@@ -102,7 +122,12 @@ final class LaneBoard: Sendable {
         return (.claim(revision: state.workRevision), false)
       }
       defer { state.seats[seat].isIdle = true }
-      return (.wait, !state.seats[seat].isIdle)
+      var next = Next.wait
+      if let end = state.seats[seat].distrustedUntil {
+        next = .clear
+        if end < .now { state.seats[seat].distrustedUntil = nil }
+      }
+      return (next, !state.seats[seat].isIdle)
     }
     if becameIdle { dispatcherWakeUp.signal() }
     return next
