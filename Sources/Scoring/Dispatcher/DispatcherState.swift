@@ -31,7 +31,7 @@ package struct DispatcherState: Sendable, Equatable {
   }
 
   package static let shortest = Duration.milliseconds(1)
-  package static let longest = Duration.milliseconds(25)
+  package static let longest = Duration.milliseconds(50)
   /// While a writer holds the bell for long, its neighbours' rows wait this long at most.
   package static let longestRefused = Duration.milliseconds(20)
   /// Ticks without changes before the doorbell is tried: a stream of writers need not ring.
@@ -39,7 +39,7 @@ package struct DispatcherState: Sendable, Equatable {
   /// Segments that justify a millisecond of waiting for more. At rate r a tick is worth r * interval
   /// segments, so below this rate a millisecond the interval settles at the shortest, and above it
   /// climbs to the longest: 1,000 single-row statements a second are each ticked within a
-  /// millisecond or two, 20,000 share 40 ticks, which leaves the cores to the writers.
+  /// millisecond or two, 20,000 share 20 ticks, which leaves the cores to the writers.
   package static let changesPerMillisecond = 4
 
   private var interval = shortest
