@@ -231,6 +231,20 @@ comment on function rowcast.make_capture(int) is
     'Writes the four trigger functions of a source, from its key and watched columns.';
 revoke all on function rowcast.make_capture(int) from public;
 
+create or replace function rowcast.partitions_below(relation regclass) returns setof regclass
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    -- By the catalog alone: pg_partition_tree locks each partition, and would wait for a truncation.
+    with recursive below (relid) as (
+        select i.inhrelid from pg_inherits as i join pg_class as c on c.oid = i.inhrelid
+        where i.inhparent = partitions_below.relation and c.relispartition
+        union all
+        select i.inhrelid from below as b join pg_inherits as i on i.inhparent = b.relid
+    ) select b.relid::regclass from below as b
+$$;
+comment on function rowcast.partitions_below(regclass) is
+    'All partitions of a relation, at any depth. Takes no lock.';
+revoke all on function rowcast.partitions_below(regclass) from public;
+
 create or replace function rowcast.captured_relations(relation regclass) returns setof regclass
 language sql stable set search_path = pg_catalog, pg_temp as $$
     -- Statement triggers fire for the relation that a statement names. So all that rows can come
@@ -238,7 +252,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select c.oid::regclass
     from (
         select captured_relations.relation as relid
-        union select t.relid from pg_partition_tree(captured_relations.relation) as t
+        union select b from rowcast.partitions_below(captured_relations.relation) as b
         union select a.relid from pg_partition_ancestors(captured_relations.relation) as a
     ) as r
     join pg_class as c on c.oid = r.relid
@@ -278,11 +292,12 @@ grant execute on function rowcast.capture_statements(int, boolean)
 
 create or replace function rowcast.grant_statements(source_id int) returns setof text
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select format('grant select on %s to rowcast_worker', t.relid)
+    select format('grant select on %s to rowcast_worker', b.relid)
     from rowcast.source as s
-    cross join pg_partition_tree(s.relation) as t
-    where s.source_id = grant_statements.source_id and t.isleaf and t.relid <> s.relation
-      and not has_table_privilege('rowcast_worker', t.relid, 'select')
+    cross join rowcast.partitions_below(s.relation) as b (relid)
+    join pg_class as c on c.oid = b.relid and c.relkind = 'r'
+    where s.source_id = grant_statements.source_id
+      and not has_table_privilege('rowcast_worker', b.relid, 'select')
 $$;
 comment on function rowcast.grant_statements(int) is
     'The statements that let workers read the partitions of a source by themselves.';

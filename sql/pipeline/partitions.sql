@@ -32,8 +32,8 @@ begin
         exception
             when lock_not_available then
                 continue;  -- The next time.
-            when insufficient_privilege then
-                null;
+            when insufficient_privilege or undefined_table then
+                null;  -- What is not watched is noted, what is gone is seen below.
         end;
         perform rowcast.follow_partitions(source_id);
     end loop;
@@ -65,7 +65,7 @@ begin
             join pg_class as c on c.oid = p.oid and c.relkind = 'r'
             where not p.oid = any (src.relations)
               -- Below the source, and not above it.
-              and p.oid in (select t.relid from pg_partition_tree(src.relation) as t)
+              and p.oid in (select b::oid from rowcast.partitions_below(src.relation) as b)
         loop
             perform rowcast.make_job(scorer_id, 'rescore', added);
         end loop;
