@@ -147,7 +147,8 @@ import Testing
     #expect(try connection.value("select test.difference('t', 'a', 'id')") == "")
     #expect(try connection.value("select test.difference('p', 'b', 'id, r')") == "")
     #expect(
-      try connection.value("select sum(backlog_rows)::bigint from rowcast.scorer_status", as: Int.self)
+      try connection.value(
+        "select sum(backlog_rows)::bigint from rowcast.scorer_status", as: Int.self)
         == 0)
   }
 }
