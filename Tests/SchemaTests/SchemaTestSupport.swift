@@ -73,3 +73,24 @@ func onThreads<R: Sendable>(
     }
   }
 }
+
+/// Work that has begun on a thread of its own, whatever the pool's threads do.
+final class StartedThread<R: Sendable>: Sendable {
+  private let result = Mutex<Result<R, any Error>?>(nil)
+  private let done = DispatchSemaphore(value: 0)
+
+  init(_ body: @escaping @Sendable () throws -> R) {
+    Thread.detachNewThread { [self] in
+      let outcome = Result { try body() }
+      result.withLock { $0 = outcome }
+      done.signal()
+    }
+  }
+
+  /// Blocks until the work is over.
+  func value() throws -> R {
+    done.wait()
+    done.signal()
+    return try result.withLock { $0! }.get()
+  }
+}
