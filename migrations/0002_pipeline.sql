@@ -242,6 +242,13 @@ comment on column rowcast.chunk.key_count is
     'Keys in it; of a range, the rows there were when it was cut.';
 comment on column rowcast.chunk.keys is 'As rowcast.change.keys.';
 
+-- Where claims begin to look. While somebody holds an old snapshot, the index entries of chunks that
+-- are over cannot be removed, and each claim would walk over all of them. A sequence, because a row
+-- that is updated would leave such entries itself (argument: chunks.sql).
+create sequence rowcast.chunk_floor as bigint minvalue 0 start 0;
+select setval('rowcast.chunk_floor', 0);
+comment on sequence rowcast.chunk_floor is 'No chunk below it is open.';
+
 create table rowcast.worker (
     worker_id int generated always as identity,
     name text not null,

@@ -49,6 +49,35 @@ import Testing
     #expect((30..<60).contains(live))
   }
 
+  @Test func claimsBeginAtTheLowestOpenChunkAndMissNone() throws {
+    let connection = try Database.current.prepared()
+    try source(connection, rows: 30, backfill: true)
+    try connection.run("update rowcast.scorer set chunk_rows = 10")
+    let lane = try TestLane()
+    for row in 100...104 {
+      try connection.run("insert into t values (\(Int32(row)), 1)")
+      try connection.tick()
+    }
+    for claimed in try lane.claim(4) {
+      try lane.read(claimed)
+      try lane.write(claimed)
+    }
+    let raised: Int = try connection.value("select rowcast.raise_floor()")
+    let lowest: Int = try connection.value(
+      "select min(chunk_id) from rowcast.chunk where state = 'available'")
+    #expect(raised == lowest)
+
+    // Chunks that are inserted but not committed have numbers already.
+    let cutter = try Database.current.connect()
+    try cutter.runScript("begin; select rowcast.make_job_chunks(8, 1)")
+    try lane.work()
+    #expect(try connection.value("select rowcast.raise_floor()", as: Int.self) == lowest)
+    try cutter.run("commit")
+    #expect(try connection.value("select rowcast.raise_floor()", as: Int.self) > lowest)
+    try lane.settle()
+    #expect(try connection.value("select test.difference('t', 's', 'id')") == "")
+  }
+
   @Test func aStaleAttemptIsRefused() throws {
     let connection = try Database.current.prepared()
     try source(connection, rows: 0)

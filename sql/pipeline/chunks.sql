@@ -20,6 +20,57 @@
 -- Whoever holds a chunk proves it by its attempt: only claims raise it, so the result of a lane that
 -- was thought dead is refused (RC201) as soon as another has claimed.
 
+-- The floor. No chunk below rowcast.chunk_floor is open, so claims begin there, and their cost does not
+-- grow with what an old snapshot keeps. It is raised to the lowest open chunk that tidy sees. Chunks
+-- that became open are not missed: a chunk that runs is open, so it may go back; one that is over
+-- never does; and one that is inserted, but not committed, cannot be there, because inserting holds
+-- (1919907683, 5) shared to commit, numbers are drawn after that, and the floor is raised with that
+-- lock held exclusively, from a snapshot taken then.
+
+create or replace function rowcast.announce_chunks() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform pg_advisory_xact_lock_shared(1919907683, 5);
+    return null;
+end
+$$;
+comment on function rowcast.announce_chunks() is 'Keeps the floor down while chunks are inserted.';
+revoke all on function rowcast.announce_chunks() from public;
+
+create or replace trigger chunk_announce before insert on rowcast.chunk
+    for each statement execute function rowcast.announce_chunks();
+
+create or replace function rowcast.raise_floor() returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off as $$
+declare
+    old_floor bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
+    new_floor bigint;
+begin
+    -- An old snapshot does not see what was committed since.
+    if current_setting('transaction_isolation') <> 'read committed'
+       or not pg_try_advisory_xact_lock(1919907683, 5) then
+        return old_floor;
+    end if;
+    select c.chunk_id into new_floor from rowcast.chunk as c
+    where c.chunk_id >= old_floor and c.state in ('available', 'running')
+    order by c.chunk_id limit 1;
+    if not found then
+        new_floor := coalesce(pg_sequence_last_value(
+            pg_get_serial_sequence('rowcast.chunk', 'chunk_id')::regclass), 0);
+    end if;
+    if new_floor > old_floor then
+        perform setval('rowcast.chunk_floor', new_floor);
+    end if;
+    return new_floor;
+end
+$$;
+comment on function rowcast.raise_floor() is
+    'Raises the floor to the lowest open chunk, unless one is being inserted. Cost: an index entry a '
+    'chunk that was finished since the last time.';
+revoke all on function rowcast.raise_floor() from public;
+grant execute on function rowcast.raise_floor() to rowcast_worker;
+
 create or replace function rowcast.claimed(chunks bigint[])
 returns table (
     chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
@@ -57,6 +108,7 @@ declare
     taken bigint[];
     own_worker int;
     suspect bigint;
+    floor constant bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
 begin
     if exists (select from rowcast.chunk as c
                where c.deaths >= 2 and c.state in ('available', 'running') and not c.held) then
@@ -89,7 +141,7 @@ begin
             select c.chunk_id
             from rowcast.chunk as c
             join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
-            where c.state = 'available' and not c.held
+            where c.state = 'available' and not c.held and c.chunk_id >= floor
             order by c.chunk_id limit max_chunks
             for update of c skip locked
         ), claimed as (
@@ -100,20 +152,25 @@ begin
             returning c.chunk_id
         ) select array_agg(claimed.chunk_id) into taken from claimed;
     else
-        with picked as (
-            select c.chunk_id
-            from rowcast.chunk as c
-            join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
-            where c.state = 'available' and not c.held
-            order by c.priority, c.chunk_id limit max_chunks
-            for update of c skip locked
-        ), claimed as (
-            update rowcast.chunk as c
-            set state = 'running', attempt = c.attempt + 1, claimed_by = lane,
-                claimed_at = clock_timestamp()
-            from picked where c.chunk_id = picked.chunk_id
-            returning c.chunk_id
-        ) select array_agg(claimed.chunk_id) into taken from claimed;
+        -- One priority after the other: within each, the floor is a place in the index.
+        for urgency in 0..2 loop
+            with picked as (
+                select c.chunk_id
+                from rowcast.chunk as c
+                join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+                where c.state = 'available' and not c.held
+                  and c.priority = urgency and c.chunk_id >= floor
+                order by c.chunk_id limit max_chunks - coalesce(cardinality(taken), 0)
+                for update of c skip locked
+            ), claimed as (
+                update rowcast.chunk as c
+                set state = 'running', attempt = c.attempt + 1, claimed_by = lane,
+                    claimed_at = clock_timestamp()
+                from picked where c.chunk_id = picked.chunk_id
+                returning c.chunk_id
+            ) select taken || array_agg(claimed.chunk_id) into taken from claimed;
+            exit when cardinality(taken) >= max_chunks;
+        end loop;
     end if;
 
     if taken is not null then
@@ -248,7 +305,8 @@ grant execute on function rowcast.fail_chunk(bigint, int, text) to rowcast_worke
 create or replace function rowcast.open_work()
 returns table (available bigint, running bigint, running_jobs bigint, suspended bigint)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select (select count(*) from rowcast.chunk as c where c.state = 'available' and not c.held),
+    select (select count(*) from rowcast.chunk as c where c.state = 'available' and not c.held
+                and c.chunk_id >= (select pg_sequence_last_value('rowcast.chunk_floor'::regclass))),
            (select count(*) from rowcast.chunk as c where c.state = 'running'),
            (select count(*) from rowcast.job as j where j.state = 'running'),
            (select count(*) from rowcast.scorer as s where s.state = 'suspended')

@@ -5,6 +5,7 @@
 --   (1919907683, 2)          election of the dispatcher, for its session
 --   (1919907683, 3)          migrator
 --   (1919907683, 4)          order of ticks: whoever adds a tick or rotates the log, to commit
+--   (1919907683, 5)          new chunks: shared by whoever inserts, exclusive to raise the floor
 --   (1919907684, lane_id)    a lane is alive, for its session
 --   (1919907685, scorer_id)  writes of a scorer: shared by plain upserts, exclusive for the rest
 

@@ -205,8 +205,12 @@ grant execute on function rowcast.tidy_up() to rowcast_worker;
 create or replace function rowcast.tidy()
 returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint,
                triggers_made int)
-language sql volatile set search_path = pg_catalog, pg_temp as $$
-    select t.*, rowcast.watch_partitions() from rowcast.tidy_up() as t
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    return query select t.*, rowcast.watch_partitions() from rowcast.tidy_up() as t;
+    -- Last, because new chunks wait for its lock until the end of the transaction.
+    perform rowcast.raise_floor();
+end
 $$;
 comment on function rowcast.tidy() is
     'Housekeeping: sizes of chunks, rotation of the log, removal of what is over, new partitions. Never '
