@@ -52,7 +52,7 @@ struct ScorerLifeTests {
 
   @Test func aBackfillMeetsLiveChanges() async throws {
     let scene = try Scene()
-    try await scene.withWorkers(lanes: 3) { connection, workers in
+    try await scene.withWorkers(lanes: 3) { connection, _ in
       try LiveScoringTests.prepare(scene, connection, rows: 60_000)
       // While the table is filled in, rows come, change and go.
       for round in 0..<30 {
@@ -64,6 +64,15 @@ struct ScorerLifeTests {
           "insert into item select 100000 + i, 1, i, 1, '' from generate_series(\(low), \(low + 20)) i"
         )
       }
+      try scene.settle(connection)
+      try LiveScoringTests.expectOracle(connection)
+    }
+  }
+
+  @Test func aBackfillThatMeetsNobodyIsCopied() async throws {
+    let scene = try Scene()
+    try await scene.withWorkers { connection, workers in
+      try LiveScoringTests.prepare(scene, connection, rows: 20_000)
       try scene.settle(connection)
       try LiveScoringTests.expectOracle(connection)
       #expect(workers[0].statistics.snapshot().chunksCopied > 0)
