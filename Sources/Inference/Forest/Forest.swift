@@ -60,6 +60,8 @@ package struct Forest: Sendable {
     package var minDepth: Int
     package var maxDepth: Int
     package var output: Output
+    /// Where the values given to `append` start.
+    package var firstValue: Int
   }
 
   package let featureCount: Int
@@ -75,6 +77,11 @@ package struct Forest: Sendable {
   package private(set) var values: [Double] = []
   /// Categories of a split that sends them left, ascending and distinct.
   package private(set) var categorySets: [[Int32]] = []
+  /// Whether a number between -1 and 0 is category 0 (cut to an integer, as LightGBM does), or
+  /// none (XGBoost).
+  package var cutsCategories = true
+  /// What leaves add in place of their values; nil where no tree has linear leaves.
+  package private(set) var linearLeaves: LinearLeaves?
 
   private let nodeLimit: Int
 
@@ -101,10 +108,12 @@ package struct Forest: Sendable {
   ///
   /// - Parameters:
   ///   - values: one value a leaf, or `outputCount` values a leaf where the output is `.all`.
+  ///   - linear: one function a value, for a tree with linear leaves and one output.
   /// - Throws: where a child does not exist, a node has two parents or a cycle is closed, a
   ///   feature or a value is out of range, a threshold is not a number.
   package mutating func append(
-    _ nodes: [Node], root: Int = 0, values leafValues: [Double], output: Output
+    _ nodes: [Node], root: Int = 0, values leafValues: [Double], output: Output,
+    linear: [LinearLeaves.Leaf]? = nil
   ) throws(ModelError) {
     let number = trees.count
     func malformed(_ node: Int, _ what: String) -> ModelError {
@@ -179,10 +188,17 @@ package struct Forest: Sendable {
       level = next
       depth += 1
     }
+    if let linear {
+      if linearLeaves == nil { linearLeaves = LinearLeaves(constants: values) }
+      try linearLeaves?.append(linear, tree: number, featureCount: featureCount)
+    } else {
+      linearLeaves?.append(constants: leafValues)
+    }
     values.append(contentsOf: leafValues)
     trees.append(
       Tree(
-        root: first, end: features.count, minDepth: minDepth, maxDepth: depth - 1, output: output))
+        root: first, end: features.count, minDepth: minDepth, maxDepth: depth - 1, output: output,
+        firstValue: valueBase))
   }
 
   private mutating func push(

@@ -132,7 +132,7 @@ struct ForestRanking {
         cuts[feature, default: []].append(contentsOf: [value.nextDown, value])
       case .among(let set):
         for category in forest.categorySets[set] {
-          cuts[feature, default: []].append(contentsOf: Self.bounds(of: category))
+          cuts[feature, default: []].append(contentsOf: bounds(of: category))
         }
       }
       if forest.missing[index] == .zero {
@@ -151,8 +151,8 @@ struct ForestRanking {
   }
 
   /// Values above the first and at most the second are this category once cut to an integer.
-  private static func bounds(of category: Int32) -> [Double] {
-    let low = category == 0 ? -1 : Double(category).nextDown
+  private func bounds(of category: Int32) -> [Double] {
+    let low = category == 0 && forest.cutsCategories ? -1 : Double(category).nextDown
     return [low, (Double(category) + 1).nextDown]
   }
 
@@ -277,7 +277,7 @@ struct ForestRanking {
       }
     case .matching(.among(let set)):
       for category in forest.categorySets[set] {
-        let bounds = Self.bounds(of: category)
+        let bounds = bounds(of: category)
         let low = position(bounds[0], in: feature)
         let high = position(bounds[1], in: feature)
         for rank in (low + 1)...high { table[rank] = left }
