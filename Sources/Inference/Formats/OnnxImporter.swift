@@ -78,9 +78,9 @@ extension TensorType {
   /// The type that a signature shows.
   var elementType: ElementType {
     switch self {
-    case .float32: .float32
+    case .float32, .float16, .bfloat16: .float32
     case .float64: .float64
-    case .int32, .int64: .int64
+    case .uint8, .int8, .uint16, .int16, .int32, .int64, .uint32, .uint64: .int64
     case .string: .string
     case .bool: .bool
     }

@@ -22,6 +22,7 @@ private struct OnnxTensorFields {
   var floats: [Float] = []
   var int32s: [Int64] = []
   var int64s: [Int64] = []
+  var uint64s: [Int64] = []
   var doubles: [Double] = []
   var strings: [String] = []
   var raw: Range<Int>?
@@ -39,6 +40,7 @@ private struct OnnxTensorFields {
       case 8: name = try reader.string(value)
       case 9: raw = try reader.range(value)
       case 10: try reader.append(doubles: value, to: &doubles)
+      case 11: try reader.append(int64s: value, to: &uint64s)
       case 13, 14:
         // 14 is data_location; its default, 0, is "in this file".
         if number == 14, try reader.int64(value) == 0 { break }
@@ -62,30 +64,46 @@ private struct OnnxTensorFields {
 
   /// The tensor from typed values, or from raw bytes where those are there.
   func tensor(count: Int, _ reader: ProtobufReader) throws(ModelError) -> Tensor {
-    switch type {
-    case 1:
-      guard let raw else { return try make(floats, count) }
-      return try make(reader.rawNumbers(raw, as: UInt32.self).map(Float.init(bitPattern:)), count)
-    case 11:
-      guard let raw else { return try make(doubles, count) }
-      return try make(reader.rawNumbers(raw, as: UInt64.self).map(Double.init(bitPattern:)), count)
-    case 7:
-      guard let raw else { return try make(int64s, count) }
-      return try make(reader.rawNumbers(raw, as: Int64.self), count)
-    case 6:
-      guard let raw else {
-        return try make(int32s.map { Int32(truncatingIfNeeded: $0) }, count)
-      }
-      return try make(reader.rawNumbers(raw, as: Int32.self), count)
-    case 9:
-      guard let raw else { return try make(int32s.map { $0 != 0 }, count) }
-      return try make(reader.rawNumbers(raw, as: UInt8.self).map { $0 != 0 }, count)
-    case 8: return try make(strings, count)
-    default:
+    guard let type = TensorType(rawValue: Int(clamping: type)) else {
       throw ModelError(
         .unsupported,
         "element type \(OnnxTypes.name(type)) of tensor \"\(name)\" is not supported")
     }
+    switch type {
+    case .float32:
+      guard let raw else { return try make(floats, count) }
+      return try make(reader.rawNumbers(raw, as: UInt32.self).map(Float.init(bitPattern:)), count)
+    case .float64:
+      guard let raw else { return try make(doubles, count) }
+      return try make(reader.rawNumbers(raw, as: UInt64.self).map(Double.init(bitPattern:)), count)
+    case .float16: return try make(bits(reader).map(Half.init(bitPattern:)), count)
+    case .bfloat16: return try make(bits(reader).map(BFloat16.init(bitPattern:)), count)
+    case .bool:
+      guard let raw else { return try make(int32s.map { $0 != 0 }, count) }
+      return try make(reader.rawNumbers(raw, as: UInt8.self).map { $0 != 0 }, count)
+    case .string: return try make(strings, count)
+    case .int64: return try integers(Int64.self, int64s, count, reader)
+    case .uint64: return try integers(UInt64.self, uint64s, count, reader)
+    case .uint32: return try integers(UInt32.self, uint64s, count, reader)
+    case .int32: return try integers(Int32.self, int32s, count, reader)
+    case .int16: return try integers(Int16.self, int32s, count, reader)
+    case .uint16: return try integers(UInt16.self, int32s, count, reader)
+    case .int8: return try integers(Int8.self, int32s, count, reader)
+    case .uint8: return try integers(UInt8.self, int32s, count, reader)
+    }
+  }
+
+  private func integers<T: IntegerElement>(
+    _ type: T.Type, _ typed: [Int64], _ count: Int, _ reader: ProtobufReader
+  ) throws(ModelError) -> Tensor {
+    if let raw { return try make(reader.rawNumbers(raw, as: type), count) }
+    return try make(typed.map { T(truncatingIfNeeded: $0) }, count)
+  }
+
+  /// The bits of numbers of 16.
+  private func bits(_ reader: ProtobufReader) throws(ModelError) -> [UInt16] {
+    if let raw { return try reader.rawNumbers(raw, as: UInt16.self) }
+    return int32s.map { UInt16(truncatingIfNeeded: $0) }
   }
 
   private func make<T: TensorElement>(_ values: [T], _ count: Int) throws(ModelError) -> Tensor {

@@ -24,10 +24,13 @@ enum FeatureReader {
       readFloats(column, rows, feature, into: view.floats, failures)
     case .float64:
       readFloats(column, rows, feature, into: view.doubles, failures)
-    case .int64:
-      readIntegers(column, rows, feature, into: view.int64s, failures)
-    case .int32:
-      readIntegers(column, rows, feature, into: view.int32s, failures)
+    case .float16:
+      readReduced(column, rows, feature, into: view.pointer(as: Half.self), failures)
+    case .bfloat16:
+      readReduced(column, rows, feature, into: view.pointer(as: BFloat16.self), failures)
+    case .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16, .uint8:
+      guard let type = feature.type.integer else { return }
+      readIntegers(column, rows, feature, type, into: view, failures)
     case .bool:
       readBooleans(column, rows, feature, into: view.bools, failures)
     case .string:
@@ -76,10 +79,30 @@ enum FeatureReader {
     }
   }
 
-  private static func readIntegers<T: FixedWidthInteger & TensorElement>(
+  /// Reads as floats and rounds; what is beyond the type is not finite.
+  private static func readReduced<T: ReducedFloat>(
     _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot,
     into target: UnsafeMutablePointer<T>, _ failures: RowFailures
   ) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: max(rows.count, 1)) { floats in
+      guard let base = floats.baseAddress else { return }
+      base.initialize(repeating: 0, count: max(rows.count, 1))
+      readFloats(column, rows, feature.alone, into: base, failures)
+      for row in 0..<rows.count {
+        let value = T(base[row])
+        target[row * feature.width + feature.element] = value
+        if base[row].isFinite, !value.float.isFinite {
+          failures.add(row: row, .notFinite, "feature \"\(feature.name)\" is out of range")
+        }
+      }
+    }
+  }
+
+  private static func readIntegers<T: IntegerElement>(
+    _ column: Column, _ rows: Range<Int>, _ feature: GraphPredictor.FeatureSlot, _ type: T.Type,
+    into view: TensorView, _ failures: RowFailures
+  ) {
+    let target: UnsafeMutablePointer<T> = view.pointer()
     func numbers<S: BinaryInteger>(_ source: [S]) {
       copy(source, column, rows, feature, target, failures, missing: 0) { value, row in
         if let exact = T(exactly: value) { return exact }
@@ -162,5 +185,13 @@ enum FeatureReader {
 
   private static func missingReason(_ feature: GraphPredictor.FeatureSlot) -> String {
     "feature \"\(feature.name)\" is missing, and the model has no rule for that"
+  }
+}
+
+extension GraphPredictor.FeatureSlot {
+  /// The same feature as the only one of its input.
+  fileprivate var alone: Self {
+    Self(
+      input: input, element: 0, width: 1, type: type, name: name, mayBeMissing: mayBeMissing)
   }
 }

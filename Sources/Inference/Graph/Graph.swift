@@ -208,133 +208,14 @@ struct Graph: Sendable {
     return output
   }
 
-  /// Runs an operator whose inputs are all constant.
-  ///
-  /// - Throws: `.tooLarge` where the results take more than `mostConstantBytes`, `.malformed` where
-  ///   an element cannot be computed.
   private static func fold(
     _ operation: any Operator, _ node: Node, inputs: [ValueInfo?]
   ) throws(ModelError) -> [Tensor] {
-    let constants = inputs.map { $0?.constant }
-    if operation.isView, let constant = constants.first ?? nil {
-      return [Tensor(dims: operation.outputs[0].shape.dims, buffer: constant.buffer)]
-    }
-    for info in operation.outputs
-    where info.shape.elementCount > mostConstantBytes / info.type.stride {
-      throw node.error(.tooLarge, "a constant of more than \(mostConstantBytes) bytes")
-    }
-    let results = operation.outputs.map { info in
-      Tensor(
-        dims: info.shape.dims,
-        buffer: TensorBuffer(info.type, capacity: info.shape.elementCount))
-    }
-    let failures = RowFailures()
-    let scratch = UnsafeMutableRawPointer.allocate(
-      byteCount: max(operation.scratchByteCount(rows: 1), 64), alignment: 64)
-    defer { scratch.deallocate() }
-    operation.run(
-      Call(
-        rowCount: 1, inputs: constants.map { $0?.view }, outputs: results.map(\.view),
-        scratch: scratch, failures: failures))
-    if let failure = failures.reasons.values.first {
-      throw ModelError(.malformed, "in a constant, \(failure.reason)")
-    }
-    return results
-  }
-}
-
-/// The nodes that the outputs need, each after those that it reads from.
-struct NodeOrder {
-  let live: [Int]
-
-  /// - Parameter known: Names of inputs and initializers.
-  init(_ graph: OnnxGraph, known: Set<String>) throws(ModelError) {
-    var producers: [String: Int] = [:]
-    for (index, node) in graph.nodes.enumerated() {
-      for name in node.outputs where !name.isEmpty {
-        guard producers[name] == nil, !known.contains(name) else {
-          throw ModelError(
-            .malformed, "value \"\(name)\" is defined twice (node \"\(node.displayName)\")")
-        }
-        producers[name] = index
-      }
-    }
-    // Kahn's algorithm; `ready` is in the file's order, which is a sorted one in a proper file.
-    var waitsFor = Array(repeating: 0, count: graph.nodes.count)
-    var readers: [[Int]] = Array(repeating: [], count: graph.nodes.count)
-    for (index, node) in graph.nodes.enumerated() {
-      for name in node.inputs where !name.isEmpty && !known.contains(name) {
-        guard let producer = producers[name] else {
-          throw ModelError(
-            .malformed, "value \"\(name)\" is not defined (node \"\(node.displayName)\")")
-        }
-        waitsFor[index] += 1
-        readers[producer].append(index)
-      }
-    }
-    var sorted = graph.nodes.indices.filter { waitsFor[$0] == 0 }
-    var next = 0
-    while next < sorted.count {
-      for reader in readers[sorted[next]] {
-        waitsFor[reader] -= 1
-        if waitsFor[reader] == 0 { sorted.append(reader) }
-      }
-      next += 1
-    }
-    guard sorted.count == graph.nodes.count else {
-      let node = graph.nodes[waitsFor.firstIndex { $0 > 0 } ?? 0]
-      throw ModelError(.malformed, "nodes form a cycle (node \"\(node.displayName)\")")
-    }
-    var needed = Array(repeating: false, count: graph.nodes.count)
-    for output in graph.outputs {
-      if let producer = producers[output.name] { needed[producer] = true }
-    }
-    for index in sorted.reversed() where needed[index] {
-      for name in graph.nodes[index].inputs {
-        if let producer = producers[name] { needed[producer] = true }
-      }
-    }
-    live = sorted.filter { needed[$0] }
-  }
-}
-
-// MARK: Missing values
-
-extension Graph {
-  /// For each input, which of a row's elements may be missing (NaN): those that on every way to
-  /// an output meet an operator with a rule for it.
-  func mayBeMissing() -> [[Bool]] {
-    var masks: [[Bool]?] = Array(repeating: nil, count: values.count)
-    func narrow(_ value: Int, to mask: [Bool]) {
-      masks[value] = masks[value].map { zip($0, mask).map { $0 && $1 } } ?? mask
-    }
-    for output in outputs {
-      narrow(
-        output.value,
-        to: Array(repeating: false, count: values[output.value].shape.elementCount))
-    }
-    for step in steps.reversed() {
-      let outputMasks = step.outputs.map { value in
-        masks[value] ?? Array(repeating: true, count: values[value].shape.elementCount)
-      }
-      for (index, input) in step.inputs.enumerated() {
-        guard let input, values[input].constant == nil else { continue }
-        let count = values[input].shape.elementCount
-        if step.operation.isView && index == 0 {
-          narrow(input, to: outputMasks[0])
-        } else {
-          narrow(
-            input,
-            to: step.operation.mayBeMissing(input: index, count: count, outputs: outputMasks))
-        }
-      }
-    }
-    return inputs.map { input in
-      let info = values[input.value]
-      guard info.type.isFloatingPoint else {
-        return Array(repeating: false, count: info.shape.elementCount)
-      }
-      return masks[input.value] ?? Array(repeating: true, count: info.shape.elementCount)
+    do {
+      return try operation.results(inputs.map { $0?.constant }, node, limit: mostConstantBytes)
+    } catch {
+      guard case .row(let reason) = error else { throw error.modelError }
+      throw ModelError(.malformed, "in a constant, \(reason)")
     }
   }
 }

@@ -15,6 +15,8 @@ struct Node: Sendable {
   /// The graph's input that the node's values come from, where it is one alone.
   let feature: String?
   let limits: ModelLimits
+  /// Counts the work of a run that makes its operators as it goes; nil at load.
+  var meter: WorkMeter?
 
   enum Attribute: Sendable {
     case float(Float)
@@ -24,7 +26,11 @@ struct Node: Sendable {
     case floats([Float])
     case ints([Int64])
     case strings([String])
-    /// A subgraph or another type that no operator here reads.
+    case graph(OnnxGraph)
+    case type(OnnxType)
+    /// In a function's body: the attribute of this name that the function is called with.
+    case reference(String)
+    /// A type that no operator here reads.
     case other
   }
 
@@ -96,6 +102,10 @@ extension Node {
       default: nil
       }
     }
+  }
+
+  func graph(_ name: String) throws(ModelError) -> OnnxGraph? {
+    try attribute(name, "graph") { if case .graph(let value) = $0 { value } else { nil } }
   }
 
   func strings(_ name: String) throws(ModelError) -> [String]? {
@@ -195,6 +205,13 @@ extension Node {
     Node(
       name: name, type: type, domain: domain, opset: opset, attributes: attributes,
       inputs: inputs, wantsOutput: wantsOutput, feature: feature,
-      limits: limits)
+      limits: limits, meter: meter)
+  }
+
+  /// The same attributes for an operator of another type or domain.
+  func with(type: String, attributes: [String: Attribute], inputs: [ValueInfo?]) -> Node {
+    Node(
+      name: name, type: type, domain: domain, opset: opset, attributes: attributes,
+      inputs: inputs, wantsOutput: wantsOutput, feature: feature, limits: limits, meter: meter)
   }
 }

@@ -74,13 +74,16 @@ enum OperatorRegistry {
     "ai.onnx.ml": machineLearningOperators,
   ]
 
+  /// Operators of ai.onnx that take elements as they are, or convert them themselves.
+  static let untypedOperators: Set<String> = Set(movementOperators.keys)
+    .union(["BitCast", "Cast", "CastLike", "Identity", "Where"])
+
   static func make(_ node: Node) throws(ModelError) -> any Operator {
     guard let factory = factories[node.domain]?[node.type] else {
-      throw ModelError(
-        .unsupported,
-        "operator \"\(node.type)\" of opset \(node.opset)"
-          + (node.domain.isEmpty ? "" : " of \"\(node.domain)\"")
-          + " is not supported (node \"\(node.name)\")")
+      throw notSupported(node)
+    }
+    if node.domain.isEmpty, !untypedOperators.contains(node.type) {
+      return try ReducedPrecision.make(node, factory)
     }
     return try factory(node)
   }

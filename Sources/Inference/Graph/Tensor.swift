@@ -1,59 +1,3 @@
-/// The element types that the graph computes with; raw values are ONNX's own numbers.
-enum TensorType: Int, Sendable, Equatable {
-  case float32 = 1
-  case int32 = 6
-  case int64 = 7
-  case string = 8
-  case bool = 9
-  case float64 = 11
-
-  /// Bytes that one element takes in memory.
-  var stride: Int {
-    switch self {
-    case .float32: MemoryLayout<Float>.stride
-    case .int32: MemoryLayout<Int32>.stride
-    case .int64: MemoryLayout<Int64>.stride
-    case .string: MemoryLayout<String>.stride
-    case .bool: MemoryLayout<Bool>.stride
-    case .float64: MemoryLayout<Double>.stride
-    }
-  }
-
-  var isFloatingPoint: Bool { self == .float32 || self == .float64 }
-  var isNumeric: Bool { self != .string && self != .bool }
-
-  /// ONNX's name for the type.
-  var onnxName: String {
-    switch self {
-    case .float32: "float"
-    case .int32: "int32"
-    case .int64: "int64"
-    case .string: "string"
-    case .bool: "bool"
-    case .float64: "double"
-    }
-  }
-}
-
-/// A Swift type that a tensor can hold.
-protocol TensorElement: Sendable {
-  static var tensorType: TensorType { get }
-  static var zero: Self { get }
-}
-
-extension Float: TensorElement { static var tensorType: TensorType { .float32 } }
-extension Double: TensorElement { static var tensorType: TensorType { .float64 } }
-extension Int64: TensorElement { static var tensorType: TensorType { .int64 } }
-extension Int32: TensorElement { static var tensorType: TensorType { .int32 } }
-extension Bool: TensorElement {
-  static var tensorType: TensorType { .bool }
-  static var zero: Bool { false }
-}
-extension String: TensorElement {
-  static var tensorType: TensorType { .string }
-  static var zero: String { "" }
-}
-
 /// Memory for elements of one type, zeroed; freed with its last reference.
 ///
 /// It may be shared between threads once nothing writes to it any more.
@@ -110,23 +54,23 @@ struct Tensor: Sendable {
 
   /// The elements of any numeric or boolean tensor as doubles; nil for strings.
   var doubles: [Double]? {
-    switch type {
-    case .float32: values(as: Float.self).map(Double.init)
-    case .float64: values(as: Double.self)
-    case .int32: values(as: Int32.self).map(Double.init)
-    case .int64: values(as: Int64.self).map(Double.init)
-    case .bool: values(as: Bool.self).map { $0 ? 1 : 0 }
-    case .string: nil
+    if type == .float64 { return values() }
+    guard let element = type.element as? any NumericElement.Type else { return nil }
+    func read<T: NumericElement>(_ type: T.Type) -> [Double] {
+      UnsafeBufferPointer(start: view.pointer(as: T.self), count: count).map(\.double)
     }
+    return read(element)
   }
 
-  /// The elements of an integer tensor; nil for other types.
+  /// The elements of an integer tensor, clamped to 64 bits with a sign; nil for other types.
   var integers: [Int]? {
-    switch type {
-    case .int32: values(as: Int32.self).map(Int.init)
-    case .int64: values(as: Int64.self).map(Int.init)
-    default: nil
+    guard let element = type.integer else { return nil }
+    func read<T: IntegerElement>(_ type: T.Type) -> [Int] {
+      UnsafeBufferPointer(start: view.pointer(as: T.self), count: count).map {
+        Int(clamping: $0)
+      }
     }
+    return read(element)
   }
 
   var view: TensorView { TensorView(type: type, dims: dims, base: buffer.base) }
@@ -158,4 +102,55 @@ struct TensorView {
   var int32s: UnsafeMutablePointer<Int32> { pointer() }
   var bools: UnsafeMutablePointer<Bool> { pointer() }
   var strings: UnsafeMutablePointer<String> { pointer() }
+}
+
+extension TensorView {
+  /// An element of an integer tensor, clamped to 64 bits with a sign; 0 for other types.
+  func integer(_ index: Int) -> Int {
+    switch type {
+    case .int64: Int(int64s[index])
+    case .int32: Int(int32s[index])
+    case .int16: Int(pointer(as: Int16.self)[index])
+    case .int8: Int(pointer(as: Int8.self)[index])
+    case .uint64: Int(clamping: pointer(as: UInt64.self)[index])
+    case .uint32: Int(pointer(as: UInt32.self)[index])
+    case .uint16: Int(pointer(as: UInt16.self)[index])
+    case .uint8: Int(pointer(as: UInt8.self)[index])
+    default: 0
+    }
+  }
+
+  /// A numeric or boolean element as a double; NaN for text.
+  func double(_ index: Int) -> Double {
+    switch type {
+    case .float32: Double(floats[index])
+    case .float64: doubles[index]
+    case .float16: pointer(as: Half.self)[index].double
+    case .bfloat16: pointer(as: BFloat16.self)[index].double
+    case .bool: bools[index] ? 1 : 0
+    case .string: .nan
+    case .uint64: Double(pointer(as: UInt64.self)[index])
+    default: Double(integer(index))
+    }
+  }
+
+  /// Writes a number as the tensor's type has it; nothing for text.
+  func set(_ index: Int, _ value: Double) {
+    switch type {
+    case .float32: floats[index] = Float(value)
+    case .float64: doubles[index] = value
+    case .float16: pointer(as: Half.self)[index] = Half(converting: value)
+    case .bfloat16: pointer(as: BFloat16.self)[index] = BFloat16(converting: value)
+    case .bool: bools[index] = value != 0
+    case .int64: int64s[index] = Int64(converting: value)
+    case .int32: int32s[index] = Int32(converting: value)
+    case .int16: pointer(as: Int16.self)[index] = Int16(converting: value)
+    case .int8: pointer(as: Int8.self)[index] = Int8(converting: value)
+    case .uint64: pointer(as: UInt64.self)[index] = UInt64(converting: value)
+    case .uint32: pointer(as: UInt32.self)[index] = UInt32(converting: value)
+    case .uint16: pointer(as: UInt16.self)[index] = UInt16(converting: value)
+    case .uint8: pointer(as: UInt8.self)[index] = UInt8(converting: value)
+    case .string: break
+    }
+  }
 }

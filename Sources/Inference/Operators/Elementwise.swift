@@ -68,51 +68,78 @@ extension BinaryElementwise {
   }
 
   /// A factory for arithmetic over the numeric types.
-  static func arithmetic(
-    _ floats: @escaping @Sendable (Float, Float) -> Float,
-    _ doubles: @escaping @Sendable (Double, Double) -> Double,
-    _ int64s: @escaping @Sendable (Int64, Int64) -> Int64,
-    _ int32s: @escaping @Sendable (Int32, Int32) -> Int32
-  ) -> OperatorFactory {
+  static func arithmetic<F: ArithmeticFunction>(_ function: F.Type) -> OperatorFactory {
     { node throws(ModelError) in
       let (a, b) = try inputs(node)
-      let made: Kernel
-      switch a.type {
-      case .float32: made = kernel(floats)
-      case .float64: made = kernel(doubles)
-      case .int64: made = kernel(int64s)
-      case .int32: made = kernel(int32s)
-      case .bool, .string:
+      return try BinaryElementwise(node, a, b, a.type, arithmeticKernel(function, node, a.type))
+    }
+  }
+
+  /// - Throws: where the type is not a number.
+  static func arithmeticKernel<F: ArithmeticFunction>(
+    _ function: F.Type, _ node: Node, _ type: TensorType
+  ) throws(ModelError) -> Kernel {
+    func integers<T: IntegerElement>(_ type: T.Type) -> Kernel {
+      kernel { (a: T, b: T) in F.integers(a, b) }
+    }
+    // The usual types are compiled each for itself.
+    switch type {
+    case .float32: return kernel { (a: Float, b: Float) in F.floats(a, b) }
+    case .float64: return kernel { (a: Double, b: Double) in F.floats(a, b) }
+    case .int64: return integers(Int64.self)
+    case .int32: return integers(Int32.self)
+    default:
+      guard let integer = type.integer else {
+        throw node.error(.unsupported, "inputs of type \(type.onnxName) are not supported")
+      }
+      return integers(integer)
+    }
+  }
+
+  /// A factory for operators of integers alone.
+  static func integral<F: ArithmeticFunction>(_ function: F.Type) -> OperatorFactory {
+    { node throws(ModelError) in
+      let (a, b) = try inputs(node)
+      guard a.type.isInteger else {
         throw node.error(.unsupported, "inputs of type \(a.type.onnxName) are not supported")
       }
-      return try BinaryElementwise(node, a, b, a.type, made)
+      return try BinaryElementwise(node, a, b, a.type, arithmeticKernel(function, node, a.type))
     }
   }
 
   /// A factory for comparisons over the numeric types.
-  static func comparison(
-    _ floats: @escaping @Sendable (Float, Float) -> Bool,
-    _ doubles: @escaping @Sendable (Double, Double) -> Bool,
-    _ int64s: @escaping @Sendable (Int64, Int64) -> Bool,
-    _ int32s: @escaping @Sendable (Int32, Int32) -> Bool,
-    bools: (@Sendable (Bool, Bool) -> Bool)? = nil,
-    strings: (@Sendable (String, String) -> Bool)? = nil
-  ) -> OperatorFactory {
+  static func comparison<F: ComparisonFunction>(_ function: F.Type) -> OperatorFactory {
     { node throws(ModelError) in
       let (a, b) = try inputs(node)
-      let made: Kernel?
-      switch a.type {
-      case .float32: made = kernel(floats)
-      case .float64: made = kernel(doubles)
-      case .int64: made = kernel(int64s)
-      case .int32: made = kernel(int32s)
-      case .bool: made = bools.map { kernel($0) }
-      case .string: made = strings.map { kernel($0) }
+      func compare<T: Comparable & TensorElement>(_ type: T.Type) -> Kernel {
+        kernel { (a: T, b: T) in F.compare(a, b) }
       }
-      guard let made else {
-        throw node.error(.unsupported, "inputs of type \(a.type.onnxName) are not supported")
+      func compareIntegers<T: IntegerElement>(_ type: T.Type) -> Kernel { compare(type) }
+      let made: Kernel
+      switch a.type {
+      case .float32: made = compare(Float.self)
+      case .float64: made = compare(Double.self)
+      case .int64: made = compare(Int64.self)
+      case .int32: made = compare(Int32.self)
+      default:
+        guard let integer = a.type.integer else {
+          throw node.error(.unsupported, "inputs of type \(a.type.onnxName) are not supported")
+        }
+        made = compareIntegers(integer)
       }
       return try BinaryElementwise(node, a, b, .bool, made)
+    }
+  }
+
+  /// Equal: of any type.
+  static let equal: OperatorFactory = { node throws(ModelError) in
+    let (a, b) = try inputs(node)
+    switch a.type {
+    case .bool:
+      return try BinaryElementwise(node, a, b, .bool, kernel { (a: Bool, b: Bool) in a == b })
+    case .string:
+      return try BinaryElementwise(node, a, b, .bool, kernel { (a: String, b: String) in a == b })
+    default: return try comparison(IsEqual.self)(node)
     }
   }
 
@@ -125,182 +152,6 @@ extension BinaryElementwise {
       }
       return try BinaryElementwise(node, a, b, .bool, kernel(function))
     }
-  }
-
-  /// Pow: the exponent may be of another type than the base.
-  static let power: OperatorFactory = { node throws(ModelError) in
-    try node.checkInputs(2...2)
-    let a = try node.input(0, .float32, .float64, .int64, .int32)
-    let b = try node.input(1, .float32, .float64, .int64, .int32)
-    if a.type == b.type {
-      return try arithmetic(
-        { Float(ck_pow(Double($0), Double($1))) }, { ck_pow($0, $1) },
-        { integer(ck_pow(Double($0), Double($1))) },
-        { Int32(clamping: integer(ck_pow(Double($0), Double($1)))) })(node)
-    }
-    guard let exponent = b.constant?.doubles else {
-      throw node.error(
-        .unsupported,
-        "inputs of types \(a.type.onnxName) and \(b.type.onnxName) are not supported")
-    }
-    return try PowerByConstant(node, a, b, exponent)
-  }
-
-  /// A whole number from a double; the smallest where it does not fit, as x86 has it.
-  static func integer(_ value: Double) -> Int64 {
-    Int64(exactly: value.rounded(.towardZero)) ?? .min
-  }
-
-  static func divide<T: FixedWidthInteger>(_ a: T, _ b: T) -> T {
-    // Nothing to divide by gives zero, and the one quotient that is too large stays.
-    b == 0 ? 0 : a.dividedReportingOverflow(by: b).partialValue
-  }
-
-  /// The remainder with the divisor's sign, as Python's `%`.
-  static func modulo<T: FixedWidthInteger & SignedInteger>(_ a: T, _ b: T) -> T {
-    guard b != 0 else { return 0 }
-    let remainder = a.remainderReportingOverflow(dividingBy: b).partialValue
-    return remainder != 0 && (remainder < 0) != (b < 0) ? remainder + b : remainder
-  }
-
-  static func remainder<T: FixedWidthInteger>(_ a: T, _ b: T) -> T {
-    b == 0 ? 0 : a.remainderReportingOverflow(dividingBy: b).partialValue
-  }
-
-  /// Mod: Python's remainder of integers, or C's of any number where `fmod` is set.
-  static let mod: OperatorFactory = { node throws(ModelError) in
-    let isC = try node.int("fmod", default: 0) != 0
-    let type = try node.input(0).type
-    guard isC || !type.isFloatingPoint else {
-      throw node.error(.malformed, "input of type \(type.onnxName) without fmod")
-    }
-    return try arithmetic(
-      { $0.truncatingRemainder(dividingBy: $1) }, { $0.truncatingRemainder(dividingBy: $1) },
-      { isC ? remainder($0, $1) : modulo($0, $1) }, { isC ? remainder($0, $1) : modulo($0, $1) })(
-        node)
-  }
-}
-
-/// Pow with a constant exponent of another type than the base.
-private struct PowerByConstant: Operator {
-  let outputs: [ValueInfo]
-  private let exponents: [Double]
-  private let exponentDims: [Int]
-
-  init(
-    _ node: Node, _ base: ValueInfo, _ exponent: ValueInfo, _ values: [Double]
-  ) throws(ModelError) {
-    guard let shape = base.shape.broadcast(with: exponent.shape) else {
-      throw node.error(
-        .malformed,
-        "inputs of shapes \(base.shape) and \(exponent.shape) do not fit row by row")
-    }
-    outputs = [try node.output(base.type, shape)]
-    (exponents, exponentDims) = (values, exponent.shape.dims)
-  }
-
-  func run(_ call: Call) {
-    let (base, out) = (call.input(0), call.output(0))
-    let walk = BroadcastWalk(output: out.dims, inputs: [base.dims, exponentDims])
-    walk.forEachStretch { output, offsets, steps, count in
-      for i in 0..<count {
-        let exponent = exponents[offsets[1] + i * steps[1]]
-        let from = offsets[0] + i * steps[0]
-        switch base.type {
-        case .float32: out.floats[output + i] = Float(ck_pow(Double(base.floats[from]), exponent))
-        case .float64: out.doubles[output + i] = ck_pow(base.doubles[from], exponent)
-        case .int64:
-          out.int64s[output + i] = BinaryElementwise.integer(
-            ck_pow(Double(base.int64s[from]), exponent))
-        default:
-          out.int32s[output + i] = Int32(
-            clamping: BinaryElementwise.integer(ck_pow(Double(base.int32s[from]), exponent)))
-        }
-      }
-    }
-  }
-}
-
-/// Sum, Mean, Max, Min: any number of inputs that broadcast, taken from left to right.
-struct VariadicElementwise: Operator {
-  let outputs: [ValueInfo]
-  private let combine: BinaryElementwise.Kernel
-  private let divisor: Int?
-
-  private init(
-    _ node: Node, combine: @escaping BinaryElementwise.Kernel, divides: Bool
-  ) throws(ModelError) {
-    let first = try node.input(0)
-    var shape = first.shape
-    for index in node.inputs.indices.dropFirst() {
-      let info = try node.input(index)
-      guard info.type == first.type, let wider = shape.broadcast(with: info.shape) else {
-        throw node.error(
-          .malformed,
-          "input \(index) of shape \(info.shape) does not fit \(shape) row by row")
-      }
-      shape = wider
-    }
-    self.combine = combine
-    divisor = divides ? node.inputs.count : nil
-    outputs = [try node.output(first.type, shape)]
-  }
-
-  func run(_ call: Call) {
-    let out = call.output(0)
-    let stride = out.type.stride
-    let first = BroadcastWalk(output: out.dims, inputs: [call.input(0).dims])
-    first.forEachStretch { output, offsets, steps, count in
-      for i in 0..<count {
-        (out.base + (output + i) * stride).copyMemory(
-          from: call.input(0).base + (offsets[0] + i * steps[0]) * stride, byteCount: stride)
-      }
-    }
-    for index in call.inputs.indices.dropFirst() {
-      let next = call.input(index)
-      let walk = BroadcastWalk(output: out.dims, inputs: [out.dims, next.dims])
-      walk.forEachStretch { output, offsets, steps, count in
-        combine(
-          out.base + output * stride, 1, next.base + offsets[1] * stride, steps[1],
-          out.base + output * stride, count)
-      }
-    }
-    guard let divisor else { return }
-    if out.type == .float32 {
-      for i in 0..<out.count { out.floats[i] /= Float(divisor) }
-    } else {
-      for i in 0..<out.count { out.doubles[i] /= Double(divisor) }
-    }
-  }
-
-  static func factory(
-    _ floats: @escaping @Sendable (Float, Float) -> Float,
-    _ doubles: @escaping @Sendable (Double, Double) -> Double,
-    integers: (
-      @Sendable (Int64, Int64) -> Int64, @Sendable (Int32, Int32) -> Int32
-    )? = nil, divides: Bool = false
-  ) -> OperatorFactory {
-    { node throws(ModelError) in
-      let type = try node.input(0).type
-      let kernel: BinaryElementwise.Kernel
-      switch (type, integers) {
-      case (.float32, _): kernel = BinaryElementwise.kernel(floats)
-      case (.float64, _): kernel = BinaryElementwise.kernel(doubles)
-      case (.int64, let integers?): kernel = BinaryElementwise.kernel(integers.0)
-      case (.int32, let integers?): kernel = BinaryElementwise.kernel(integers.1)
-      default: throw node.error(.unsupported, "inputs of type \(type.onnxName) are not supported")
-      }
-      return try VariadicElementwise(node, combine: kernel, divides: divides)
-    }
-  }
-
-  /// The greater number; NaN where one is.
-  static func greater<T: BinaryFloatingPoint>(_ a: T, _ b: T) -> T {
-    a.isNaN || b.isNaN ? .nan : (a > b ? a : b)
-  }
-
-  static func less<T: BinaryFloatingPoint>(_ a: T, _ b: T) -> T {
-    a.isNaN || b.isNaN ? .nan : (a < b ? a : b)
   }
 }
 
@@ -327,9 +178,7 @@ struct Where: Operator {
     case .float32: pick(call, Float.self)
     case .float64: pick(call, Double.self)
     case .int64: pick(call, Int64.self)
-    case .int32: pick(call, Int32.self)
-    case .bool: pick(call, Bool.self)
-    case .string: pick(call, String.self)
+    case let type: pick(call, type.element)
     }
   }
 

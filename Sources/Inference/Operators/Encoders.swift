@@ -118,7 +118,7 @@ struct LabelEncoder: Operator {
       (lookUp, outputs) = try Self.table(node, info, try Self.keys(node, nil)) {
         (key: Double) in key.isNaN ? Double.nan.bitPattern : (key == 0 ? 0 : key.bitPattern)
       }
-    case .int32, .bool:
+    default:
       throw node.error(.unsupported, "keys of type \(info.type.onnxName) are not supported")
     }
   }
@@ -196,6 +196,9 @@ struct LabelEncoder: Operator {
     case .int32: return try fromTensor(Int32.self, -1)
     case .string: return try fromTensor(String.self, "_Unused")
     case .bool: return try fromTensor(Bool.self, false)
+    default:
+      throw node.error(
+        .unsupported, "values of type \(values.type.onnxName) are not supported")
     }
   }
 

@@ -47,14 +47,7 @@ struct ArrayFeatureExtractor: Operator {
   }
 
   func run(_ call: Call) {
-    switch call.input(0).type {
-    case .float32: extract(call, Float.self)
-    case .float64: extract(call, Double.self)
-    case .int64: extract(call, Int64.self)
-    case .int32: extract(call, Int32.self)
-    case .bool: extract(call, Bool.self)
-    case .string: extract(call, String.self)
-    }
+    extract(call, call.input(0).type.element)
   }
 
   private func extract<T: TensorElement>(_ call: Call, _ type: T.Type) {
@@ -179,8 +172,8 @@ extension TensorView {
     case .float64: Float(doubles[index])
     case .int32: Float(int32s[index])
     case .int64: Float(int64s[index])
-    case .bool: bools[index] ? 1 : 0
     case .string: .nan
+    default: Float(double(index))
     }
   }
 }

@@ -84,13 +84,6 @@ extension ValueInfo {
   fileprivate var isEmpty: Bool { shape.elementCount == 0 }
 }
 
-extension TensorView {
-  /// An element of an integer tensor.
-  func integer(_ index: Int) -> Int {
-    type == .int64 ? Int(int64s[index]) : Int(int32s[index])
-  }
-}
-
 /// GatherElements: for each element of the places the one at that place of an axis.
 struct GatherElements: Operator {
   let outputs: [ValueInfo]
@@ -189,76 +182,6 @@ struct GatherND: Operator {
         offset += place * steps[axis]
       }
       copy(from: offset, to: slice * inner, count: inner)
-    }
-  }
-}
-
-/// NonZero and Compress of constants: what depends on rows would give rows of different sizes.
-struct ConstantSelection: Operator {
-  let outputs: [ValueInfo]
-  private let result: Tensor?
-  private let selection: Selection?
-
-  /// Places of an axis that are kept.
-  private struct Selection: Sendable {
-    let axis: Int
-    let places: [Int]
-  }
-
-  static let nonZero: OperatorFactory = { node throws(ModelError) in
-    guard let constant = try node.input(0).constant, let values = constant.doubles else {
-      throw node.error(.unsupported, "an input that is not constant is not supported")
-    }
-    let found = values.indices.filter { values[$0] != 0 }
-    let steps = StridedWalk.strides(constant.dims)
-    let places = zip(constant.dims, steps).map { size, step in
-      found.map { Int64($0 / step % size) }
-    }
-    return ConstantSelection(
-      Tensor(places.flatMap { $0 }, dims: [constant.dims.count, found.count]))
-  }
-
-  static let compress: OperatorFactory = { node throws(ModelError) in
-    let info = try node.input(0)
-    guard let condition = try node.input(1, .bool).constant, let given = try node.int("axis")
-    else { throw node.error(.unsupported, "without constant condition and axis") }
-    let axis = try node.axis(given, rank: info.shape.rank)
-    let flags = condition.values(as: Bool.self)
-    let places = flags.indices.filter { flags[$0] }
-    guard info.shape.rowAxis != axis, flags.count <= info.shape.dims[axis] else {
-      throw node.error(.unsupported, "rows are selected, or more than there are")
-    }
-    var dims = info.shape.dims
-    dims[axis] = places.count
-    return ConstantSelection(
-      try node.output(info.type, Shape(dims, rowAxis: info.shape.rowAxis)),
-      Selection(axis: axis, places: places))
-  }
-
-  private init(_ result: Tensor) {
-    (self.result, selection) = (result, nil)
-    outputs = [ValueInfo(constant: result)]
-  }
-
-  private init(_ output: ValueInfo, _ selection: Selection) {
-    (result, self.selection) = (nil, selection)
-    outputs = [output]
-  }
-
-  func run(_ call: Call) {
-    let out = call.output(0)
-    if let result { return ElementCopy(result.view, out)(from: 0, to: 0, count: result.count) }
-    guard let selection else { return }
-    let data = call.input(0)
-    let copy = ElementCopy(data, out)
-    let size = data.dims[selection.axis]
-    let inner = data.dims[(selection.axis + 1)...].reduce(1, *)
-    var target = 0
-    for outer in 0..<data.dims[..<selection.axis].reduce(1, *) {
-      for place in selection.places {
-        copy(from: (outer * size + place) * inner, to: target, count: inner)
-        target += inner
-      }
     }
   }
 }

@@ -57,17 +57,13 @@ struct Reduction: Operator {
   }
 
   private init(_ node: Node, _ kind: Kind, _ inputOpset: Int) throws(ModelError) {
-    let info = try node.input(0, .float32, .float64, .int64, .int32)
+    let info = try node.input(0)
     var given = try node.axesAttributeOrInput(since: inputOpset) ?? []
     if given.isEmpty, try node.int("noop_with_empty_axes", default: 0) == 0 {
       given = Array(info.shape.dims.indices)
     }
-    switch kind {
-    case .sum, .max, .min, .product: break
-    case .mean, .sumOfSquares, .l1, .l2, .logSum, .logSumExp:
-      guard info.type.isFloatingPoint else {
-        throw node.error(.unsupported, "input of type \(info.type.onnxName) is not supported")
-      }
+    guard info.type.isNumeric || info.type == .bool && (kind == .max || kind == .min) else {
+      throw node.error(.unsupported, "input of type \(info.type.onnxName) is not supported")
     }
     axes = try ReducedAxes(
       node, info, axes: given, keeps: try node.int("keepdims", default: 1) != 0)
@@ -88,15 +84,21 @@ struct Reduction: Operator {
       axes.forEach(input.dims) { element, base, offsets in
         to[element] = reduce(offsets) { from[base + $0] }
       }
-    case .int64:
-      let (from, to) = (input.int64s, out.int64s)
-      axes.forEach(input.dims) { element, base, offsets in
-        to[element] = reduceIntegers(offsets) { from[base + $0] }
-      }
-    default:
-      let (from, to) = (input.int32s, out.int32s)
-      axes.forEach(input.dims) { element, base, offsets in
-        to[element] = reduceIntegers(offsets) { from[base + $0] }
+    case .int64: reduceIntegers(call, Int64.self)
+    // A truth value is a byte of 0 or 1.
+    case .bool: reduceIntegers(call, UInt8.self)
+    case let type: if let integer = type.integer { reduceIntegers(call, integer) }
+    }
+  }
+
+  private func reduceIntegers<T: IntegerElement>(_ call: Call, _ type: T.Type) {
+    let from = call.input(0).base.assumingMemoryBound(to: T.self)
+    let to = call.output(0).base.assumingMemoryBound(to: T.self)
+    axes.forEach(call.input(0).dims) { element, base, offsets in
+      switch kind {
+      case .l2, .logSum, .logSumExp:
+        to[element] = T(converting: reduce(offsets) { from[base + $0].double })
+      default: to[element] = reduceWhole(offsets) { from[base + $0] }
       }
     }
   }
@@ -113,10 +115,10 @@ struct Reduction: Operator {
       for offset in offsets { result *= value(offset) }
     case .max, .logSumExp:
       result = -.infinity
-      for offset in offsets { result = VariadicElementwise.greater(result, value(offset)) }
+      for offset in offsets { result = Maximum.floats(result, value(offset)) }
     case .min:
       result = .infinity
-      for offset in offsets { result = VariadicElementwise.less(result, value(offset)) }
+      for offset in offsets { result = Minimum.floats(result, value(offset)) }
     }
     switch kind {
     case .mean: return result / Double(offsets.count)
@@ -131,18 +133,19 @@ struct Reduction: Operator {
     }
   }
 
+  /// The greatest of none is the type's least, the mean of none 0.
   @inline(__always)
-  private func reduceIntegers<T: FixedWidthInteger>(
-    _ offsets: [Int], _ value: (Int) -> T
-  ) -> T {
-    guard let first = offsets.first else { return kind == .product ? 1 : 0 }
-    return offsets.dropFirst().reduce(value(first)) { result, offset in
-      switch kind {
-      case .max: Swift.max(result, value(offset))
-      case .min: Swift.min(result, value(offset))
-      case .product: result &* value(offset)
-      default: result &+ value(offset)
-      }
+  private func reduceWhole<T: FixedWidthInteger>(_ offsets: [Int], _ value: (Int) -> T) -> T {
+    switch kind {
+    case .max: return offsets.reduce(T.min) { Swift.max($0, value($1)) }
+    case .min: return offsets.reduce(T.max) { Swift.min($0, value($1)) }
+    case .product: return offsets.reduce(1) { $0 &* value($1) }
+    case .l1: return offsets.reduce(0) { $0 &+ (value($1) < 0 ? 0 &- value($1) : value($1)) }
+    case .sumOfSquares: return offsets.reduce(0) { $0 &+ value($1) &* value($1) }
+    default:
+      let sum = offsets.reduce(T.zero) { $0 &+ value($1) }
+      guard kind == .mean else { return sum }
+      return Division.integers(sum, T(truncatingIfNeeded: offsets.count))
     }
   }
 }
@@ -202,7 +205,10 @@ struct ArgExtreme: Operator {
   }
 
   private init(_ node: Node, isMax: Bool) throws(ModelError) {
-    let info = try node.input(0, .float32, .float64, .int64, .int32)
+    let info = try node.input(0)
+    guard info.type.isNumeric else {
+      throw node.error(.unsupported, "input of type \(info.type.onnxName) is not supported")
+    }
     let axis = try node.axis(node.int("axis", default: 0), rank: info.shape.rank)
     guard info.shape.dims[axis] > 0 else { throw node.error(.malformed, "the axis is empty") }
     axes = try ReducedAxes(
@@ -218,8 +224,12 @@ struct ArgExtreme: Operator {
     case .float32: find(call, input.floats)
     case .float64: find(call, input.doubles)
     case .int64: find(call, input.int64s)
-    default: find(call, input.int32s)
+    case let type: if let integer = type.integer { findInteger(call, integer) }
     }
+  }
+
+  private func findInteger<T: IntegerElement>(_ call: Call, _ type: T.Type) {
+    find(call, call.input(0).pointer(as: type))
   }
 
   private func find<T: Comparable>(_ call: Call, _ source: UnsafeMutablePointer<T>) {
@@ -232,119 +242,6 @@ struct ArgExtreme: Operator {
         if takesLast && value == current { best = place }
       }
       out[element] = Int64(best)
-    }
-  }
-}
-
-/// TopK: the greatest or least elements of an axis and their places; of equals the first comes
-/// first.
-struct TopK: Operator {
-  let outputs: [ValueInfo]
-  private let axis: Int
-  private let count: Int
-  private let isLargest: Bool
-
-  init(_ node: Node) throws(ModelError) {
-    let info = try node.input(0, .float32, .float64, .int64, .int32)
-    axis = try node.axis(node.int("axis", default: -1), rank: info.shape.rank)
-    guard info.shape.rowAxis != axis else {
-      throw node.error(.unsupported, "rows are sorted against each other")
-    }
-    let given = try node.opset < 10 ? node.int("k") : node.constantInts(input: 1)?.first
-    guard let given, (0...info.shape.dims[axis]).contains(given) else {
-      throw node.error(.malformed, "k is not within the axis")
-    }
-    count = given
-    isLargest = try node.int("largest", default: 1) != 0
-    var dims = info.shape.dims
-    dims[axis] = given
-    let shape = Shape(dims, rowAxis: info.shape.rowAxis)
-    outputs = [try node.output(info.type, shape), try node.output(.int64, shape)]
-  }
-
-  func run(_ call: Call) {
-    let input = call.input(0)
-    switch input.type {
-    case .float32: sort(call, input.floats, call.output(0).floats)
-    case .float64: sort(call, input.doubles, call.output(0).doubles)
-    case .int64: sort(call, input.int64s, call.output(0).int64s)
-    default: sort(call, input.int32s, call.output(0).int32s)
-    }
-  }
-
-  private func sort<T: Comparable>(
-    _ call: Call, _ source: UnsafeMutablePointer<T>, _ target: UnsafeMutablePointer<T>
-  ) {
-    let dims = call.input(0).dims
-    let places = call.output(1).int64s
-    let size = dims[axis]
-    let inner = dims[(axis + 1)...].reduce(1, *)
-    for outer in 0..<dims[..<axis].reduce(1, *) {
-      for i in 0..<inner {
-        let base = outer * size * inner + i
-        let order = (0..<size).sorted { a, b in
-          let (x, y) = (source[base + a * inner], source[base + b * inner])
-          if x == y { return a < b }
-          return isLargest ? x > y : x < y
-        }
-        for (rank, place) in order.prefix(count).enumerated() {
-          let to = (outer * count + rank) * inner + i
-          target[to] = source[base + place * inner]
-          places[to] = Int64(place)
-        }
-      }
-    }
-  }
-}
-
-/// CumSum: sums up to each place of an axis; floating-point ones are kept in double.
-struct CumulativeSum: Operator {
-  let outputs: [ValueInfo]
-  private let axis: Int
-  private let isExclusive: Bool
-  private let isReversed: Bool
-
-  init(_ node: Node) throws(ModelError) {
-    let info = try node.input(0, .float32, .float64, .int64, .int32)
-    guard let given = try node.constantInts(input: 1)?.first else {
-      throw node.error(.malformed, "no axis")
-    }
-    axis = try node.axis(given, rank: info.shape.rank)
-    guard info.shape.rowAxis != axis else {
-      throw node.error(.unsupported, "rows are added to each other")
-    }
-    isExclusive = try node.int("exclusive", default: 0) != 0
-    isReversed = try node.int("reverse", default: 0) != 0
-    outputs = [try node.output(info.type, info.shape)]
-  }
-
-  func run(_ call: Call) {
-    let (input, out) = (call.input(0), call.output(0))
-    switch input.type {
-    case .float32:
-      add(input.dims, 0.0, { $0 += Double(input.floats[$1]) }) { out.floats[$0] = Float($1) }
-    case .float64: add(input.dims, 0.0, { $0 += input.doubles[$1] }) { out.doubles[$0] = $1 }
-    case .int64:
-      add(input.dims, Int64(0), { $0 &+= input.int64s[$1] }) { out.int64s[$0] = $1 }
-    default: add(input.dims, Int32(0), { $0 &+= input.int32s[$1] }) { out.int32s[$0] = $1 }
-    }
-  }
-
-  private func add<Sum>(
-    _ dims: [Int], _ zero: Sum, _ add: (inout Sum, Int) -> Void, _ write: (Int, Sum) -> Void
-  ) {
-    let size = dims[axis]
-    let inner = dims[(axis + 1)...].reduce(1, *)
-    for outer in 0..<dims[..<axis].reduce(1, *) {
-      for i in 0..<inner {
-        var sum = zero
-        for step in 0..<size {
-          let at = (outer * size + (isReversed ? size - 1 - step : step)) * inner + i
-          if isExclusive { write(at, sum) }
-          add(&sum, at)
-          if !isExclusive { write(at, sum) }
-        }
-      }
     }
   }
 }

@@ -1,0 +1,102 @@
+/// NodeProto.
+struct OnnxNode: Sendable {
+  var name = ""
+  var type = ""
+  var domain = ""
+  /// Names of values; "" where an optional one is left out.
+  var inputs: [String] = []
+  var outputs: [String] = []
+  var attributes: [String: Node.Attribute] = [:]
+  /// Tells functions of one name apart.
+  var overload = ""
+  /// Version of the domain's operator set, where it is not the model's.
+  var opset: Int64?
+
+  init(type: String, inputs: [String], outputs: [String]) {
+    (self.type, self.inputs, self.outputs) = (type, inputs, outputs)
+  }
+
+  init(_ message: ProtobufReader, limits: ModelLimits) throws(ModelError) {
+    var reader = message
+    while let (number, value) = try reader.next() {
+      switch number {
+      case 1: inputs.append(try reader.string(value))
+      case 2: outputs.append(try reader.string(value))
+      case 3: name = try reader.string(value)
+      case 4: type = try reader.string(value)
+      case 5:
+        let (name, attribute) = try Self.attribute(reader.message(value), limits: limits)
+        guard attributes.updateValue(attribute, forKey: name) == nil else {
+          throw ModelError(
+            .malformed, "attribute \"\(name)\" is there twice (node \"\(displayName)\")")
+        }
+      case 7:
+        domain = try reader.string(value)
+        if domain == "ai.onnx" { domain = "" }
+      case 8: overload = try reader.string(value)
+      default: break
+      }
+    }
+  }
+
+  /// The node's own name, or that of its first output.
+  var displayName: String { name.isEmpty ? outputs.first ?? "" : name }
+
+  static func attribute(
+    _ message: ProtobufReader, limits: ModelLimits
+  ) throws(ModelError) -> (String, Node.Attribute) {
+    var reader = message
+    var name = ""
+    var type: Int64 = 0
+    var (float, int, string) = (Float(0), Int64(0), "")
+    var tensor: Tensor?
+    var graph: OnnxGraph?
+    var valueType: OnnxType?
+    var reference = ""
+    var floats: [Float] = []
+    var ints: [Int64] = []
+    var strings: [String] = []
+    while let (number, value) = try reader.next() {
+      switch number {
+      case 1: name = try reader.string(value)
+      case 2: float = try reader.float(value)
+      case 3: int = try reader.int64(value)
+      case 4: string = try reader.string(value)
+      case 5: tensor = try Tensor.onnx(reader.message(value), limits: limits).tensor
+      case 6: graph = try OnnxGraph(reader.message(value), limits: limits)
+      case 7: try reader.append(floats: value, to: &floats)
+      case 8: try reader.append(int64s: value, to: &ints)
+      case 9: strings.append(try reader.string(value))
+      case 14: valueType = try OnnxType(reader.message(value))
+      case 21: reference = try reader.string(value)
+      case 20: type = try reader.int64(value)
+      default: break
+      }
+    }
+    if !reference.isEmpty { return (name, .reference(reference)) }
+    switch type {
+    case 1: return (name, .float(float))
+    case 2: return (name, .int(int))
+    case 3: return (name, .string(string))
+    case 4:
+      guard let tensor else {
+        throw ModelError(.malformed, "attribute \"\(name)\" has no tensor")
+      }
+      return (name, .tensor(tensor))
+    case 5:
+      guard let graph else {
+        throw ModelError(.malformed, "attribute \"\(name)\" has no graph")
+      }
+      return (name, .graph(graph))
+    case 13:
+      guard let valueType else {
+        throw ModelError(.malformed, "attribute \"\(name)\" has no type")
+      }
+      return (name, .type(valueType))
+    case 6: return (name, .floats(floats))
+    case 7: return (name, .ints(ints))
+    case 8: return (name, .strings(strings))
+    default: return (name, .other)
+    }
+  }
+}
