@@ -1,4 +1,5 @@
-/// ArrayFeatureExtractor: picks elements of the last axis by their places.
+/// ArrayFeatureExtractor: picks elements of the last axis by their places; a negative place counts
+/// from the end.
 ///
 /// Either constant places of each row's elements, or, where the data is constant, a place that
 /// each row has computed.
@@ -25,10 +26,10 @@ struct ArrayFeatureExtractor: Operator {
     // A single axis of data gives one row of results.
     let leading = data.shape.rank == 1 ? [1] : Array(data.shape.dims.dropLast())
     if let constant = indices.constant?.integers {
-      for place in constant where !(0..<last).contains(place) {
+      for place in constant where !(-last..<last).contains(place) {
         throw node.error(.malformed, "place \(place) of \(last)")
       }
-      places = constant
+      places = constant.map { $0 < 0 ? $0 + last : $0 }
       outputs = [
         try node.output(
           data.type, Shape(leading + [placeCount], rowAxis: data.shape.rowAxis))
@@ -67,7 +68,9 @@ struct ArrayFeatureExtractor: Operator {
     let indices = call.input(1)
     for i in 0..<indices.count {
       var place = indices.integer(i)
-      if !(0..<width).contains(place) {
+      if place < 0, place >= -width {
+        place += width
+      } else if !(0..<width).contains(place) {
         place = 0
         call.failures.add(
           row: i / max(placesPerRow, 1), .wrongType,
@@ -97,18 +100,27 @@ struct ArrayFeatureExtractor: Operator {
 /// An input longer than its declared dimension is cut, a shorter one filled up with zeros.
 struct FeatureVectorizer: Operator {
   let outputs: [ValueInfo]
-  private let widths: [Int]
+  private let rows: [FeatureRows]
   private let dimensions: [Int]
 
   init(_ node: Node) throws(ModelError) {
-    var widths: [Int] = []
+    var rows: [FeatureRows] = []
     for index in node.inputs.indices {
-      let info = try node.input(index, .float32, .float64, .int32, .int64)
-      widths.append(try node.rowWidth(info))
+      let info = try node.input(index)
+      guard info.type.isNumeric else {
+        throw node.error(
+          .unsupported, "input \(index) of type \(info.type.onnxName) is not supported")
+      }
+      rows.append(try FeatureRows(node, info))
     }
-    let dimensions = try node.ints("inputdimensions") ?? widths
-    guard !widths.isEmpty, dimensions.count == widths.count else {
-      throw node.error(.malformed, "\(dimensions.count) dimensions for \(widths.count) inputs")
+    let dimensions = try node.ints("inputdimensions") ?? rows.map(\.width)
+    guard let first = rows.first, dimensions.count == rows.count else {
+      throw node.error(.malformed, "\(dimensions.count) dimensions for \(rows.count) inputs")
+    }
+    // Rows stand side by side; a constant of one row stands beside each.
+    let tallest = rows.first(where: \.isBatched) ?? first
+    guard rows.allSatisfy({ $0.single == tallest.single || $0.single == Shape([1]) }) else {
+      throw node.error(.malformed, "inputs have different numbers of rows")
     }
     var total = 0
     for dimension in dimensions {
@@ -117,19 +129,21 @@ struct FeatureVectorizer: Operator {
       }
       total += dimension
     }
-    (self.widths, self.dimensions) = (widths, dimensions)
-    outputs = [try node.output(.float32, .rows(total))]
+    (self.rows, self.dimensions) = (rows, dimensions)
+    outputs = [try node.output(.float32, tallest.wide(total))]
   }
 
   func run(_ call: Call) {
     let target = call.output(0).floats
-    let total = outputs[0].shape.elementCount
+    let total = dimensions.reduce(0, +)
+    let count = call.output(0).dims[0]
     var offset = 0
-    for (index, width) in widths.enumerated() {
+    for (index, own) in rows.enumerated() {
       let source = call.input(index)
-      for row in 0..<call.rowCount {
+      let step = own.count(call) == count ? own.width : 0
+      for row in 0..<count {
         for i in 0..<dimensions[index] {
-          target[row * total + offset + i] = i < width ? source.float(row * width + i) : 0
+          target[row * total + offset + i] = i < own.width ? source.float(row * step + i) : 0
         }
       }
       offset += dimensions[index]
@@ -138,7 +152,12 @@ struct FeatureVectorizer: Operator {
 
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     let offset = dimensions[..<input].reduce(0, +)
-    return (0..<count).map { $0 >= dimensions[input] || outputs[0][offset + $0] }
+    let total = max(dimensions.reduce(0, +), 1)
+    let width = max(rows[input].width, 1)
+    return (0..<count).map { index in
+      let (row, column) = (index / width, index % width)
+      return column >= dimensions[input] || outputs[0][row * total + offset + column]
+    }
   }
 }
 
@@ -150,30 +169,25 @@ struct ZipMap: Operator {
   var isView: Bool { true }
 
   init(_ node: Node) throws(ModelError) {
-    let info = try node.input(0, .float32)
+    let info = try node.input(0, .float32, .float64)
     guard let labels = try ClassLabels(node, intsName: "classlabels_int64s") else {
       throw node.error(.malformed, "no class labels")
     }
-    let width = try node.rowWidth(info)
-    guard width == labels.count else {
-      throw node.error(.malformed, "\(labels.count) class labels for \(width) values")
+    let rows = try FeatureRows(node, info)
+    guard rows.width == labels.count else {
+      throw node.error(.malformed, "\(labels.count) class labels for \(rows.width) values")
     }
-    outputs = [try node.output(.float32, .rows(width))]
+    outputs = [try node.output(info.type, rows.wide(rows.width))]
   }
 
   func run(_ call: Call) {}
+
+  func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] { outputs[0] }
 }
 
 extension TensorView {
   /// A numeric element as a float.
   func float(_ index: Int) -> Float {
-    switch type {
-    case .float32: floats[index]
-    case .float64: Float(doubles[index])
-    case .int32: Float(int32s[index])
-    case .int64: Float(int64s[index])
-    case .string: .nan
-    default: Float(double(index))
-    }
+    type == .float32 ? floats[index] : Float(double(index))
   }
 }

@@ -7,18 +7,22 @@ struct Scaler: Operator {
   let scale: [Double]
 
   init(_ node: Node) throws(ModelError) {
-    let info = try node.input(0, .float32, .float64, .int32, .int64)
-    let width = try node.rowWidth(info)
-    func spread(_ name: String) throws(ModelError) -> [Double] {
+    let info = try node.input(0)
+    guard info.type.isNumeric else {
+      throw node.error(.unsupported, "input 0 of type \(info.type.onnxName) is not supported")
+    }
+    let width = node.lastWidth(info)
+    func spread(_ name: String, absent: Double) throws(ModelError) -> [Double] {
       let list = try node.floats(name) ?? []
-      guard list.count == width || list.count == 1 else {
+      guard list.count == width || list.count <= 1 else {
         throw node.error(.malformed, "\(list.count) of \(width) numbers in \"\(name)\"")
       }
       return list.count == width
-        ? list.map(Double.init) : Array(repeating: Double(list[0]), count: width)
+        ? list.map(Double.init)
+        : Array(repeating: list.first.map(Double.init) ?? absent, count: width)
     }
-    offset = try spread("offset")
-    scale = try spread("scale")
+    offset = try spread("offset", absent: 0)
+    scale = try spread("scale", absent: 1)
     outputs = [try node.output(.float32, info.shape)]
   }
 
@@ -26,19 +30,12 @@ struct Scaler: Operator {
     let source = call.input(0)
     switch source.type {
     case .float32: scale(source.floats, call)
-    case .float64: scale(source.doubles, call)
-    case .int32: scale(source.int32s, call)
-    default: scale(source.int64s, call)
+    case .float64: apply(call) { source.doubles[$0] }
+    default: apply(call) { source.double($0) }
     }
   }
 
   private func scale(_ source: UnsafeMutablePointer<Float>, _ call: Call) {
-    apply(call) { Double(source[$0]) }
-  }
-  private func scale(_ source: UnsafeMutablePointer<Double>, _ call: Call) {
-    apply(call) { source[$0] }
-  }
-  private func scale<T: BinaryInteger>(_ source: UnsafeMutablePointer<T>, _ call: Call) {
     apply(call) { Double(source[$0]) }
   }
 
@@ -48,9 +45,9 @@ struct Scaler: Operator {
     let width = offset.count
     offset.withUnsafeBufferPointer { offset in
       scale.withUnsafeBufferPointer { scale in
-        for row in 0..<call.rowCount {
+        for start in stride(from: 0, to: call.input(0).count, by: max(width, 1)) {
           for i in 0..<width {
-            target[row * width + i] = Float((value(row * width + i) - offset[i]) * scale[i])
+            target[start + i] = Float((value(start + i) - offset[i]) * scale[i])
           }
         }
       }
@@ -73,8 +70,8 @@ struct Imputer: Operator {
   }
 
   init(_ node: Node) throws(ModelError) {
-    let info = try node.input(0, .float32, .float64, .int64)
-    let width = try node.rowWidth(info)
+    let info = try node.input(0, .float32, .float64, .int64, .int32)
+    let width = node.lastWidth(info)
     func spread<T>(_ list: [T]) throws(ModelError) -> [T] {
       guard list.count == width || list.count == 1 else {
         throw node.error(.malformed, "\(list.count) values for \(width) features")
@@ -82,10 +79,14 @@ struct Imputer: Operator {
       return list.count == width ? list : Array(repeating: list[0], count: width)
     }
     switch info.type {
-    case .int64:
+    case .int64, .int32:
+      let values = try spread(node.ints("imputed_value_int64s") ?? [])
+      if info.type == .int32, let wrong = values.first(where: { Int32(exactly: $0) == nil }) {
+        throw node.error(.malformed, "imputed value \(wrong) is no int32")
+      }
       rule = .integers(
         replaced: Int64(try node.int("replaced_value_int64", default: 0)),
-        by: try spread(node.ints("imputed_value_int64s") ?? []).map(Int64.init))
+        by: values.map(Int64.init))
     case .float64:
       rule = .doubles(
         replaced: Double(try node.float("replaced_value_float", default: 0)),
@@ -100,31 +101,36 @@ struct Imputer: Operator {
   }
 
   func run(_ call: Call) {
+    let (source, target) = (call.input(0), call.output(0))
     switch rule {
     case .floats(let replaced, let values):
-      impute(call.input(0).floats, call.output(0).floats, call.rowCount, values) {
+      impute(source.floats, target.floats, source.count, values) {
         replaced.isNaN ? $0.isNaN : $0 == replaced
       }
     case .doubles(let replaced, let values):
-      impute(call.input(0).doubles, call.output(0).doubles, call.rowCount, values) {
+      impute(source.doubles, target.doubles, source.count, values) {
         replaced.isNaN ? $0.isNaN : $0 == replaced
       }
     case .integers(let replaced, let values):
-      impute(call.input(0).int64s, call.output(0).int64s, call.rowCount, values) {
-        $0 == replaced
+      if source.type == .int32 {
+        impute(source.int32s, target.int32s, source.count, values.map { Int32(clamping: $0) }) {
+          Int64($0) == replaced
+        }
+      } else {
+        impute(source.int64s, target.int64s, source.count, values) { $0 == replaced }
       }
     }
   }
 
   @inline(__always)
   private func impute<T>(
-    _ source: UnsafeMutablePointer<T>, _ target: UnsafeMutablePointer<T>, _ rows: Int,
+    _ source: UnsafeMutablePointer<T>, _ target: UnsafeMutablePointer<T>, _ count: Int,
     _ values: [T], _ isReplaced: (T) -> Bool
   ) {
-    for row in 0..<rows {
+    for start in stride(from: 0, to: count, by: max(width, 1)) {
       for i in 0..<width {
-        let value = source[row * width + i]
-        target[row * width + i] = isReplaced(value) ? values[i] : value
+        let value = source[start + i]
+        target[start + i] = isReplaced(value) ? values[i] : value
       }
     }
   }
@@ -133,9 +139,9 @@ struct Imputer: Operator {
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     switch rule {
     case .floats(let replaced, let values) where replaced.isNaN:
-      zip(values, outputs[0]).map { !$0.isNaN || $1 }
+      outputs[0].enumerated().map { !values[$0.offset % max(width, 1)].isNaN || $0.element }
     case .doubles(let replaced, let values) where replaced.isNaN:
-      zip(values, outputs[0]).map { !$0.isNaN || $1 }
+      outputs[0].enumerated().map { !values[$0.offset % max(width, 1)].isNaN || $0.element }
     default: outputs[0]
     }
   }
@@ -162,7 +168,7 @@ struct Normalizer: Operator {
 
   private init(_ node: Node) throws(ModelError) {
     let info = try node.input(0)
-    width = try node.rowWidth(info)
+    width = node.lastWidth(info)
     let name = try node.string("norm", default: "MAX")
     guard let norm = Norm(rawValue: name) else {
       throw node.error(.malformed, "norm \"\(name)\" does not exist")
@@ -173,8 +179,8 @@ struct Normalizer: Operator {
 
   func run(_ call: Call) {
     let (source, target) = (call.input(0).floats, call.output(0).floats)
-    for row in 0..<call.rowCount {
-      let (from, to) = (source + row * width, target + row * width)
+    for start in stride(from: 0, to: call.input(0).count, by: max(width, 1)) {
+      let (from, to) = (source + start, target + start)
       let size = self.size(of: from)
       for i in 0..<width { to[i] = size == 0 ? from[i] : Float(Double(from[i]) / size) }
     }
@@ -199,22 +205,35 @@ struct Normalizer: Operator {
   }
 }
 
-/// Binarizer: 1 where a value is above the threshold, else 0.
+/// Binarizer: 1 where a value is above the threshold, else 0, in the type of the input.
 struct Binarizer: Operator {
   let outputs: [ValueInfo]
   private let threshold: Float
 
-  static let make: OperatorFactory = { node throws(ModelError) in
-    try WithFloatInput.wrap(node) { node throws(ModelError) in try Binarizer(node) }
-  }
-
-  private init(_ node: Node) throws(ModelError) {
+  init(_ node: Node) throws(ModelError) {
+    let info = try node.input(0, .float32, .float64, .int64, .int32)
     threshold = try node.float("threshold", default: 0)
-    outputs = [try node.output(.float32, node.input(0).shape)]
+    outputs = [try node.output(info.type, info.shape)]
   }
 
   func run(_ call: Call) {
-    let (source, target) = (call.input(0), call.output(0).floats)
-    for i in 0..<source.count { target[i] = source.floats[i] > threshold ? 1 : 0 }
+    let (source, target) = (call.input(0), call.output(0))
+    switch source.type {
+    case .float64: binarize(source.doubles, target.doubles, source.count, Double(threshold))
+    case .int64:
+      for i in 0..<source.count { target.int64s[i] = isAbove(Double(source.int64s[i])) ? 1 : 0 }
+    case .int32:
+      for i in 0..<source.count { target.int32s[i] = isAbove(Double(source.int32s[i])) ? 1 : 0 }
+    default: binarize(source.floats, target.floats, source.count, threshold)
+    }
+  }
+
+  private func isAbove(_ value: Double) -> Bool { value > Double(threshold) }
+
+  private func binarize<T: BinaryFloatingPoint>(
+    _ source: UnsafeMutablePointer<T>, _ target: UnsafeMutablePointer<T>, _ count: Int,
+    _ threshold: T
+  ) {
+    for i in 0..<count { target[i] = source[i] > threshold ? 1 : 0 }
   }
 }

@@ -3,6 +3,7 @@ internal import CKernels
 /// LinearRegressor: one or more weighted sums of a row's features.
 struct LinearRegressor: FusesScaler {
   let outputs: [ValueInfo]
+  private let rows: FeatureRows
   private var weights: Panels
   private var intercepts: [Double]
   private let transform: PostTransform
@@ -12,11 +13,11 @@ struct LinearRegressor: FusesScaler {
   }
 
   private init(_ node: Node) throws(ModelError) {
-    let width = try node.rowWidth(node.input(0))
+    rows = try FeatureRows(node, node.input(0))
     let targets = try node.int("targets", default: 1)
     let coefficients = try node.floats("coefficients") ?? []
     let intercepts = try node.floats("intercepts") ?? []
-    weights = try Panels(node, coefficients, depth: width, columns: targets)
+    weights = try Panels(node, coefficients, depth: rows.width, columns: targets)
     guard intercepts.isEmpty || intercepts.count == targets else {
       throw node.error(.malformed, "\(intercepts.count) intercepts for \(targets) targets")
     }
@@ -24,7 +25,7 @@ struct LinearRegressor: FusesScaler {
       intercepts.isEmpty
       ? Array(repeating: 0, count: targets) : intercepts.map(Double.init)
     transform = try PostTransform(node)
-    outputs = [try node.output(.float32, .rows(targets))]
+    outputs = [try node.output(.float32, rows.wide(targets))]
   }
 
   func fusing(offset: [Double], scale: [Double]) -> any Operator {
@@ -36,11 +37,12 @@ struct LinearRegressor: FusesScaler {
 
   func run(_ call: Call) {
     let scores = call.output(0).floats
+    let count = rows.count(call)
     ck_gemm_f32(
-      call.input(0).floats, call.rowCount, weights.depth, weights.pointer, weights.columns,
+      call.input(0).floats, count, weights.depth, weights.pointer, weights.columns,
       intercepts, scores)
     guard transform != .none else { return }
-    for row in 0..<call.rowCount {
+    for row in 0..<count {
       transform.apply(scores + row * weights.columns, count: weights.columns)
     }
   }
@@ -53,6 +55,7 @@ struct LinearRegressor: FusesScaler {
 /// only LOGISTIC applies to it, as in ONNX Runtime.
 struct LinearClassifier: FusesScaler {
   let outputs: [ValueInfo]
+  private let rows: FeatureRows
   private var weights: Panels
   private var intercepts: [Double]
   private let labels: ClassLabels
@@ -63,7 +66,7 @@ struct LinearClassifier: FusesScaler {
   }
 
   private init(_ node: Node) throws(ModelError) {
-    let width = try node.rowWidth(node.input(0))
+    rows = try FeatureRows(node, node.input(0))
     guard let labels = try ClassLabels(node) else {
       throw node.error(.malformed, "no class labels")
     }
@@ -73,19 +76,20 @@ struct LinearClassifier: FusesScaler {
     guard scores == labels.count || scores == 1 && labels.count == 2 else {
       throw node.error(.malformed, "\(scores) intercepts for \(labels.count) classes")
     }
-    weights = try Panels(node, coefficients, depth: width, columns: scores)
+    weights = try Panels(node, coefficients, depth: rows.width, columns: scores)
     self.intercepts =
       intercepts.isEmpty ? Array(repeating: 0, count: scores) : intercepts.map(Double.init)
     self.labels = labels
     transform = try PostTransform(node)
     outputs = [
-      try node.output(labels.type, .rows), try node.output(.float32, .rows(labels.count)),
+      try node.output(labels.type, rows.single),
+      try node.output(.float32, rows.wide(labels.count)),
     ]
   }
 
   private var isBinary: Bool { weights.columns == 1 && labels.count == 2 }
 
-  func scratchByteCount(rows: Int) -> Int { isBinary ? rows * 4 : 0 }
+  func scratchByteCount(rows: Int) -> Int { isBinary ? self.rows.count(rows: rows) * 4 : 0 }
 
   func fusing(offset: [Double], scale: [Double]) -> any Operator {
     var fused = self
@@ -98,10 +102,11 @@ struct LinearClassifier: FusesScaler {
     let classes = labels.count
     let scores = call.output(1).floats
     let sums = isBinary ? call.scratch.assumingMemoryBound(to: Float.self) : scores
+    let count = rows.count(call)
     ck_gemm_f32(
-      call.input(0).floats, call.rowCount, weights.depth, weights.pointer, weights.columns,
-      intercepts, sums)
-    for row in 0..<call.rowCount {
+      call.input(0).floats, count, weights.depth, weights.pointer, weights.columns, intercepts,
+      sums)
+    for row in 0..<count {
       let own = scores + row * classes
       if isBinary {
         labels.write(sums[row] > 0 ? 1 : 0, to: call.output(0), row: row)

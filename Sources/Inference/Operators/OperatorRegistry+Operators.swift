@@ -2,10 +2,13 @@ extension OperatorRegistry {
   /// ai.onnx.ml
   static let machineLearningOperators: [String: OperatorFactory] = [
     "ArrayFeatureExtractor": { node throws(ModelError) in try ArrayFeatureExtractor(node) },
-    "Binarizer": Binarizer.make,
+    "Binarizer": { node throws(ModelError) in try Binarizer(node) },
+    "CastMap": { node throws(ModelError) in try CastMap(node) },
+    "CategoryMapper": CategoryMapper.make,
+    "DictVectorizer": { node throws(ModelError) in try DictVectorizer(node) },
     "FeatureVectorizer": { node throws(ModelError) in try FeatureVectorizer(node) },
     "Imputer": { node throws(ModelError) in try Imputer(node) },
-    "LabelEncoder": { node throws(ModelError) in try LabelEncoder(node) },
+    "LabelEncoder": LabelEncoder.make,
     "LinearClassifier": LinearClassifier.make,
     "LinearRegressor": LinearRegressor.make,
     "Normalizer": Normalizer.make,
@@ -13,6 +16,7 @@ extension OperatorRegistry {
     "SVMClassifier": SVMClassifier.make,
     "SVMRegressor": SVMRegressor.make,
     "Scaler": { node throws(ModelError) in try Scaler(node) },
+    "TreeEnsemble": TreeEnsemble.ofTensors,
     "TreeEnsembleClassifier": TreeEnsemble.classifier,
     "TreeEnsembleRegressor": TreeEnsemble.regressor,
     "ZipMap": { node throws(ModelError) in try ZipMap(node) },

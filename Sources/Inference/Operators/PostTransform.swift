@@ -1,7 +1,8 @@
 internal import CKernels
 
 /// What ai.onnx.ml applies to a row's scores, as ONNX Runtime does.
-enum PostTransform: String, Sendable {
+enum PostTransform: String, Sendable, CaseIterable {
+  // In the order of TreeEnsemble's numbers.
   case none = "NONE"
   case softmax = "SOFTMAX"
   case logistic = "LOGISTIC"
@@ -45,12 +46,46 @@ enum PostTransform: String, Sendable {
 
   /// The quantile of the normal distribution, by Winitzki's approximation of the inverse error
   /// function with ONNX Runtime's constants.
-  static func probit(_ value: Float) -> Float {
-    let x = 2 * Double(value) - 1
+  static func probit(_ value: Float) -> Float { Float(probit(Double(value))) }
+
+  static func probit(_ value: Double) -> Double {
+    let x = 2 * value - 1
     let log = ck_log((1 - x) * (1 + x))
     let v = 2 / (3.14159 * 0.147) + 0.5 * log
     let root = (-v + (v * v - log / 0.147).squareRoot()).squareRoot()
-    return Float(1.41421356 * (x < 0 ? -root : root))
+    return 1.41421356 * (x < 0 ? -root : root)
+  }
+}
+
+// MARK: In double
+
+extension PostTransform {
+  static func logistic(_ x: Double) -> Double { 1 / (1 + ck_exp(-x)) }
+
+  /// Transforms the scores of a row in place. A single score has nothing to be weighed against:
+  /// softmax leaves it.
+  func apply(_ scores: UnsafeMutablePointer<Double>, count: Int) {
+    switch self {
+    case .none: break
+    case .logistic: for k in 0..<count { scores[k] = Self.logistic(scores[k]) }
+    case .probit: for k in 0..<count { scores[k] = Self.probit(scores[k]) }
+    case .softmax, .softmaxZero:
+      guard count > 1 else { return }
+      var largest = scores[0]
+      for k in 1..<count { largest = max(largest, scores[k]) }
+      var sum = 0.0
+      for k in 0..<count {
+        // SOFTMAX_ZERO keeps what is (almost) zero out of the sum.
+        if self == .softmaxZero, scores[k].magnitude <= 1e-7 {
+          scores[k] *= ck_exp(-largest)
+        } else {
+          scores[k] = ck_exp(scores[k] - largest)
+          sum += scores[k]
+        }
+      }
+      guard sum > 0 else { return }
+      for k in 0..<count { scores[k] /= sum }
+    }
   }
 }
 

@@ -101,7 +101,7 @@ struct KernelSums: Sendable {
 struct SVMRegressor: Operator {
   let outputs: [ValueInfo]
   private let sums: KernelSums
-  private let width: Int
+  private let rows: FeatureRows
   private let isOneClass: Bool
   private let transform: PostTransform
 
@@ -110,7 +110,8 @@ struct SVMRegressor: Operator {
   }
 
   private init(_ node: Node) throws(ModelError) {
-    width = try node.rowWidth(node.input(0))
+    rows = try FeatureRows(node, node.input(0))
+    let width = rows.width
     let coefficients = try node.floats("coefficients") ?? []
     let supports = try node.int("n_supports", default: 0)
     guard let offset = try node.floats("rho")?.first else {
@@ -134,15 +135,17 @@ struct SVMRegressor: Operator {
       offsets: [Double(offset)])
     isOneClass = try node.int("one_class", default: 0) != 0
     transform = try PostTransform(node)
-    outputs = [try node.output(.float32, .rows(1))]
+    outputs = [try node.output(.float32, rows.wide(1))]
   }
 
-  func scratchByteCount(rows: Int) -> Int { sums.scratchByteCount(rows: rows) }
+  func scratchByteCount(rows: Int) -> Int {
+    sums.scratchByteCount(rows: self.rows.count(rows: rows))
+  }
 
   func run(_ call: Call) {
     let scores = call.output(0).floats
     sums.forEachRow(
-      call.input(0).floats, width: width, rowCount: call.rowCount, scratch: call.scratch
+      call.input(0).floats, width: rows.width, rowCount: rows.count(call), scratch: call.scratch
     ) { row, sum in
       scores[row] = isOneClass ? (sum[0] > 0 ? 1 : -1) : Float(sum[0])
       if transform != .none { transform.apply(scores + row, count: 1) }
@@ -158,7 +161,7 @@ struct SVMRegressor: Operator {
 struct SVMClassifier: Operator {
   let outputs: [ValueInfo]
   private let sums: KernelSums
-  private let width: Int
+  private let rows: FeatureRows
   private let labels: ClassLabels
   private let transform: PostTransform
   private let mode: Mode
@@ -176,7 +179,8 @@ struct SVMClassifier: Operator {
   }
 
   private init(_ node: Node) throws(ModelError) {
-    width = try node.rowWidth(node.input(0))
+    rows = try FeatureRows(node, node.input(0))
+    let width = rows.width
     guard let labels = try ClassLabels(node) else {
       throw node.error(.malformed, "no class labels")
     }
@@ -203,7 +207,8 @@ struct SVMClassifier: Operator {
       (mode, scoreCount) = (.linear, classes)
     }
     outputs = [
-      try node.output(labels.type, .rows), try node.output(.float32, .rows(scoreCount)),
+      try node.output(labels.type, rows.single),
+      try node.output(.float32, rows.wide(scoreCount)),
     ]
   }
 
@@ -264,7 +269,9 @@ struct SVMClassifier: Operator {
 
   private var classes: Int { labels.count }
 
-  private func sumsByteCount(rows: Int) -> Int { (sums.scratchByteCount(rows: rows) + 63) & ~63 }
+  private func sumsByteCount(rows: Int) -> Int {
+    (sums.scratchByteCount(rows: self.rows.count(rows: rows)) + 63) & ~63
+  }
 
   func scratchByteCount(rows: Int) -> Int {
     sumsByteCount(rows: rows) + PairwiseCoupling.scratchByteCount(classes: classes)
@@ -278,7 +285,7 @@ struct SVMClassifier: Operator {
     let votes = extra.assumingMemoryBound(to: Int.self)
     let coupling = extra + classes * MemoryLayout<Int>.stride
     sums.forEachRow(
-      call.input(0).floats, width: self.width, rowCount: call.rowCount, scratch: call.scratch
+      call.input(0).floats, width: rows.width, rowCount: rows.count(call), scratch: call.scratch
     ) { row, sum in
       let own = scores + row * width
       switch mode {

@@ -1,0 +1,207 @@
+/// A comparison at a node of an ensemble, in ONNX's words.
+struct EnsembleSplit: Sendable {
+  enum Mode: Sendable {
+    case atMost(Double)
+    case below(Double)
+    case atLeast(Double)
+    case above(Double)
+    case equal(Double)
+    case notEqual(Double)
+    case member([Double])
+
+    /// - Parameter code: TreeEnsemble's number for the mode.
+    init?(code: Int, threshold: Double) {
+      switch code {
+      case 0: self = .atMost(threshold)
+      case 1: self = .below(threshold)
+      case 2: self = .atLeast(threshold)
+      case 3: self = .above(threshold)
+      case 4: self = .equal(threshold)
+      case 5: self = .notEqual(threshold)
+      default: return nil
+      }
+    }
+
+    /// The name in the lists of opset 1 and 3; also the place of its number.
+    static let names = [
+      "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ",
+    ]
+  }
+
+  var feature: Int
+  var mode: Mode
+  /// Where NaN goes. By itself no comparison holds for it but "not equal".
+  var missingIsTrue: Bool
+}
+
+/// A node of one tree; branches are places in the tree's list, whose first node is the root.
+enum EnsembleNode: Sendable {
+  case split(EnsembleSplit, whenTrue: Int, whenFalse: Int)
+  case leaf([Vote])
+
+  struct Vote: Sendable {
+    var output: Int
+    var weight: Double
+  }
+}
+
+/// Numbers for the values that set-membership splits of a feature name.
+///
+/// A forest's sets hold small integers. So a split that asks whether a number is one of several
+/// reads a feature of its own instead: the place of the number among all that are named.
+struct MemberCodes: Sendable {
+  let feature: Int
+  /// Ascending, distinct.
+  let values: [Double]
+
+  /// NaN stays NaN; what no set names is -1.
+  func code(_ value: Double) -> Float {
+    if value.isNaN { return .nan }
+    return place(value).map(Float.init) ?? -1
+  }
+
+  func place(_ value: Double) -> Int? {
+    var (low, high) = (0, values.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if values[middle] < value { low = middle + 1 } else { high = middle }
+    }
+    return low < values.count && values[low] == value ? low : nil
+  }
+}
+
+/// Trees in ONNX's words made a forest.
+struct EnsembleForest {
+  private(set) var forest: Forest
+  /// The features that follow the input's own, in order.
+  let codes: [MemberCodes]
+  private(set) var votedOutputs: Set<Int> = []
+  private(set) var hasNegativeVotes = false
+  private(set) var tracksMissing = false
+
+  private let width: Int
+  private let outputCount: Int
+  private let limits: ModelLimits
+
+  /// - Parameter absent: what a leaf has for an output that it does not vote for.
+  init(
+    _ node: Node, trees: [[EnsembleNode]], width: Int, outputCount: Int, absent: Double
+  ) throws(ModelError) {
+    var members: [Int: Set<Double>] = [:]
+    for case .split(let split, _, _) in trees.joined() {
+      if case .member(let values) = split.mode {
+        members[split.feature, default: []].formUnion(values)
+      }
+    }
+    codes = members.sorted { $0.key < $1.key }.map {
+      MemberCodes(feature: $0.key, values: $0.value.sorted())
+    }
+    (self.width, self.outputCount, limits) = (width, outputCount, node.limits)
+    forest = try Forest(
+      featureCount: width + codes.count, outputCount: outputCount, limits: node.limits)
+    do throws(ModelError) {
+      for tree in trees { try append(tree, absent: absent) }
+    } catch {
+      throw node.error(error.code, error.message)
+    }
+  }
+
+  private mutating func append(_ tree: [EnsembleNode], absent: Double) throws(ModelError) {
+    let number = forest.trees.count
+    var leaves = 0
+    var outputs: Set<Int> = []
+    var isSingle = true
+    for case .leaf(let votes) in tree {
+      leaves += 1
+      isSingle = isSingle && votes.count == 1
+      for vote in votes {
+        guard (0..<outputCount).contains(vote.output) else {
+          throw ModelError(
+            .malformed, "tree \(number): a leaf votes for output \(vote.output) of \(outputCount)")
+        }
+        outputs.insert(vote.output)
+        if vote.weight < 0 { hasNegativeVotes = true }
+      }
+    }
+    votedOutputs.formUnion(outputs)
+    isSingle = isSingle && outputs.count == 1
+    let width = isSingle ? 1 : outputCount
+    let (count, overflow) = leaves.multipliedReportingOverflow(by: width)
+    guard !overflow, count <= limits.elementCount / 8 else {
+      throw ModelError(
+        .tooLarge, "tree \(number): \(leaves) leaves of \(width) values are more than are kept")
+    }
+
+    var nodes: [Forest.Node] = []
+    nodes.reserveCapacity(tree.count)
+    var values: [Double] = []
+    values.reserveCapacity(count)
+    for (place, node) in tree.enumerated() {
+      switch node {
+      case .split(let split, let whenTrue, let whenFalse):
+        do throws(ModelError) {
+          nodes.append(try self.node(split, whenTrue: whenTrue, whenFalse: whenFalse))
+        } catch {
+          throw ModelError(error.code, "tree \(number), node \(place): \(error.message)")
+        }
+      case .leaf(let votes):
+        nodes.append(.leaf(value: values.count))
+        if isSingle {
+          values.append(votes[0].weight)
+          continue
+        }
+        let first = values.count
+        values.append(contentsOf: repeatElement(absent, count: width))
+        for vote in votes {
+          let slot = first + vote.output
+          values[slot] = values[slot].isFinite ? values[slot] + vote.weight : vote.weight
+        }
+      }
+    }
+    try forest.append(
+      nodes, values: values, output: isSingle ? .one(outputs.first ?? 0) : .all)
+  }
+
+  /// A split in the forest's words, in which true is left unless the comparison is turned round.
+  private mutating func node(
+    _ split: EnsembleSplit, whenTrue: Int, whenFalse: Int
+  ) throws(ModelError) -> Forest.Node {
+    guard (0..<width).contains(split.feature) else {
+      throw ModelError(.malformed, "feature \(split.feature) of \(width)")
+    }
+    var feature = split.feature
+    var isTurned = false
+    var missingIsTrue = split.missingIsTrue
+    let test: Forest.Test
+    func number(_ threshold: Double) throws(ModelError) -> Double {
+      guard !threshold.isNaN else { throw ModelError(.malformed, "the threshold is not a number") }
+      return threshold
+    }
+    func below(_ threshold: Double) throws(ModelError) -> Double {
+      guard threshold > -.infinity else {
+        throw ModelError(.malformed, "the threshold is not above -infinity")
+      }
+      return threshold.nextDown
+    }
+    switch split.mode {
+    case .atMost(let threshold): test = .atMost(try number(threshold))
+    case .above(let threshold): (test, isTurned) = (.atMost(try number(threshold)), true)
+    case .below(let threshold): test = .atMost(try below(threshold))
+    case .atLeast(let threshold): (test, isTurned) = (.atMost(try below(threshold)), true)
+    case .equal(let value): test = .equal(try number(value))
+    case .notEqual(let value):
+      (test, isTurned) = (.equal(try number(value)), true)
+      missingIsTrue = true
+    case .member(let values):
+      let place = codes.firstIndex { $0.feature == split.feature } ?? 0
+      feature = width + place
+      let places = Set(values.compactMap { codes[place].place($0) }.map { Int32($0) })
+      test = .among(forest.addCategorySet(places.sorted()))
+    }
+    tracksMissing = tracksMissing || split.missingIsTrue
+    return .split(
+      Forest.Split(
+        feature: feature, test: test, missing: .nan, missingLeft: missingIsTrue != isTurned),
+      left: isTurned ? whenFalse : whenTrue, right: isTurned ? whenTrue : whenFalse)
+  }
+}
