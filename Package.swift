@@ -42,10 +42,11 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
+    .systemLibrary(name: "CMalloc"),
     .executableTarget(
       name: "rowcast",
       dependencies: [
-        "Scoring", "Inference", "Postgres", "Schema",
+        "CMalloc", "Scoring", "Inference", "Postgres", "Schema",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ], swiftSettings: strict),
@@ -55,9 +56,13 @@ let package = Package(
     .target(name: "TestRandom", path: "Tests/TestRandom", swiftSettings: strict),
     // Writes model files; no library of the project reads them back.
     .target(name: "ModelFixtures", path: "Tests/ModelFixtures", swiftSettings: strict),
+    // What a model must keep to whatever its bytes are; the fuzzers ask for it, and so do tests.
+    .target(
+      name: "FuzzChecks", dependencies: ["Inference"], path: "Tests/FuzzChecks",
+      swiftSettings: strict),
     .testTarget(
       name: "InferenceTests",
-      dependencies: ["Inference", "CKernels", "ModelFixtures", "TestRandom"],
+      dependencies: ["Inference", "CKernels", "FuzzChecks", "ModelFixtures", "TestRandom"],
       exclude: ["Fixtures"], swiftSettings: strict),
     .testTarget(
       name: "PostgresTests", dependencies: ["Postgres", "TestRandom", "TestSupport"],
@@ -83,3 +88,14 @@ let package = Package(
   ],
   swiftLanguageModes: [.v6]
 )
+
+// The fuzzers are instrumented, everything that they link too: `make fuzz` builds them apart.
+if Context.environment["ROWCAST_FUZZ"] == "1" {
+  package.targets += [
+    .target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"),
+    .executableTarget(
+      name: "fuzz", dependencies: ["FuzzChecks", "TestRandom", "CLibFuzzer"],
+      path: "Tests/Fuzz/Sources",
+      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")]),
+  ]
+}

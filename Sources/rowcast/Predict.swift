@@ -1,34 +1,60 @@
-import ArgumentParser
+public import ArgumentParser
 import Foundation
 import Inference
-import Scoring
+public import Scoring
 
 struct Predict: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Score a CSV file with a model file, without a database.",
+    abstract: "Score a file of CSV or NDJSON with a model file, without a database.",
     discussion: """
-      The first line of the CSV names its columns; those that the model reads are found by name. \
-      An empty field is a missing value. Each record is written to standard output in its own \
-      words, with the model's outputs behind it and a column "failure", which is empty or says why \
-      the row could not be scored. Rows stay in order; all cores work; memory stays small however \
-      long the file is. Failed rows go to standard error too, with their line numbers.
+      Columns that the model reads are found by name: in the first line of a CSV, in each object of \
+      an NDJSON file. An empty field, null, or an absent member is a missing value. Each record is \
+      written to standard output in its own words, with the model's outputs behind it and a column \
+      "failure", which is empty or says why the row could not be scored. Rows stay in order; all \
+      cores work; memory stays small however long the file is.
+
+        --keep id,name     passes these columns through, and no others; --keep "" none
+        --to ndjson        writes another format than it reads
+        --failures column  tells of failed rows in the answer only, stderr on standard error only
 
       EXAMPLE
         rowcast predict churn.onnx customers.csv > scored.csv
-        psql … -c "copy customer to stdout (format csv, header)" | rowcast predict churn.onnx -
+        psql … -c "copy customer to stdout (format csv, header)" | rowcast predict churn.onnx
+        rowcast predict churn.onnx events.ndjson --keep id --to csv
 
       EXIT STATUS
         0 each row was scored, 1 some rows failed, 65 the model or the file is unfit
       """)
 
+  enum Failures: String, ExpressibleByArgument, CaseIterable {
+    case both, column, stderr
+
+    var hasColumn: Bool { self != .stderr }
+    var hasLines: Bool { self != .column }
+  }
+
   @Argument(help: "An ONNX, LightGBM text or XGBoost JSON model.")
   var model: String
 
-  @Argument(help: "A CSV file with a header, or - for standard input.")
-  var file: String
+  @Argument(help: "A file of CSV or NDJSON, or - for standard input.")
+  var file = "-"
 
   @Option(help: ArgumentHelp("Class names, one a line.", valueName: "file"))
   var labels: String?
+
+  @Option(help: "The input's format: csv or ndjson. Default: told from its first byte.")
+  var from: RecordFormat?
+
+  @Option(help: "The answer's format. Default: as the input.")
+  var to: RecordFormat?
+
+  @Option(
+    help: ArgumentHelp(
+      "Columns of the input that the answer begins with. Default: all.", valueName: "names"))
+  var keep: String?
+
+  @Option(help: "Where failed rows are told of: column, stderr or both.")
+  var failures = Failures.both
 
   @Option(help: "Threads. Default: the cores.")
   var threads: Int?
@@ -45,15 +71,39 @@ struct Predict: AsyncParsableCommand {
       input = open(file, O_RDONLY | O_CLOEXEC)
       guard input >= 0 else { throw CommandError.unreadable(file, errno) }
     }
-    let summary = try await FilePrediction(model: model, threads: threads)
-      .run(from: input, to: STDOUT_FILENO) { failure in
-        Terminal.standardError.line("line \(failure.line): \(failure.reason)")
-      }
+    var options = FilePrediction.Options()
+    options.threads = threads
+    options.from = from
+    options.to = to
+    options.keep = keep.map { $0.split(separator: ",").map(String.init) }
+    options.hasFailures = failures.hasColumn
+    let bar = ProgressLine(byteCount: Self.size(of: input))
+    let terminal = Terminal.standardError
+    let summary = try await FilePrediction(model: model, options: options).run(
+      from: input, to: STDOUT_FILENO,
+      onFailure: { failure in
+        guard failures.hasLines else { return }
+        bar.clear()
+        terminal.line("line \(failure.line): \(failure.reason)")
+      },
+      onProgress: { progress in
+        bar.show(rows: progress.summary.rows, bytes: progress.bytesRead)
+      })
+    bar.clear()
     guard summary.failures == 0 else {
-      Terminal.standardError.line(
+      terminal.line(
         "rowcast: \(Format.count(summary.failures)) of \(Format.count(summary.rows)) rows "
           + "could not be scored")
       throw ExitCode(CommandError.Status.failed.rawValue)
     }
   }
+
+  /// Of a regular file; nil for what has no known end.
+  private static func size(of descriptor: Int32) -> Int? {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    return Int(status.st_size)
+  }
 }
+
+extension RecordFormat: ExpressibleByArgument {}

@@ -38,6 +38,7 @@ package final class ForestPlan: Sendable {
   package let precision: Precision
   package let outputCount: Int
   package let byteCount: Int
+  package let statistics: ForestStatistics
   let features: [RankedFeature]
   /// Whether ranks take two bytes instead of one.
   let isWide: Bool
@@ -62,6 +63,7 @@ package final class ForestPlan: Sendable {
     self.precision = precision
     kernelIsForced = kernel != nil
     outputCount = forest.outputCount
+    statistics = ForestStatistics(forest)
     self.aggregate =
       switch aggregate {
       case .sum: CK_FOREST_SUM

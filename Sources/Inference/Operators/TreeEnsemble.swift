@@ -11,7 +11,7 @@ struct TreeEnsemble: Operator {
 
   let outputs: [ValueInfo]
   private let rows: FeatureRows
-  private let plan: ForestPlan
+  let plan: ForestPlan
   private let codes: [MemberCodes]
   private let inputType: TensorType
   private let start: Double

@@ -28,8 +28,7 @@ struct CSVReader {
   ///   - line: The one-based line of the file at which the bytes begin.
   init(_ bytes: [UInt8], line: Int = 1) {
     self.bytes = bytes
-    // A byte order mark, as spreadsheets write it.
-    offset = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+    offset = line == 1 && bytes.starts(with: RecordFormat.byteOrderMark) ? 3 : 0
     nextLine = line
   }
 
@@ -110,7 +109,11 @@ struct CSVReader {
 
   func text(_ field: Field) -> String {
     let raw = bytes[field.range]
-    guard field.isEscaped else { return String(decoding: raw, as: UTF8.self) }
+    return String(decoding: field.isEscaped ? Self.unquoted(raw)[...] : raw, as: UTF8.self)
+  }
+
+  /// The bytes of a field in which quotes are doubled.
+  static func unquoted(_ raw: ArraySlice<UInt8>) -> [UInt8] {
     var plain: [UInt8] = []
     plain.reserveCapacity(raw.count)
     var skip = false
@@ -122,7 +125,7 @@ struct CSVReader {
       skip = byte == Self.quote
       plain.append(byte)
     }
-    return String(decoding: plain, as: UTF8.self)
+    return plain
   }
 
   /// No value: nothing between two commas.

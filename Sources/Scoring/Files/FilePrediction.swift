@@ -1,10 +1,10 @@
 internal import Glibc
 public import Inference
 
-/// Scores a CSV file without a database, on all cores, in constant memory.
+/// Scores a file of CSV or NDJSON without a database, on all cores, in constant memory.
 ///
-/// Answers each record with its own fields, then the model's outputs, then `failure`: empty, or why
-/// the row could not be scored. Records stay in order.
+/// Answers each record with what is kept of it, then the model's outputs, then `failure`: missing,
+/// or why the row could not be scored. Records stay in order.
 public struct FilePrediction: Sendable {
   public struct Summary: Sendable, Codable, Equatable {
     public var rows = 0
@@ -21,52 +21,74 @@ public struct FilePrediction: Sendable {
     public var reason: String
   }
 
-  private let model: Model
-  private let threads: Int
-  /// Bytes that one task takes; large enough that handing them out costs nothing.
-  private let blockByteCount: Int
+  /// How far a run is.
+  public struct Progress: Sendable {
+    public var summary: Summary
+    /// Of the input, up to the block that is read ahead.
+    public var bytesRead: Int
+  }
 
-  public init(model: Model, threads: Int? = nil, blockByteCount: Int = 1 << 20) {
-    precondition(blockByteCount > 0, "a block has bytes")
+  /// What is read, and what the answer looks like.
+  public struct Options: Sendable {
+    /// nil: the cores.
+    public var threads: Int?
+    /// nil: told from the first bytes.
+    public var from: RecordFormat?
+    /// nil: as the input.
+    public var to: RecordFormat?
+    /// Columns of the input that the answer begins with; nil keeps all, each record in its words.
+    public var keep: [String]?
+    /// Whether the answer tells of failures in a column of that name.
+    public var hasFailures = true
+    /// Bytes that one task takes; large enough that handing them out costs nothing.
+    public var blockByteCount = 1 << 20
+
+    public init() {}
+  }
+
+  private let model: Model
+  private let options: Options
+
+  /// - Precondition: A block has bytes, and there is a thread.
+  public init(model: Model, options: Options = Options()) {
+    precondition(options.blockByteCount > 0 && options.threads ?? 1 > 0)
     self.model = model
-    self.threads = threads ?? Machine.coreCount
-    self.blockByteCount = blockByteCount
+    self.options = options
   }
 
   /// - Parameters:
   ///   - input: A descriptor to read from.
   ///   - output: A descriptor to write to.
   ///   - onFailure: Called for each record that could not be scored, in the file's order.
+  ///   - onProgress: Called after each block that was written.
   /// - Throws: `ScoringError` of code `.file` with the line at fault, or where reading or writing
   ///   does not succeed; `ModelError` where the batch cannot be scored at all.
   public func run(
-    from input: Int32, to output: Int32, onFailure: (Failure) -> Void = { _ in }
+    from input: Int32, to output: Int32, onFailure: (Failure) -> Void = { _ in },
+    onProgress: (Progress) -> Void = { _ in }
   ) async throws -> Summary {
-    var blocks = CSVBlocks(descriptor: input, byteCount: blockByteCount)
-    guard let first = try blocks.next() else {
+    var blocks = RecordBlocks(
+      descriptor: input, byteCount: options.blockByteCount, format: options.from)
+    guard let first = try blocks.next(), let format = blocks.format else {
       throw ScoringError(
         .file, "the file is empty", hint: "Its first line must name the columns.")
     }
-    var reader = CSVReader(first.bytes)
-    let header = try CSVHeader(&reader)
-    let scorer = try CSVBlockScorer(model: model, header: header)
-    try Self.write(scorer.head(), to: output)
+    let scorer = try BlockScorer(model: model, first: first, format: format, options: options)
+    try Self.write(scorer.writer.head(), to: output)
 
     var summary = Summary()
-    var next: CSVBlocks.Block? = first
-    var isFirst = true
+    var next: RecordBlocks.Block? = first
     // Tasks may end in any order; the answers leave in the order of the file.
-    try await withThrowingTaskGroup(of: (Int, CSVBlockScorer.Answer).self) { group in
+    try await withThrowingTaskGroup(of: (Int, BlockScorer.Answer).self) { group in
       var started = 0
       var written = 0
-      var waiting: [Int: CSVBlockScorer.Answer] = [:]
+      var waiting: [Int: BlockScorer.Answer] = [:]
+      let mostAhead = 2 * (options.threads ?? Machine.coreCount)
       while true {
-        while started - written < 2 * threads, let block = next {
+        while started - written < mostAhead, let block = next {
           let number = started
-          let skipsHeader = isFirst
-          group.addTask { (number, try scorer.score(block, skippingHeader: skipsHeader)) }
+          group.addTask { (number, try scorer.score(block, isFirst: number == 0)) }
           started += 1
-          isFirst = false
           next = try blocks.next()
         }
         guard let (number, answer) = try await group.next() else { break }
@@ -76,6 +98,7 @@ public struct FilePrediction: Sendable {
           summary.rows += answer.rows
           summary.failures += answer.failures.count
           answer.failures.forEach(onFailure)
+          onProgress(Progress(summary: summary, bytesRead: blocks.bytesRead))
           written += 1
         }
       }
@@ -99,90 +122,46 @@ public struct FilePrediction: Sendable {
   }
 }
 
-/// Cuts a file into blocks of whole records.
-struct CSVBlocks {
-  struct Block: Sendable {
-    var bytes: [UInt8]
-    /// The one-based line on which the block begins.
-    var line: Int
+/// Scores a block of a file's records and writes them out with their predictions.
+private struct BlockScorer: Sendable {
+  struct Answer: Sendable {
+    var bytes: [UInt8] = []
+    var rows = 0
+    /// In the order of the rows.
+    var failures: [FilePrediction.Failure] = []
   }
 
-  private let descriptor: Int32
-  private let byteCount: Int
-  private var rest: [UInt8] = []
-  private var line = 1
-  private var isOver = false
+  let model: Model
+  let reader: RecordReader
+  let writer: AnswerWriter
 
-  init(descriptor: Int32, byteCount: Int) {
-    self.descriptor = descriptor
-    self.byteCount = byteCount
+  /// - Throws: `.file` where a feature or a kept column is not in the first record.
+  init(
+    model: Model, first: RecordBlocks.Block, format: RecordFormat, options: FilePrediction.Options
+  ) throws(ScoringError) {
+    self.model = model
+    let to = options.to ?? format
+    let plan = try RecordPlan(
+      names: RecordReader.names(in: first, format: format), features: model.signature.features,
+      kept: options.keep, rewrites: to != format, format: format)
+    writer = AnswerWriter(
+      format: to, plan: plan, outputs: model.signature.outputs, hasFailures: options.hasFailures)
+    reader = RecordReader(
+      format: format, plan: plan, reserved: plan.keep == .wholeRecords ? writer.reserved : [])
   }
 
-  /// - Throws: `.file` where reading does not succeed.
-  mutating func next() throws(ScoringError) -> Block? {
-    var bytes = rest
-    rest = []
-    var scan = Scan()
-    while true {
-      scan.go(through: bytes)
-      if scan.lastEnd > 0, bytes.count >= byteCount || isOver { break }
-      if isOver { break }
-      try read(into: &bytes)
+  func score(_ block: RecordBlocks.Block, isFirst: Bool) throws -> Answer {
+    let batch = try reader.read(block, isFirst: isFirst)
+    guard batch.rowCount > 0 else { return Answer() }
+    let predictions = try model.predict(
+      Batch(rowCount: batch.rowCount, columns: batch.columns), workspace: Workspace())
+    var reasons = batch.unreadable
+    for failure in predictions.failures where reasons[failure.row] == nil {
+      reasons[failure.row] = failure.reason
     }
-    guard !bytes.isEmpty else { return nil }
-    // At the end, what follows the last line break is a record too.
-    let end = isOver ? bytes.count : scan.lastEnd
-    rest = Array(bytes[end...])
-    let block = Block(bytes: Array(bytes[..<end]), line: line)
-    line += isOver ? 0 : scan.lines
-    return block
-  }
-
-  private mutating func read(into bytes: inout [UInt8]) throws(ScoringError) {
-    let chunk = [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, count in
-      repeat {
-        count = Glibc.read(descriptor, buffer.baseAddress, byteCount)
-      } while count < 0 && errno == EINTR
-      if count < 0 {
-        failure = errno
-        count = 0
-      }
-    }
-    if let failure {
-      throw ScoringError(.file, "the file cannot be read: \(String(cString: strerror(failure)))")
-    }
-    isOver = chunk.isEmpty
-    bytes.append(contentsOf: chunk)
-  }
-
-  private var failure: Int32?
-
-  /// Finds line breaks outside of quotes: an even number of quotes lies before them.
-  private struct Scan {
-    private var offset = 0
-    private var isQuoted = false
-    private var linesSeen = 0
-    /// Behind the last line break that ends a record.
-    private(set) var lastEnd = 0
-    /// Line breaks up to there.
-    private(set) var lines = 0
-
-    mutating func go(through bytes: [UInt8]) {
-      bytes.withUnsafeBufferPointer { bytes in
-        while offset < bytes.count {
-          switch bytes[offset] {
-          case UInt8(ascii: "\""): isQuoted.toggle()
-          case UInt8(ascii: "\n"):
-            linesSeen += 1
-            if !isQuoted {
-              lastEnd = offset + 1
-              lines = linesSeen
-            }
-          default: break
-          }
-          offset += 1
-        }
-      }
-    }
+    return Answer(
+      bytes: writer.answer(batch, predictions, failures: reasons), rows: batch.rowCount,
+      failures: reasons.sorted { $0.key < $1.key }
+        .map { FilePrediction.Failure(line: batch.lines[$0.key], reason: $0.value) })
   }
 }

@@ -1,0 +1,88 @@
+extension Model {
+  /// Rows that look like what the model was made for, for measurements where no real ones are at
+  /// hand; the same for the same seed.
+  ///
+  /// Trees get values around their own thresholds, so that rows spread over their leaves; other
+  /// numbers are normal, integers small, texts a few words. Nothing is missing.
+  public func syntheticRows(count: Int, seed: UInt64 = 42) -> Batch {
+    var random = SplitMix(state: seed)
+    let cuts = (predictor as? any ThresholdSource)?.thresholds ?? [:]
+    let columns = signature.features.enumerated().map { index, feature in
+      let own = cuts[index] ?? []
+      let numbers: [Double] = (0..<count).map { _ in
+        let normal = random.normal()
+        guard !own.isEmpty else { return normal }
+        // Between two neighbours, or beyond the last by as much as they lie apart.
+        let place = Int(random.next() % UInt64(own.count))
+        let spread = place + 1 < own.count ? own[place + 1] - own[place] : 1
+        return own[place] + (spread.isFinite ? spread * 0.5 * normal : normal)
+      }
+      return switch feature.type {
+      case .float32: Column(.float32(numbers.map { Float($0) }))
+      case .float64: Column(.float64(numbers))
+      case .int64: Column(.int64(numbers.map { Int64(max(-9e15, min(9e15, $0.rounded()))) }))
+      case .bool: Column(.bool(numbers.map { $0 > 0 }))
+      case .string: Column(.string((0..<count).map { _ in random.words() }))
+      }
+    }
+    return Batch(rowCount: count, columns: columns)
+  }
+}
+
+/// A predictor that knows thresholds of its features.
+protocol ThresholdSource {
+  /// Ascending, by the number of the feature.
+  var thresholds: [Int: [Double]] { get }
+}
+
+extension ForestPredictor: ThresholdSource {
+  var thresholds: [Int: [Double]] {
+    switch self {
+    case .float(let scoring): scoring.plan.thresholds
+    case .double(let scoring): scoring.plan.thresholds
+    }
+  }
+}
+
+extension ForestPlan {
+  var thresholds: [Int: [Double]] {
+    Dictionary(
+      features.map { ($0.feature, $0.sortedCuts) }, uniquingKeysWith: { first, _ in first })
+  }
+}
+
+extension RankedFeature {
+  /// The feature's thresholds, ascending; those that are infinite left out.
+  fileprivate var sortedCuts: [Double] {
+    guard let last = doubles.levels.last else { return [] }
+    return doubles.cuts[Int(last)...].prefix(cutCount).filter(\.isFinite)
+  }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+private struct SplitMix {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// Nearly normal: the sum of twelve uniform numbers.
+  mutating func normal() -> Double {
+    (0..<12).reduce(-6) { sum, _ in sum + Double(next() >> 11) * 0x1p-53 }
+  }
+
+  private static let vocabulary = [
+    "the", "red", "fox", "order", "late", "never", "came", "again", "thank", "you", "price", "low",
+    "broken", "screen", "works", "fine",
+  ]
+
+  mutating func words() -> String {
+    (0..<(3 + Int(next() % 10))).map { _ in Self.vocabulary[Int(next() % 16)] }
+      .joined(separator: " ")
+  }
+}

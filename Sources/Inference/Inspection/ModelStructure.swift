@@ -1,0 +1,46 @@
+/// What a loaded model is made of, for people who look at it.
+public struct ModelStructure: Sendable, Codable, Equatable {
+  /// Trees that are scored together.
+  public struct Trees: Sendable, Codable, Equatable {
+    public var count: Int
+    public var leaves: Int
+    /// Splits from the root to the nearest and to the farthest leaf of any tree.
+    public var leastDepth: Int
+    public var mostDepth: Int
+    /// Splits that ask for a set of categories.
+    public var categoricalSplits: Int
+    /// The fastest of the ways of scoring them that the engine tried.
+    public var kernel: String
+    /// What it was chosen among, and by which figures.
+    public var reason: String
+  }
+
+  /// Steps that a batch runs through; what could be computed at load is none.
+  public var stepCount: Int
+  /// Rows that are run at once, where the model is a graph.
+  public var blockRows: Int?
+  public var trees: [Trees]
+  /// Features whose values can make no difference.
+  public var unusedFeatures: [String]
+}
+
+extension Model {
+  /// What the model is made of.
+  public var structure: ModelStructure {
+    var structure = ModelStructure(stepCount: 0, trees: [], unusedFeatures: [])
+    guard let predictor = predictor as? any Inspectable else { return structure }
+    predictor.describe(in: &structure)
+    let isRead = predictor.readFeatures(of: signature.features.count)
+    structure.unusedFeatures = zip(signature.features, isRead)
+      .filter { !$1 }.map { $0.0.name }
+    return structure
+  }
+}
+
+/// A part of a model that can say what it is made of.
+protocol Inspectable {
+  func describe(in structure: inout ModelStructure)
+
+  /// For each feature whether its value can make a difference.
+  func readFeatures(of count: Int) -> [Bool]
+}

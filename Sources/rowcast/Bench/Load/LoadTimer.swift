@@ -1,0 +1,40 @@
+import Foundation
+import Inference
+
+/// How fast a model loads, and what it takes in memory.
+struct LoadTimer {
+  struct Figure: Encodable {
+    /// Of the file.
+    var byteCount: Int
+    /// Median of the repeats.
+    var seconds: Double
+    var bytesPerSecond: Double
+    /// That stay allocated while the model is loaded.
+    var heapByteCount: Int
+    /// As the model itself counts for the cache's budget.
+    var ownByteCount: Int
+    /// Of heap to file.
+    var memoryRatio: Double
+  }
+
+  /// - Complexity: Repeats until `seconds` are over, three times at least.
+  static func measure(_ bytes: [UInt8], seconds: Double) throws -> (model: Model, figure: Figure) {
+    // The first load brings in what all models share.
+    _ = try Model.load(bytes)
+    let (model, heap) = try Heap.bytes { try Model.load(bytes) }
+    var sample = Sample()
+    let clock = ContinuousClock()
+    let end = clock.now + .seconds(seconds)
+    repeat {
+      sample.add(Format.seconds(try clock.measure { _ = try Model.load(bytes) }))
+    } while clock.now < end || sample.count < 3
+    let median = sample.median ?? 0
+    return (
+      model,
+      Figure(
+        byteCount: bytes.count, seconds: median, bytesPerSecond: Double(bytes.count) / median,
+        heapByteCount: heap, ownByteCount: model.byteCount,
+        memoryRatio: Double(heap) / Double(max(bytes.count, 1)))
+    )
+  }
+}

@@ -1,0 +1,2 @@
+// The module has headers only; a target needs a source.
+#include "CLibFuzzer.h"

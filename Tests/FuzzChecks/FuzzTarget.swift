@@ -1,0 +1,51 @@
+package import Inference
+
+/// What is fuzzed: a reader by its format, or the executor with whatever format its bytes speak of.
+package enum FuzzTarget: String, CaseIterable, Sendable {
+  case onnx, lightgbm, xgboost, executor
+
+  /// nil: told from the bytes.
+  package var format: ModelFormat? {
+    switch self {
+    case .onnx: .onnx
+    case .lightgbm: .lightgbm
+    case .xgboost: .xgboost
+    case .executor: nil
+    }
+  }
+
+  /// Loads the bytes; where they are a model, scores rows on it in several ways.
+  ///
+  /// - Returns: Whether the bytes are a model.
+  /// - Throws: `FuzzFinding` where the engine breaks a promise. A trap or a hang is one too, which
+  ///   only the caller's process shows.
+  @discardableResult
+  package func check(_ bytes: [UInt8]) throws(FuzzFinding) -> Bool {
+    let model: Model
+    do throws(ModelError) {
+      model = try Model.load(bytes, format: format, limits: Self.limits)
+    } catch {
+      guard !error.message.isEmpty else { throw FuzzFinding("a refusal says nothing") }
+      return false
+    }
+    try BatchCheck(model).run()
+    return true
+  }
+
+  /// Small enough that what keeps to them takes neither much memory nor much time.
+  private static var limits: ModelLimits {
+    var limits = ModelLimits()
+    limits.byteCount = 64 << 20
+    limits.nodeCount = 10_000
+    limits.elementCount = 1 << 22
+    limits.features = 1 << 12
+    return limits
+  }
+}
+
+/// A promise that the engine did not keep.
+package struct FuzzFinding: Error, CustomStringConvertible {
+  package let description: String
+
+  init(_ description: String) { self.description = description }
+}

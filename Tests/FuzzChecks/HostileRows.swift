@@ -1,0 +1,49 @@
+internal import Inference
+
+/// Rows of values that programs stumble over, beside a few ordinary ones.
+enum HostileRows {
+  private static let numbers: [Double] = [
+    0, -0.0, 1, -1, 0.5, .nan, .infinity, -.infinity, .leastNonzeroMagnitude,
+    .greatestFiniteMagnitude, 1e-40, 3.4e38, -3.5e38, 2_147_483_648, 9.3e18, 12.25,
+  ]
+
+  private static let texts = [
+    "", " ", "a", "A b c", "the quick brown fox", "naïve café", "e\u{301}", "🦊🦊", "\u{0}", "0",
+    "-1.5", "nan", "ÀÉÎ ǅ ß", "\u{FFFD}", "a,b;c\n\td", String(repeating: "word ", count: 40),
+  ]
+
+  static let count = 16
+
+  static func batch(for model: Model) -> Batch {
+    let synthetic = model.syntheticRows(count: count)
+    let columns = model.signature.features.enumerated().map { index, feature in
+      hostile(feature.type, seed: index, synthetic.columns[index])
+    }
+    return Batch(rowCount: count, columns: columns)
+  }
+
+  /// Even rows are hostile; each column starts elsewhere, so that rows mix the values.
+  private static func hostile(_ type: ElementType, seed: Int, _ ordinary: Column) -> Column {
+    func number(_ row: Int) -> Double { numbers[(row + seed) % numbers.count] }
+    let rows = 0..<count
+    func isOrdinary(_ row: Int) -> Bool { row % 2 == 1 }
+    var column: Column
+    switch (type, ordinary.values) {
+    case (.float32, .float32(let v)):
+      column = Column(.float32(rows.map { isOrdinary($0) ? v[$0] : Float(number($0)) }))
+    case (.float64, .float64(let v)):
+      column = Column(.float64(rows.map { isOrdinary($0) ? v[$0] : number($0) }))
+    case (.int64, .int64(let v)):
+      let extremes: [Int64] = [.min, .max, 0, -1, 1, 1 << 31, -1 << 31, 1 << 53]
+      column = Column(
+        .int64(rows.map { isOrdinary($0) ? v[$0] : extremes[($0 / 2 + seed) % extremes.count] }))
+    case (.bool, .bool(let v)): column = Column(.bool(v))
+    case (.string, .string(let v)):
+      column = Column(
+        .string(rows.map { isOrdinary($0) ? v[$0] : texts[($0 + seed) % texts.count] }))
+    default: return ordinary
+    }
+    column.nulls = [seed % 3 == 0 ? 1 << 6 : 0]
+    return column
+  }
+}
