@@ -89,13 +89,27 @@ let package = Package(
   swiftLanguageModes: [.v6]
 )
 
-// The fuzzers are instrumented, everything that they link too: `make fuzz` builds them apart.
+// The fuzzers and all that they link are instrumented; `make fuzz` builds them, and nothing else,
+// in a folder of their own.
 if Context.environment["ROWCAST_FUZZ"] == "1" {
-  package.targets += [
-    .target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"),
-    .executableTarget(
-      name: "fuzz", dependencies: ["FuzzChecks", "TestRandom", "CLibFuzzer"],
-      path: "Tests/Fuzz/Sources",
-      swiftSettings: [.enableUpcomingFeature("MemberImportVisibility")]),
-  ]
+  let sanitizers = ["-sanitize=fuzzer,address"]
+  package.products = []
+  package.dependencies = []
+  package.targets =
+    package.targets.filter {
+      ["CKernels", "Inference", "FuzzChecks", "TestRandom"].contains($0.name)
+    } + [
+      .target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"),
+      .executableTarget(
+        name: "fuzz", dependencies: ["FuzzChecks", "TestRandom", "CLibFuzzer"],
+        path: "Tests/Fuzz/Sources", swiftSettings: strict,
+        linkerSettings: [.unsafeFlags(sanitizers + ["-use-ld=lld"])]),
+    ]
+  for target in package.targets {
+    if target.name == "CKernels" {
+      target.cSettings?.append(.unsafeFlags(["-g", "-fsanitize=fuzzer-no-link,address"]))
+    } else if target.name != "CLibFuzzer" {
+      target.swiftSettings?.append(.unsafeFlags(["-g"] + sanitizers))
+    }
+  }
 }

@@ -7,10 +7,12 @@ struct ExitStatusTests {
   @Test(
     "is 64 for wrong usage",
     arguments: [
-      ["predict"], ["predict", "model.onnx"], ["nonsense"], ["push", "file"],
+      ["predict"], ["predict", "m", "f", "--to", "xml"], ["inspect"], ["nonsense"],
+      ["push", "file"],
       ["push", "f", "--name", ""],
       ["up", "--listen", "70000"], ["up", "--lanes", "0"], ["worker", "--log-level", "loud"],
       ["demo", "--seconds", "-1"], ["bench", "sideways"], ["bench", "--rows", "3"],
+      ["bench", "engine", "--batches", "0"], ["bench", "load", "--times", "-1"],
       ["status", "--interval", "0"], ["migrate", "--dryrun"],
     ])
   func usage(arguments: [String]) throws {

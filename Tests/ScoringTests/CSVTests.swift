@@ -6,32 +6,9 @@ import Testing
 
 /// Files: read strictly, scored in order.
 @Suite struct CSVTests {
-  /// Scores text as `rowcast predict` does, through pipes made of files.
-  private static func predict(
-    _ text: String, _ model: Model, blockByteCount: Int = 1 << 20
-  ) async throws -> (lines: [String], summary: FilePrediction.Summary) {
-    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let input = folder.appending(path: "in.csv")
-    let output = folder.appending(path: "out.csv")
-    try Data(text.utf8).write(to: input)
-    try Data().write(to: output)
-    let reading = try FileHandle(forReadingFrom: input)
-    let writing = try FileHandle(forWritingTo: output)
-    let summary = try await FilePrediction(
-      model: model, threads: 3, blockByteCount: blockByteCount
-    ).run(from: reading.fileDescriptor, to: writing.fileDescriptor)
-    try writing.close()
-    let answer = String(decoding: try Data(contentsOf: output), as: UTF8.self)
-    return (
-      answer.split(separator: "\n", omittingEmptySubsequences: false).map(String.init), summary
-    )
-  }
-
   @Test func outputsFollowTheRecordsOwnFields() async throws {
     let model = try Model.load(TestModel.anomaly(device: 1, sensor: 1))
-    let (lines, summary) = try await Self.predict(
+    let (lines, summary) = try await FileScene.predict(
       "name,value\r\n\"a, \"\"b\"\"\",60.46\r\nplain,\r\nline,59.75\r\n", model)
     #expect(lines[0] == "name,value,label,decision,failure")
     #expect(lines[1].hasPrefix("\"a, \"\"b\"\"\",60.46,1,"))
@@ -56,7 +33,8 @@ import Testing
       text += "\(id),\(b),\"two\nlines \(id)\",\(a)\n"
     }
     text.removeLast()  // The last line may lack its end.
-    let (lines, summary) = try await Self.predict(text, model, blockByteCount: byteCount)
+    let (lines, summary) = try await FileScene.predict(
+      text, model, options: .init(blockByteCount: byteCount))
     #expect(summary.rows == 500)
     #expect(summary.failures == 0)
     let oracle = try model.predict(
@@ -81,7 +59,7 @@ import Testing
   func badFilesAreRefused(text: String, message: String) async throws {
     let model = try Model.load(TestModel.anomaly(device: 1, sensor: 1))
     let error = await #expect(throws: ScoringError.self) {
-      _ = try await Self.predict(text, model)
+      _ = try await FileScene.predict(text, model)
     }
     #expect(error?.code == .file)
     #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
@@ -89,7 +67,7 @@ import Testing
 
   @Test func aFieldOfAnotherTypeFailsItsRowOnly() async throws {
     let model = try Model.load(TestModel.anomaly(device: 1, sensor: 1))
-    let (lines, summary) = try await Self.predict("value\nx\n60\n0x10\n", model)
+    let (lines, summary) = try await FileScene.predict("value\nx\n60\n0x10\n", model)
     #expect(summary.failures == 2)
     #expect(lines[1].hasPrefix("x,,,") && lines[1].contains("is not float32"))
     #expect(lines[2].hasPrefix("60,1,"))

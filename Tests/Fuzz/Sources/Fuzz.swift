@@ -1,6 +1,7 @@
 import CLibFuzzer
 import FuzzChecks
 import Glibc
+import TestRandom
 
 /// `fuzz TARGET [libFuzzer's arguments]`: runs libFuzzer on one target until it finds something.
 @main
@@ -12,7 +13,7 @@ struct Fuzz {
     let arguments = CommandLine.arguments
     guard arguments.count > 1, let target = FuzzTarget(rawValue: arguments[1]) else {
       let names = FuzzTarget.allCases.map(\.rawValue).joined(separator: "|")
-      fputs("usage: fuzz \(names) [libFuzzer's arguments]\n", stderr)
+      print("usage: fuzz \(names) [libFuzzer's arguments]")
       exit(64)
     }
     Self.target = target

@@ -25,7 +25,7 @@ extension SplitMix64 {
     switch below(8) {
     case 0: value &+ 1
     case 1: value &- 1
-    case 2: -value
+    case 2: 0 &- value
     case 3: Int64(below(20)) - 4
     case 4: pick([.min, .max, 1 << 31, -1 << 31, 1 << 32, 1 << 20, 65_536, 255, 256])!
     case 5: value &* 2
