@@ -11,6 +11,11 @@ SHELL := /usr/bin/env bash
 SWIFT_FLAGS ?=
 DEMO_SECONDS ?=
 BENCH ?=
+PEERS_FLAGS ?= --quick
+PEERS := .data/peers
+FUZZ_SECONDS ?= 60
+TARGET ?=
+FUZZ := .data/fuzz
 BINARY := .build/release/rowcast
 SOURCES := Package.swift Plugins Sources Tests
 
@@ -37,6 +42,27 @@ test: needs ## Run every test, against a PostgreSQL that the tests start themsel
 .PHONY: bench
 bench: build ## Measure bulk, latency and writers against their floors (BENCH=latency for one)
 	$(BINARY) bench $(BENCH)
+
+# A throw-away environment; peers that pip has not for this Python are left out and said so.
+.PHONY: peers
+peers: build ## Measure the engine beside its peers, in Python (PEERS_FLAGS="--quick --only a,f")
+	[ -x $(PEERS)/venv/bin/python ] || python3 -m venv $(PEERS)/venv
+	$(PEERS)/venv/bin/pip install -q --disable-pip-version-check -r Tests/Peers/requirements.txt
+	for peer in $$(grep -v '^#' Tests/Peers/requirements-optional.txt); do \
+	  $(PEERS)/venv/bin/pip install -q --disable-pip-version-check "$$peer" \
+	    || echo "$$peer is not to be had, and is left out"; \
+	done
+	$(PEERS)/venv/bin/python Tests/Peers/make_models.py --out $(PEERS)/models --rowcast $(BINARY) \
+	  $(filter-out --json%,$(PEERS_FLAGS))
+	$(PEERS)/venv/bin/python Tests/Peers/compare.py --models $(PEERS)/models --rowcast $(BINARY) \
+	  --json $(PEERS)/figures.json $(PEERS_FLAGS)
+
+# libFuzzer comes with the Swift toolchain. Findings are files under $(FUZZ)/findings; a model that
+# once broke something goes to Tests/Fuzz/Regressions, which the ordinary tests read.
+.PHONY: fuzz
+fuzz: ## Fuzz the readers and the executor (FUZZ_SECONDS=60 a target, TARGET=onnx for one)
+	ROWCAST_FUZZ=1 swift build -c release --scratch-path .build-fuzz --product fuzz
+	Tests/Fuzz/run $(FUZZ) $(FUZZ_SECONDS) $(TARGET)
 
 .PHONY: lint
 lint: ## Check the format of all Swift sources

@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
 #include "ck_number.h"
 
+#include "ck_powers.h"
+
+#include <float.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +49,111 @@ static int is_number(const char *s, size_t n) {
   return i == n;
 }
 
-#define PARSE(NAME, T, CONVERT)                                                                    \
+// Text as digits * 10^exponent.
+struct decimal {
+  uint64_t digits;
+  int exponent;
+  int is_negative;
+};
+
+// Reads what `is_number` takes, but for the words. Returns 0 also where there are more digits than
+// 64 bits hold, or an exponent of more than four digits: those are left to the C library.
+static int read_decimal(const char *s, size_t n, struct decimal *d) {
+  size_t i = 0, digits = 0, leading = 0;
+  d->digits = 0;
+  d->exponent = 0;
+  d->is_negative = n > 0 && s[0] == '-';
+  if (n > 0 && (s[0] == '-' || s[0] == '+')) i++;
+  for (; i < n && (unsigned char)(s[i] - '0') < 10; i++) {
+    d->digits = d->digits * 10 + (uint64_t)(s[i] - '0');
+    digits++;
+    leading += d->digits == 0;
+  }
+  if (i < n && s[i] == '.') {
+    size_t point = ++i;
+    for (; i < n && (unsigned char)(s[i] - '0') < 10; i++) {
+      d->digits = d->digits * 10 + (uint64_t)(s[i] - '0');
+      digits++;
+      leading += d->digits == 0;
+    }
+    if (i - point > LONGEST) return 0;
+    d->exponent = -(int)(i - point);
+  }
+  // Nineteen digits fit 64 bits whatever they are.
+  if (digits == 0 || digits - leading > 19) return 0;
+  if (i < n && (s[i] == 'e' || s[i] == 'E')) {
+    i++;
+    int is_small = i < n && s[i] == '-';
+    if (i < n && (s[i] == '-' || s[i] == '+')) i++;
+    size_t first = i;
+    int power = 0;
+    for (; i < n && i - first < 5 && (unsigned char)(s[i] - '0') < 10; i++)
+      power = power * 10 + (s[i] - '0');
+    if (i == first || i - first > 4) return 0;
+    d->exponent += is_small ? -power : power;
+  }
+  return i == n;
+}
+
+// The nearest double, by the algorithm of Eisel and Lemire: the product of the digits and 128 bits of
+// the power of ten decides the rounding, but for a few texts, which are left to the C library.
+static int decimal_to_f64(const struct decimal *d, double *value) {
+  if (d->digits == 0) {
+    *value = d->is_negative ? -0.0 : 0.0;
+    return 1;
+  }
+  int q = d->exponent;
+  if (q < LEAST_POWER || q > MOST_POWER) return 0;
+  int zeros = __builtin_clzll(d->digits);
+  uint64_t w = d->digits << zeros;
+  const uint64_t *power = powers_of_five[q - LEAST_POWER];
+  unsigned __int128 product = (unsigned __int128)w * power[0];
+  uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product;
+  if ((high & 0x1FF) == 0x1FF) {
+    uint64_t carry = (uint64_t)(((unsigned __int128)w * power[1]) >> 64);
+    low += carry;
+    if (low < carry) high++;
+  }
+  // Too near to a boundary to be told apart by 128 bits.
+  if (low == UINT64_MAX && (q < -27 || q > 55)) return 0;
+  int upper = (int)(high >> 63);
+  uint64_t mantissa = high >> (upper + 9);
+  int exponent = ((217706 * q) >> 16) + 63 + upper - zeros + 1023;
+  // Subnormal and infinite results are rare.
+  if (exponent <= 0 || exponent >= 2046) return 0;
+  // Exactly between two doubles: to the even one.
+  if (low <= 1 && q >= -4 && q <= 23 && (mantissa & 3) == 1 &&
+      mantissa << (upper + 9) == high)
+    mantissa &= ~(uint64_t)1;
+  mantissa = (mantissa + (mantissa & 1)) >> 1;
+  if (mantissa >= (uint64_t)1 << 53) {
+    mantissa = (uint64_t)1 << 52;
+    exponent++;
+  }
+  uint64_t bits = (mantissa & (((uint64_t)1 << 52) - 1)) | (uint64_t)exponent << 52 |
+                  (uint64_t)d->is_negative << 63;
+  memcpy(value, &bits, sizeof bits);
+  return 1;
+}
+
+// By way of the nearest double, which rounds to the same float unless it lies exactly between two:
+// rounding never passes a number that both types can hold.
+static int decimal_to_f32(const struct decimal *d, float *value) {
+  double nearest;
+  if (!decimal_to_f64(d, &nearest)) return 0;
+  uint64_t bits;
+  memcpy(&bits, &nearest, sizeof bits);
+  double magnitude = nearest < 0 ? -nearest : nearest;
+  int is_between = (bits & 0x1FFFFFFF) == 0x10000000;
+  if (magnitude != 0 && (is_between || magnitude < FLT_MIN || magnitude > FLT_MAX)) return 0;
+  *value = (float)nearest;
+  return 1;
+}
+
+#define PARSE(NAME, T, FAST, CONVERT)                                                              \
   int NAME(const char *text, size_t length, T *value) {                                            \
+    struct decimal decimal;                                                                        \
+    if (read_decimal(text, length, &decimal) && FAST(&decimal, value)) return 1;                   \
     char copy[LONGEST + 1];                                                                        \
     if (length > LONGEST || !is_number(text, length)) return 0;                                    \
     memcpy(copy, text, length);                                                                    \
@@ -56,5 +162,5 @@ static int is_number(const char *s, size_t n) {
     return 1;                                                                                      \
   }
 
-PARSE(ck_parse_f32, float, strtof_l)
-PARSE(ck_parse_f64, double, strtod_l)
+PARSE(ck_parse_f32, float, decimal_to_f32, strtof_l)
+PARSE(ck_parse_f64, double, decimal_to_f64, strtod_l)

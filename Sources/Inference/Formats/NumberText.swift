@@ -1,10 +1,10 @@
 internal import CKernels
 
 /// Decimal text to numbers, exactly and whatever the locale is.
-enum NumberText {
+package enum NumberText {
   /// The nearest double, or nil where the whole text is not one number. "inf" and "nan" are
   /// numbers here; a hexadecimal number, a space or a trailing byte is not.
-  static func double(_ text: UnsafeRawBufferPointer) -> Double? {
+  package static func double(_ text: UnsafeRawBufferPointer) -> Double? {
     var value = 0.0
     guard let base = text.baseAddress,
       ck_parse_f64(base.assumingMemoryBound(to: CChar.self), text.count, &value) == 1
@@ -13,7 +13,7 @@ enum NumberText {
   }
 
   /// The nearest float, not by way of the nearest double.
-  static func float(_ text: UnsafeRawBufferPointer) -> Float? {
+  package static func float(_ text: UnsafeRawBufferPointer) -> Float? {
     var value: Float = 0
     guard let base = text.baseAddress,
       ck_parse_f32(base.assumingMemoryBound(to: CChar.self), text.count, &value) == 1
