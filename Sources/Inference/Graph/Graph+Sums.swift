@@ -94,7 +94,8 @@ extension Graph {
   /// The parts that a row's features come from, in order.
   ///
   /// A value that others read too is taken as it is: it is laid out anyway.
-  private func featureParts(of value: Int, _ links: GraphLinks, isRoot: Bool = false) -> [FeaturePart]
+  private func featureParts(of value: Int, _ links: GraphLinks, isRoot: Bool = false)
+    -> [FeaturePart]
   {
     let value = original(of: value, links)
     guard let maker = links.maker(of: value), links.isReadOnce(value),

@@ -176,7 +176,11 @@ private protocol ColumnNumber: BinaryFloatingPoint, TensorElement {
 
 extension Float: ColumnNumber {
   fileprivate static func base(of values: Column.Values) -> UnsafePointer<Float>? {
-    if case .float32(let array) = values { array.withUnsafeBufferPointer(\.baseAddress) } else { nil }
+    if case .float32(let array) = values {
+      array.withUnsafeBufferPointer(\.baseAddress)
+    } else {
+      nil
+    }
   }
   fileprivate static func exceptions(_ numbers: UnsafePointer<Float>, _ count: Int) -> Int32 {
     ck_exceptions_f32(numbers, count)
@@ -189,7 +193,11 @@ extension Float: ColumnNumber {
 
 extension Double: ColumnNumber {
   fileprivate static func base(of values: Column.Values) -> UnsafePointer<Double>? {
-    if case .float64(let array) = values { array.withUnsafeBufferPointer(\.baseAddress) } else { nil }
+    if case .float64(let array) = values {
+      array.withUnsafeBufferPointer(\.baseAddress)
+    } else {
+      nil
+    }
   }
   fileprivate static func exceptions(_ numbers: UnsafePointer<Double>, _ count: Int) -> Int32 {
     ck_exceptions_f64(numbers, count)

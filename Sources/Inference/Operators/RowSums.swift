@@ -124,7 +124,8 @@ struct NumberTerm: SumTerm {
   ) {
     let rows = call.rowCount
     let count = elements.count
-    withUnsafeTemporaryAllocation(of: Optional<UnsafePointer<Float>>.self, capacity: count) { pointers in
+    withUnsafeTemporaryAllocation(of: Optional<UnsafePointer<Float>>.self, capacity: count) {
+      pointers in
       withUnsafeTemporaryAllocation(of: Int.self, capacity: count) { steps in
         for (index, element) in elements.enumerated() {
           let span = element.place.span(rows: rows)

@@ -166,7 +166,9 @@ extension PatternTree {
       var boundary: Bool?
       for isFirst in [true, false] {
         let part = isFirst ? parts.first : parts.last
-        guard case .assertion(.wordBoundary(let isUnicode, isNegated: false))? = part else { continue }
+        guard case .assertion(.wordBoundary(let isUnicode, isNegated: false))? = part else {
+          continue
+        }
         if boundary.map({ $0 != isUnicode }) ?? false { return nil }
         boundary = isUnicode
         if isFirst { parts.removeFirst() } else { parts.removeLast() }
