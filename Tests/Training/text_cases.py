@@ -94,10 +94,10 @@ def texts():
     )
     text_case(
         "text_unicode_words",
-        TfidfVectorizer(token_pattern=r"(?u)\w+", sublinear_tf=True, norm="l1"),
+        TfidfVectorizer(token_pattern=r"(?u)\w+", norm="l1"),
         classifier,
         r"[\p{L}\p{N}_]+",
-        "logarithms of counts of words in any script, over their sum; lower case as Python has it",
+        "weights of words in any script over their sum; lower case as Python has it",
         train,
         rows,
     )
@@ -134,7 +134,7 @@ def texts_beside_columns():
                 "age": np.round(random.uniform(18, 90, count)).astype(np.float32),
             }
         )
-        return frame, np.sign(judged(frame.note) + (frame.plan == "pro") - (frame.age > 60)).astype(np.int64)
+        return frame, np.sign(judged(frame.note) + (frame.plan == "pro") - (frame.age > 60)).astype(np.int64) + 1
 
     train, y = table(400, 0)
     rows, _ = table(110, 1)

@@ -4,6 +4,7 @@ extension OperatorRegistry {
     "RegexFullMatch": { node throws(ModelError) in try RegexFullMatch(node) },
     "StringConcat": StringConcat.make,
     "StringNormalizer": { node throws(ModelError) in try StringNormalizer(node) },
+    "StringSplit": { node throws(ModelError) in try StringSplit(node) },
     "TfIdfVectorizer": { node throws(ModelError) in try TfIdfVectorizer(node) },
   ]
 
