@@ -44,7 +44,9 @@ struct ForestOracle {
     case .atMost(let threshold): return value <= threshold
     case .equal(let wanted): return value == wanted
     case .among(let set):
-      guard value > -1, value < 2_147_483_648 else { return false }
+      guard value > (forest.cutsCategories ? -1 : -Double.leastNonzeroMagnitude),
+        value < 2_147_483_648
+      else { return false }
       return forest.categorySets[set].contains(Int32(value))
     }
   }
@@ -96,49 +98,48 @@ extension Forest {
 }
 
 extension ForestPlan {
-  /// Sums of rows, an array a row.
-  func doubleSums(_ rows: [[Double]], asFloats: Bool = false) -> [[Double]] {
+  /// Sums of rows, an array a row, in batches of `together`.
+  func sums<Real: BinaryFloatingPoint>(
+    _ rows: [[Double]], as type: Real.Type, start: Real = 0, asFloats: Bool = false,
+    together: Int? = nil
+  ) -> [[Real]] {
     let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchByteCount, alignment: 64)
+    // Whatever memory holds must not matter.
+    scratch.initializeMemory(as: UInt8.self, repeating: 0x7F, count: scratchByteCount)
     defer { scratch.deallocate() }
-    var result: [[Double]] = []
-    for first in stride(from: 0, to: rows.count, by: Self.blockRows) {
-      let block = rows[first..<min(first + Self.blockRows, rows.count)]
+    var result: [[Real]] = []
+    let size = min(together ?? blockRows, blockRows)
+    for first in stride(from: 0, to: rows.count, by: size) {
+      let block = rows[first..<min(first + size, rows.count)]
       let width = rows[0].count
-      if asFloats {
-        rank(
+      if asFloats || precision == .float {
+        encode(
           rows: block.flatMap { $0.map { Float($0) } }, width: width, count: block.count,
           into: scratch)
       } else {
-        rank(rows: block.flatMap(\.self), width: width, count: block.count, into: scratch)
+        encode(rows: block.flatMap(\.self), width: width, count: block.count, into: scratch)
       }
-      let sums = sums(in: scratch, as: Double.self)
-      for place in 0..<(outputCount * Self.blockRows) { sums[place] = 0 }
-      add(scratch, count: block.count, to: sums)
+      let sums = sums(in: scratch, as: Real.self)
+      for place in 0..<(sumStride * block.count) { sums[place] = start }
+      switch sums {
+      case let doubles as UnsafeMutablePointer<Double>:
+        add(scratch, count: block.count, to: doubles)
+      case let floats as UnsafeMutablePointer<Float>:
+        add(scratch, count: block.count, to: floats)
+      default: fatalError("sums are floats or doubles")
+      }
       for row in 0..<block.count {
-        result.append((0..<outputCount).map { sums[$0 * Self.blockRows + row] })
+        result.append((0..<outputCount).map { sums[row * sumStride + $0] })
       }
     }
     return result
   }
 
-  func floatSums(_ rows: [[Double]]) -> [[Float]] {
-    let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchByteCount, alignment: 64)
-    defer { scratch.deallocate() }
-    var result: [[Float]] = []
-    for first in stride(from: 0, to: rows.count, by: Self.blockRows) {
-      let block = rows[first..<min(first + Self.blockRows, rows.count)]
-      rank(
-        rows: block.flatMap { $0.map { Float($0) } }, width: rows[0].count, count: block.count,
-        into: scratch)
-      let sums = sums(in: scratch, as: Float.self)
-      for place in 0..<(outputCount * Self.blockRows) { sums[place] = 0.5 }
-      add(scratch, count: block.count, to: sums)
-      for row in 0..<block.count {
-        result.append((0..<outputCount).map { sums[$0 * Self.blockRows + row] })
-      }
-    }
-    return result
+  func doubleSums(_ rows: [[Double]], asFloats: Bool = false) -> [[Double]] {
+    sums(rows, as: Double.self, asFloats: asFloats)
   }
+
+  func floatSums(_ rows: [[Double]]) -> [[Float]] { sums(rows, as: Float.self, start: 0.5) }
 }
 
 @Suite struct ForestTests {
@@ -163,31 +164,79 @@ extension ForestPlan {
     }
   }
 
-  @Test(arguments: counts, [ForestPlan.Kernel.walk, .masks])
+  @Test(arguments: counts, ForestPlan.Kernel.allCases)
   func kernelsEqualTheOracleBitForBit(count: Int, kernel: ForestPlan.Kernel) throws {
-    for (outputs, vectors) in [(1, false), (3, false), (3, true)] {
-      let forest = try Forest.random(
-        trees: 23, leaves: 40, features: 5, outputs: outputs, thresholds: Self.thresholds,
-        mixed: true, vectors: vectors, seed: UInt64(count))
-      let plan = try ForestPlan(forest, precision: .double, kernel: kernel)
-      let rows = Self.rows(count, width: 5, seed: UInt64(count) + 99)
+    for (outputs, vectors) in [(1, false), (3, false), (3, true), (1, true)] {
+      for mixed in [false, true] {
+        let forest = try Forest.random(
+          trees: 43, leaves: 40, features: 5, outputs: outputs, thresholds: Self.thresholds,
+          mixed: mixed, vectors: vectors, seed: UInt64(count))
+        let values: ForestPlan.Values = kernel == .walkOfFloats ? .floats : .doubles
+        let plan = try ForestPlan(forest, precision: .double, values: values, kernel: kernel)
+        if !mixed { #expect(plan.kernelReports.map(\.name) == [kernel.rawValue]) }
+        let rows = Self.rows(count, width: 5, seed: UInt64(count) + 99)
+        let oracle = ForestOracle(forest: forest)
+        if values == .doubles { #expect(plan.doubleSums(rows) == rows.map { oracle.sums($0) }) }
+        // Floats are compared as the doubles that they are.
+        let floats = rows.map { $0.map { Double(Float($0)) } }
+        #expect(plan.doubleSums(floats, asFloats: true) == floats.map { oracle.sums($0) })
+      }
+    }
+  }
+
+  /// Trees of one leaf, of 256, and deep ones; many categories; float and double sums.
+  @Test(arguments: [1, 2, 255, 256, 257, 4000], [true, false])
+  func kernelsEqualEachOtherWhateverTheTreesAre(leaves: Int, categories: Bool) throws {
+    let forest = try Forest.random(
+      trees: 9, leaves: leaves, features: 40, outputs: 2,
+      thresholds: (0..<700).map { Double($0) / 8 }, mixed: categories, vectors: leaves == 4000,
+      seed: UInt64(leaves))
+    let oracle = ForestOracle(forest: forest)
+    let rows = Self.rows(150, width: 40, seed: 12).map { $0.map { Double(Float($0 * 8)) } }
+    let expected = rows.map { oracle.sums($0) }
+    for kernel in ForestPlan.Kernel.allCases {
+      let plan = try ForestPlan(forest, precision: .double, values: .floats, kernel: kernel)
+      #expect(plan.doubleSums(rows, asFloats: true) == expected, "\(plan.kernelReports)")
+    }
+    let chosen = try ForestPlan(forest, precision: .double)
+    for together in [1, 5, 16, 40, 150] {
+      #expect(chosen.sums(rows, as: Double.self, together: together) == expected)
+    }
+  }
+
+  @Test func splitsByManyCategoriesStayExact() throws {
+    for count in [100, 126, 127, 300, 5000] {
+      var forest = try Forest(featureCount: 2, outputCount: 1)
+      for number in 0..<40 {
+        let categories = (0..<count).filter { ($0 * 7 + number) % 5 < 2 }.map { Int32($0) }
+        let split = Forest.Split(
+          feature: number % 2, test: .among(forest.addCategorySet(categories)),
+          missing: number % 3 == 0 ? .nan : .none, missingLeft: number % 2 == 0)
+        try forest.append(
+          [.split(split, left: 1, right: 2), .leaf(value: 0), .leaf(value: 1)],
+          values: [Double(number), 0.25], output: .one(0))
+      }
       let oracle = ForestOracle(forest: forest)
-      #expect(plan.doubleSums(rows) == rows.map { oracle.sums($0) })
-      // Floats are compared as the doubles that they are.
-      let floats = rows.map { $0.map { Double(Float($0)) } }
-      #expect(plan.doubleSums(floats, asFloats: true) == floats.map { oracle.sums($0) })
+      let rows = (-3..<(count + 5)).map { [Double($0) + 0.5, Double($0)] } + [[.nan, .nan]]
+      for kernel in [nil, ForestPlan.Kernel.masks, .walk] {
+        let plan = try ForestPlan(forest, precision: .double, kernel: kernel)
+        #expect(plan.doubleSums(rows) == rows.map { oracle.sums($0) })
+      }
     }
   }
 
   @Test(arguments: counts)
-  func floatSumsOfMasksEqualThoseOfTheWalk(count: Int) throws {
+  func floatSumsOfAllKernelsAreTheSame(count: Int) throws {
     let forest = try Forest.random(
-      trees: 37, leaves: 64, features: 7, outputs: 2, thresholds: Self.thresholds, mixed: true,
+      trees: 37, leaves: 64, features: 7, outputs: 2, thresholds: Self.thresholds, mixed: false,
       seed: 5)
-    let walk = try ForestPlan(forest, precision: .float, kernel: .walk)
-    let masks = try ForestPlan(forest, precision: .float, kernel: .masks)
     let rows = Self.rows(count, width: 7, seed: 11)
-    #expect(walk.floatSums(rows) == masks.floatSums(rows))
+    let walk = try ForestPlan(forest, precision: .float, kernel: .walk).floatSums(rows)
+    for kernel in ForestPlan.Kernel.allCases {
+      let plan = try ForestPlan(forest, precision: .float, kernel: kernel)
+      #expect(plan.kernelReports.map(\.name) == [kernel.rawValue])
+      #expect(plan.floatSums(rows) == walk)
+    }
   }
 
   @Test func aRowsSumDependsNeitherOnItsBatchNorItsPlace() throws {

@@ -1,154 +1,204 @@
 internal import CKernels
 
-/// A forest as bit masks over leaves, for `ck_forest_masks_…` (which says how they work).
-struct ForestMasks: Sendable {
-  private let trees: [ck_forest_mask_tree]
-  private let ends: [UInt32]
-  private let masks: [ck_forest_mask]
-  private let floatValues: [Float]
-  private let doubleValues: [Double]
-  private let outputCount: Int
-  /// Whether masks take less time than the walk, by counting what each does for 32 rows.
-  let isFasterThanWalk: Bool
+/// A forest as bit masks over leaves, many rows at a time: `ck_forest_masks_…` says how they work.
+final class ForestMasks: ForestKernel, @unchecked Sendable {
+  let codes: ForestCodes
+  private let trees: KernelTable<ck_forest_mask_tree>
+  private let ends: KernelTable<ck_forest_mask_ends>
+  private let masks: KernelTable<ck_forest_mask>
+  private let setMasks: KernelTable<ck_forest_set_mask>
+  private let sets: KernelTable<UInt8>
+  private let values: LeafValues.Table
+  private let forest: ck_forest_masks
 
-  /// Nil where the CPU or a tree does not fit.
-  ///
-  /// - Parameter splits: view and cut of each node, for one-byte ranks.
-  init?(
-    _ forest: Forest, splits: [ForestRanking.Assigned], precision: ForestPlan.Precision
-  ) {
-    guard ck_forest_has_masks() != 0,
-      forest.trees.allSatisfy({ $0.end - $0.root <= 2 * 256 - 1 })
-    else { return nil }
+  var name: String { "masks" }
+  let blockRows = Int(CK_FOREST_ROWS)
 
+  /// Leaves that a byte numbers.
+  static let mostLeaves = 256
+
+  /// - Parameters:
+  ///   - views: with thresholds ranked.
+  ///   - codes: bytes, view by view.
+  ///   - values: by the leaves' numbers.
+  init(_ views: ForestRanking, codes: ForestCodes, values: LeafValues) {
+    let forest = views.forest
     var trees: [ck_forest_mask_tree] = []
-    var ends: [UInt32] = []
+    var ends = [ck_forest_mask_ends()]
     var masks: [ck_forest_mask] = []
-    var values: [Double] = []
-    var steps = 0.0
+    masks.reserveCapacity(forest.features.count)
+    var setMasks: [ck_forest_set_mask] = []
+    var sets = CategorySets(width: 16)
+    var numbers = LeafNumbers()
+    var slices = MaskSlices()
     // Trees of one output side by side, so that their leaves are added together; the order among
     // them stays.
-    for tree in forest.trees.enumerated().sorted(by: {
-      ($0.element.output.order, $0.offset) < ($1.element.output.order, $1.offset)
-    }).map(\.element) {
-      let leaves = LeafRanges(forest, tree)
-      let sliceCount = (leaves.count + 7) / 8
-      var slices = [[ck_forest_mask]](repeating: [], count: sliceCount)
-      var depthSum = 0
-      let width = tree.output == .all ? forest.outputCount : 1
-      let valueBase = values.count
-      values.append(contentsOf: repeatElement(0, count: leaves.count * width))
-      for node in tree.root..<tree.end {
-        let child = Int(forest.children[node])
-        guard forest.features[node] >= 0 else {
-          let target = valueBase + leaves.first(node) * width
-          for k in 0..<width { values[target + k] = forest.values[child + k] }
-          continue
-        }
-        let range = leaves.first(child)..<leaves.first(child + 1)
-        depthSum += leaves.end(child + 1) - range.lowerBound
-        for slice in (range.lowerBound / 8)...((range.upperBound - 1) / 8) {
-          var gone: UInt8 = 0
-          for bit in 0..<8 where range.contains(slice * 8 + bit) { gone |= 1 << UInt8(bit) }
-          slices[slice].append(
-            ck_forest_mask(
-              bound: Int8(Int(splits[node].cut) + 1 - 128), keep: ~gone, view: splits[node].view))
-        }
-      }
+    let order = forest.trees.indices.sorted {
+      (forest.sum(of: forest.trees[$0]), $0) < (forest.sum(of: forest.trees[$1]), $1)
+    }
+    for index in order {
+      let tree = forest.trees[index]
+      numbers.number(forest, tree)
+      slices.collect(forest, tree, numbers)
       trees.append(
         ck_forest_mask_tree(
-          first_slice: UInt32(ends.count), slice_count: UInt32(sliceCount),
-          values: UInt32(valueBase), output: tree.output.order))
-      ends.append(UInt32(masks.count))
-      for slice in slices {
-        masks.append(contentsOf: slice)
-        ends.append(UInt32(masks.count))
+          first_slice: UInt32(ends.count - 1), slice_count: UInt32(slices.count),
+          values: values.firstOfTree[index], output: forest.sum(of: tree)))
+      for slice in 0..<slices.count {
+        for wantsLeft in [true, false] {
+          for entry in slices.entries(of: slice) {
+            guard case .atMostOrTest = slices.kind(entry), slices.isLeft(entry) == wantsLeft else {
+              continue
+            }
+            let node = slices.node(entry)
+            let place = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
+            masks.append(
+              ck_forest_mask(
+                bound: Int8(place.cut + 1 - 128), keep: slices.keep(entry),
+                view: UInt16(place.view)))
+          }
+          if wantsLeft {
+            ends.append(ck_forest_mask_ends(left: UInt32(masks.count), right: 0, sets: 0))
+          }
+        }
+        for entry in slices.entries(of: slice) {
+          let node = slices.node(entry)
+          guard case .categories(let set) = slices.kind(entry) else { continue }
+          let place = codes.place(view: views.viewOfNode[node], rank: 0)
+          let near = sets.add(
+            views.leftCategories(of: node, set: set), complemented: !slices.isLeft(entry))
+          setMasks.append(
+            ck_forest_set_mask(
+              set: near, view: UInt16(place.view), keep: slices.keep(entry)))
+        }
+        ends[ends.count - 1].right = UInt32(masks.count)
+        ends[ends.count - 1].sets = UInt32(setMasks.count)
       }
-      steps += Double(depthSum) / Double(leaves.count)
     }
-    self.trees = trees
-    self.ends = ends
-    self.masks = masks
-    outputCount = forest.outputCount
-    floatValues = precision == .float ? values.map { Float($0) } : []
-    doubleValues = precision == .double ? values : []
-    // Measured: an entry costs about 1 cycle and a slice 4 for 32 rows, a step of the walk 2 for
-    // each row, and rows that walk together wait for the deepest.
-    isFasterThanWalk = Double(masks.count + 4 * ends.count) < 32 * 2 * 1.2 * steps
+    self.codes = codes
+    self.trees = KernelTable(trees)
+    self.ends = KernelTable(ends)
+    self.masks = KernelTable(masks)
+    self.setMasks = KernelTable(setMasks)
+    self.sets = KernelTable(sets.bytes)
+    self.values = values.table
+    self.forest = ck_forest_masks(
+      trees: self.trees.base, tree_count: trees.count, ends: self.ends.base,
+      masks: self.masks.base, set_masks: self.setMasks.base, sets: self.sets.base,
+      values: values.table.base, sum_stride: values.sumStride)
   }
 
   var byteCount: Int {
-    trees.count * 16 + ends.count * 4 + masks.count * 4 + floatValues.count * 4
-      + doubleValues.count * 8
+    trees.byteCount + ends.byteCount + masks.byteCount + setMasks.byteCount + sets.byteCount
   }
 
   func add(
-    _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>
+    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutableRawPointer
   ) {
-    withMasks(doubleValues) { masks in
-      ck_forest_masks_f64(masks, scratch.assumingMemoryBound(to: UInt8.self), count, sums)
+    withUnsafePointer(to: forest) {
+      ck_forest_masks_f32($0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
     }
   }
 
   func add(
-    _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>
+    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>,
+    scratch: UnsafeMutableRawPointer
   ) {
-    withMasks(floatValues) { masks in
-      ck_forest_masks_f32(masks, scratch.assumingMemoryBound(to: UInt8.self), count, sums)
+    withUnsafePointer(to: forest) {
+      ck_forest_masks_f64($0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
     }
   }
+}
 
-  private func withMasks<Value>(
-    _ values: [Value], _ body: (UnsafePointer<ck_forest_masks>) -> Void
-  ) {
-    trees.withUnsafeBufferPointer { trees in
-      ends.withUnsafeBufferPointer { ends in
-        masks.withUnsafeBufferPointer { masks in
-          values.withUnsafeBytes { values in
-            var forest = ck_forest_masks(
-              trees: trees.baseAddress, tree_count: trees.count, ends: ends.baseAddress,
-              masks: masks.baseAddress, values: values.baseAddress, output_count: outputCount)
-            body(&forest)
-          }
-        }
+/// Bit sets of categories, equal ones kept once.
+struct CategorySets {
+  private(set) var bytes: [UInt8]
+  private let width: Int
+  private var known: [[UInt8]: UInt32] = [:]
+
+  /// - Parameter width: bytes of a set.
+  init(width: Int) {
+    self.width = width
+    bytes = []
+  }
+
+  /// Where the set starts in `bytes`.
+  mutating func add(_ numbers: [Int], complemented: Bool) -> UInt32 {
+    var set = [UInt8](repeating: 0, count: width)
+    for number in numbers { set[number / 8] |= 1 << UInt8(number % 8) }
+    if complemented { for index in set.indices { set[index] = ~set[index] } }
+    if let place = known[set] { return place }
+    let place = UInt32(bytes.count)
+    known[set] = place
+    bytes.append(contentsOf: set)
+    return place
+  }
+}
+
+/// The splits of a tree by the slices of eight leaves that they rule out some of.
+///
+/// Memory is kept from tree to tree.
+struct MaskSlices {
+  enum Kind {
+    case atMostOrTest
+    case categories(set: Int)
+  }
+
+  private struct Entry {
+    var node: Int32
+    var keep: UInt8
+    var isLeft: Bool
+    /// Negative where the split is none by categories.
+    var set: Int32
+  }
+
+  private(set) var count = 0
+  private var starts: [Int] = []
+  private var filled: [Int] = []
+  private var entries: [Entry] = []
+
+  mutating func collect(_ forest: Forest, _ tree: Forest.Tree, _ numbers: LeafNumbers) {
+    count = (Int(numbers.count[0]) + 7) / 8
+    if starts.count < count + 1 {
+      starts = [Int](repeating: 0, count: count + 1)
+      filled = starts
+    }
+    for slice in 0...count { starts[slice] = 0 }
+    for node in tree.root..<tree.end where forest.features[node] >= 0 {
+      let near = numbers.near(left: Int(forest.children[node]) - tree.root).leaves
+      for slice in (near.lowerBound / 8)...((near.upperBound - 1) / 8) { starts[slice + 1] += 1 }
+    }
+    for slice in 0..<count {
+      starts[slice + 1] += starts[slice]
+      filled[slice] = starts[slice]
+    }
+    if entries.count < starts[count] {
+      entries = [Entry](
+        repeating: Entry(node: 0, keep: 0, isLeft: false, set: -1), count: 2 * starts[count])
+    }
+    for node in tree.root..<tree.end where forest.features[node] >= 0 {
+      let near = numbers.near(left: Int(forest.children[node]) - tree.root)
+      var set: Int32 = -1
+      if case .among(let index) = forest.tests[node], forest.missing[node] != .zero {
+        set = Int32(index)
+      }
+      for slice in (near.leaves.lowerBound / 8)...((near.leaves.upperBound - 1) / 8) {
+        let low = max(near.leaves.lowerBound - slice * 8, 0)
+        let high = min(near.leaves.upperBound - slice * 8, 8)
+        let gone = (UInt16(1) << UInt16(high)) - (UInt16(1) << UInt16(low))
+        entries[filled[slice]] = Entry(
+          node: Int32(node), keep: ~UInt8(gone), isLeft: near.isLeft, set: set)
+        filled[slice] += 1
       }
     }
   }
-}
 
-/// The leaves below each node of a tree, numbered from left to right.
-private struct LeafRanges {
-  private let root: Int
-  private var starts: [Int]
-  private var counts: [Int]
-
-  init(_ forest: Forest, _ tree: Forest.Tree) {
-    root = tree.root
-    counts = [Int](repeating: 1, count: tree.end - tree.root)
-    starts = [Int](repeating: 0, count: tree.end - tree.root)
-    // Children come after parents: counts from the bottom up, places from the top down.
-    for node in (tree.root..<tree.end).reversed() where forest.features[node] >= 0 {
-      let child = Int(forest.children[node]) - root
-      counts[node - root] = counts[child] + counts[child + 1]
-    }
-    for node in tree.root..<tree.end where forest.features[node] >= 0 {
-      let child = Int(forest.children[node]) - root
-      starts[child] = starts[node - root]
-      starts[child + 1] = starts[child] + counts[child]
-    }
-  }
-
-  var count: Int { counts[0] }
-  func first(_ node: Int) -> Int { starts[node - root] }
-  func end(_ node: Int) -> Int { starts[node - root] + counts[node - root] }
-}
-
-extension Forest.Output {
-  /// The kernels' number: the output's own, negative for all of them.
-  var order: Int32 {
-    switch self {
-    case .one(let index): Int32(index)
-    case .all: -1
-    }
+  func entries(of slice: Int) -> Range<Int> { starts[slice]..<starts[slice + 1] }
+  func node(_ entry: Int) -> Int { Int(entries[entry].node) }
+  func keep(_ entry: Int) -> UInt8 { entries[entry].keep }
+  func isLeft(_ entry: Int) -> Bool { entries[entry].isLeft }
+  func kind(_ entry: Int) -> Kind {
+    entries[entry].set < 0 ? .atMostOrTest : .categories(set: Int(entries[entry].set))
   }
 }

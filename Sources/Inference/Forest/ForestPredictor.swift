@@ -35,41 +35,26 @@ struct ForestScoring<Real: ForestReal>: Sendable {
         throw ModelError(.mismatch, "feature \"\(feature.name)\" is text, the model wants numbers")
       }
     }
-    let block = ForestPlan.blockRows
+    let block = min(plan.blockRows, max(batch.rowCount, 1))
     let scratch = workspace.scratch(
       byteCount: plan.scratchByteCount + BlockValues.byteCount(rows: block))
-    let sums = plan.sums(in: scratch, as: Real.self)
     let values = BlockValues(scratch + plan.scratchByteCount)
     var failures: [Int: Predictions.Failure] = [:]
-    var margins = (0..<outputs.count).map { _ in
-      [Real](unsafeUninitializedCapacity: batch.rowCount) { _, count in count = 0 }
-    }
-    for start in stride(from: 0, to: batch.rowCount, by: block) {
-      let rows = start..<min(start + block, batch.rowCount)
-      for (index, feature) in plan.features.enumerated() {
-        values.withBlock(
-          of: batch.columns[feature.feature], rows: rows, as: Real.self
-        ) { read in
-          switch read {
-          case .float(let values):
-            plan.rank(values, count: rows.count, feature: index, into: scratch)
-            guard refusesInfinite, ck_forest_infinite_f32(values, rows.count) > 0 else { return }
-            for row in 0..<rows.count where values[row].isInfinite {
-              refuse(start + row, feature.feature, &failures)
-            }
-          case .double(let values):
-            plan.rank(values, count: rows.count, feature: index, into: scratch)
+    var margins: [[Real]] = []
+    if plan.sumStride == 1 {
+      margins.append(
+        [Real](unsafeUninitializedCapacity: batch.rowCount) { sums, count in
+          count = batch.rowCount
+          guard let first = sums.baseAddress else { return }
+          for start in stride(from: 0, to: count, by: block) {
+            let rows = start..<min(start + block, count)
+            encode(batch, rows, values, scratch, &failures)
+            (first + start).update(repeating: base[0], count: rows.count)
+            Real.add(plan, scratch, count: rows.count, to: first + start)
           }
-        }
-      }
-      for k in 0..<outputs.count {
-        for row in 0..<block { sums[k * block + row] = base[k] }
-      }
-      Real.add(plan, scratch, count: rows.count, to: sums)
-      for k in 0..<outputs.count {
-        margins[k].append(
-          contentsOf: UnsafeBufferPointer(start: sums + k * block, count: rows.count))
-      }
+        })
+    } else {
+      margins = addMargins(batch, block: block, values, scratch, &failures)
     }
     if divisor != 1 {
       for k in margins.indices {
@@ -78,7 +63,53 @@ struct ForestScoring<Real: ForestReal>: Sendable {
     }
     return Predictions(
       columns: outputs.columns(margins),
-      failures: failures.values.sorted { $0.row < $1.row })
+      failures: failures.isEmpty ? [] : failures.values.sorted { $0.row < $1.row })
+  }
+
+  /// Several sums a row: they are added up side by side, then parted.
+  private func addMargins(
+    _ batch: Batch, block: Int, _ values: BlockValues, _ scratch: UnsafeMutableRawPointer,
+    _ failures: inout [Int: Predictions.Failure]
+  ) -> [[Real]] {
+    let sums = plan.sums(in: scratch, as: Real.self)
+    let width = plan.sumStride
+    var margins = (0..<outputs.count).map { _ in
+      [Real](repeating: 0, count: batch.rowCount)
+    }
+    for start in stride(from: 0, to: batch.rowCount, by: block) {
+      let rows = start..<min(start + block, batch.rowCount)
+      encode(batch, rows, values, scratch, &failures)
+      for row in 0..<rows.count {
+        for k in 0..<width { sums[row * width + k] = k < base.count ? base[k] : 0 }
+      }
+      Real.add(plan, scratch, count: rows.count, to: sums)
+      for k in margins.indices {
+        margins[k].withUnsafeMutableBufferPointer { target in
+          for row in 0..<rows.count { target[start + row] = sums[row * width + k] }
+        }
+      }
+    }
+    return margins
+  }
+
+  private func encode(
+    _ batch: Batch, _ rows: Range<Int>, _ values: BlockValues, _ scratch: UnsafeMutableRawPointer,
+    _ failures: inout [Int: Predictions.Failure]
+  ) {
+    for (index, feature) in plan.features.enumerated() {
+      values.withBlock(of: batch.columns[feature], rows: rows, as: Real.self) { read in
+        switch read {
+        case .float(let values):
+          plan.encode(values, count: rows.count, feature: index, into: scratch)
+          guard refusesInfinite, ck_forest_infinite_f32(values, rows.count) > 0 else { return }
+          for row in 0..<rows.count where values[row].isInfinite {
+            refuse(rows.lowerBound + row, feature, &failures)
+          }
+        case .double(let values):
+          plan.encode(values, count: rows.count, feature: index, into: scratch)
+        }
+      }
+    }
   }
 
   private func refuse(_ row: Int, _ feature: Int, _ failures: inout [Int: Predictions.Failure]) {
@@ -86,5 +117,14 @@ struct ForestScoring<Real: ForestReal>: Sendable {
     failures[row] = Predictions.Failure(
       row: row, code: .notFinite,
       reason: "feature \"\(features[feature].name)\" is infinite or too large")
+  }
+}
+
+extension ForestPredictor: KernelReporting {
+  var kernelReports: [KernelReport] {
+    switch self {
+    case .float(let scoring): scoring.plan.kernelReports
+    case .double(let scoring): scoring.plan.kernelReports
+    }
   }
 }

@@ -183,7 +183,7 @@ enum FeatureReader {
     }
   }
 
-  static func missingReason(_ feature: GraphPredictor.FeatureSlot) -> String {
+  private static func missingReason(_ feature: GraphPredictor.FeatureSlot) -> String {
     "feature \"\(feature.name)\" is missing, and the model has no rule for that"
   }
 }

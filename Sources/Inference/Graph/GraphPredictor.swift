@@ -9,8 +9,6 @@ struct GraphPredictor: Predictor {
     let type: TensorType
     let name: String
     let mayBeMissing: Bool
-    /// True where the input has all rows of a feature together.
-    var isColumn = false
   }
 
   /// Which element of a row of the graph's outputs a column is made of.
@@ -26,16 +24,10 @@ struct GraphPredictor: Predictor {
   let plan: Plan
   let features: [FeatureSlot]
   let outputs: [OutputSlot]
-  private let readers: [InputReader]
-
-  init(plan: Plan, features: [FeatureSlot], outputs: [OutputSlot]) {
-    (self.plan, self.features, self.outputs) = (plan, features, outputs)
-    readers = InputReader.readers(of: features)
-  }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
-    for index in features.indices {
-      try FeatureReader.check(batch.columns[index], features[index])
+    for (column, feature) in zip(batch.columns, features) {
+      try FeatureReader.check(column, feature)
     }
     var builders = outputs.map { $0.makeBuilder(rowCount: batch.rowCount) }
     var failures: [Predictions.Failure] = []
@@ -44,22 +36,16 @@ struct GraphPredictor: Predictor {
       let rows = start..<min(start + plan.blockRows, batch.rowCount)
       let frame = workspace.frame(plan, rowCount: rows.count)
       frame.failures.removeAll()
-      batch.columns.withUnsafeBufferPointer { columns in
-        features.withUnsafeBufferPointer { slots in
-          for reader in readers {
-            reader.read(
-              columns, slots, rows, into: frame.inputs[reader.input], failures: frame.failures)
-          }
-        }
+      for (column, feature) in zip(batch.columns, features) {
+        FeatureReader.read(
+          column, rows, feature, into: frame.inputs[feature.input], failures: frame.failures)
       }
       frame.run()
       for index in builders.indices {
         builders[index].append(frame.outputs[outputs[index].output], rowCount: rows.count)
       }
-      if !frame.failures.reasons.isEmpty {
-        for (row, failure) in frame.failures.reasons.sorted(by: { $0.key < $1.key }) {
-          failures.append(.init(row: start + row, code: failure.code, reason: failure.reason))
-        }
+      for (row, failure) in frame.failures.reasons.sorted(by: { $0.key < $1.key }) {
+        failures.append(.init(row: start + row, code: failure.code, reason: failure.reason))
       }
       start = rows.upperBound
     }

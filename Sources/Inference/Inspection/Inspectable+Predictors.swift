@@ -17,12 +17,14 @@ extension ForestPlan: Inspectable {
       ModelStructure.Trees(
         count: statistics.treeCount, leaves: statistics.leafCount,
         leastDepth: statistics.minDepth, mostDepth: statistics.maxDepth,
-        categoricalSplits: statistics.categoricalSplitCount, kernel: "\(kernel)", reason: ""))
+        categoricalSplits: statistics.categoricalSplitCount,
+        kernel: kernelReports.map(\.name).joined(separator: ", "),
+        reason: kernelReports.first?.reason ?? ""))
   }
 
   func readFeatures(of count: Int) -> [Bool] {
     var isRead = Array(repeating: false, count: count)
-    for feature in features { isRead[feature.feature] = true }
+    for feature in features { isRead[feature] = true }
     return isRead
   }
 }

@@ -38,24 +38,15 @@ protocol ThresholdSource {
 extension ForestPredictor: ThresholdSource {
   var thresholds: [Int: [Double]] {
     switch self {
-    case .float(let scoring): scoring.plan.thresholds
-    case .double(let scoring): scoring.plan.thresholds
+    case .float(let scoring): Self.thresholds(scoring.plan)
+    case .double(let scoring): Self.thresholds(scoring.plan)
     }
   }
-}
 
-extension ForestPlan {
-  var thresholds: [Int: [Double]] {
+  private static func thresholds(_ plan: ForestPlan) -> [Int: [Double]] {
     Dictionary(
-      features.map { ($0.feature, $0.sortedCuts) }, uniquingKeysWith: { first, _ in first })
-  }
-}
-
-extension RankedFeature {
-  /// The feature's thresholds, ascending; those that are infinite left out.
-  fileprivate var sortedCuts: [Double] {
-    guard let last = doubles.levels.last else { return [] }
-    return doubles.cuts[Int(last)...].prefix(cutCount).filter(\.isFinite)
+      zip(plan.features, plan.thresholds).map { ($0, $1.map(Double.init)) },
+      uniquingKeysWith: { first, _ in first })
   }
 }
 

@@ -46,13 +46,6 @@ struct KernelMachine: Sendable {
 
   var count: Int { vectors.columns }
 
-  /// The same in floats, for a radial kernel of many vectors.
-  func radial(weights: Panels, offsets: [Double]) -> RadialKernel? {
-    guard kernel == .rbf else { return nil }
-    return RadialKernel(
-      points: vectors, gamma: parameters.gamma, weights: weights, offsets: offsets)
-  }
-
   /// `out[row * count + vector]` = the kernel of row and vector.
   func compute(
     _ rows: UnsafePointer<Float>, rowCount: Int, into out: UnsafeMutablePointer<Double>
@@ -79,17 +72,10 @@ struct KernelSums: Sendable {
   let machine: KernelMachine
   let weights: Panels
   let offsets: [Double]
-  private let radial: RadialKernel?
-
-  init(machine: KernelMachine, weights: Panels, offsets: [Double]) {
-    (self.machine, self.weights, self.offsets) = (machine, weights, offsets)
-    radial = machine.radial(weights: weights, offsets: offsets)
-  }
 
   func scratchByteCount(rows: Int) -> Int {
     let rows = min(rows, KernelMachine.rowsAtOnce)
-    let values = radial?.scratchByteCount(rows: rows) ?? rows * machine.count * 8
-    return values + (rows * weights.columns * 8 + 63) & ~63
+    return rows * machine.count * 8 + rows * weights.columns * 8
   }
 
   /// Calls `body` with each row and its sums.
@@ -98,21 +84,13 @@ struct KernelSums: Sendable {
     _ body: (Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     let atOnce = min(rowCount, KernelMachine.rowsAtOnce)
-    let sums = scratch.assumingMemoryBound(to: Double.self)
-    let space = scratch + (atOnce * weights.columns * 8 + 63) & ~63
-    let values = space.assumingMemoryBound(to: Double.self)
+    let values = scratch.assumingMemoryBound(to: Double.self)
+    let sums = values + atOnce * machine.count
     var start = 0
     while start < rowCount {
       let count = min(atOnce, rowCount - start)
-      if let radial {
-        radial.sum(
-          rows + start * width, rowCount: count, weights: weights, offsets: offsets,
-          scratch: space, into: sums)
-      } else {
-        machine.compute(rows + start * width, rowCount: count, into: values)
-        ck_gemm_f64(
-          values, count, machine.count, weights.pointer, weights.columns, offsets, sums)
-      }
+      machine.compute(rows + start * width, rowCount: count, into: values)
+      ck_gemm_f64(values, count, machine.count, weights.pointer, weights.columns, offsets, sums)
       for row in 0..<count { body(start + row, sums + row * weights.columns) }
       start += count
     }

@@ -49,7 +49,9 @@ struct TreeEnsemble: Operator {
     let ensemble = try EnsembleForest(
       node, trees: attributes.trees, width: rows.width, outputCount: targets,
       absent: aggregate.start)
-    plan = try ForestPlan(ensemble.forest, precision: .double, aggregate: aggregate.ofPlan)
+    plan = try ForestPlan(
+      ensemble.forest, precision: .double, aggregate: aggregate.ofPlan,
+      values: input.type == .float64 ? .doubles : .floats)
     codes = ensemble.codes
     start = aggregate.start
     finish = .scores(aggregate, treeCount: attributes.trees.count)
@@ -69,7 +71,8 @@ struct TreeEnsemble: Operator {
       node, trees: tensors.trees, width: rows.width, outputCount: tensors.outputCount,
       absent: tensors.aggregate.start)
     plan = try ForestPlan(
-      ensemble.forest, precision: .double, aggregate: tensors.aggregate.ofPlan)
+      ensemble.forest, precision: .double, aggregate: tensors.aggregate.ofPlan,
+      values: input.type == .float64 ? .doubles : .floats)
     codes = ensemble.codes
     start = tensors.aggregate.start
     finish = .scores(tensors.aggregate, treeCount: tensors.trees.count)
@@ -94,7 +97,8 @@ struct TreeEnsemble: Operator {
     let attributes = try TreeEnsembleAttributes(node, prefix: "class", outputCount: count)
     let ensemble = try EnsembleForest(
       node, trees: attributes.trees, width: rows.width, outputCount: count, absent: 0)
-    plan = try ForestPlan(ensemble.forest, precision: .double)
+    plan = try ForestPlan(
+      ensemble.forest, precision: .double, values: input.type == .float64 ? .doubles : .floats)
     codes = ensemble.codes
     start = 0
     transform = attributes.postTransform
@@ -117,44 +121,44 @@ struct TreeEnsemble: Operator {
   }
 
   func scratchByteCount(rows: Int) -> Int {
-    plan.scratchByteCount + ForestPlan.blockRows * 8 + plan.outputCount * 8
+    plan.scratchByteCount + plan.blockRows * 8 + plan.outputCount * 8
   }
 
   func run(_ call: Call) {
-    let block = ForestPlan.blockRows
+    let block = plan.blockRows
     let sums = plan.sums(in: call.scratch, as: Double.self)
     let scores = (call.scratch + plan.scratchByteCount + block * 8)
       .assumingMemoryBound(to: Double.self)
     let rowCount = rows.count(call)
     for first in stride(from: 0, to: rowCount, by: block) {
       let count = min(block, rowCount - first)
-      rank(call, first: first, count: count)
-      sums.update(repeating: start, count: plan.outputCount * block)
+      encode(call, first: first, count: count)
+      sums.update(repeating: start, count: plan.sumStride * count)
       plan.add(call.scratch, count: count, to: sums)
       for row in 0..<count {
-        write(sums + row, row: first + row, scores: scores, call)
+        write(sums + row * plan.sumStride, row: first + row, scores: scores, call)
       }
     }
   }
 
-  private func rank(_ call: Call, first: Int, count: Int) {
+  private func encode(_ call: Call, first: Int, count: Int) {
     let input = call.input(0)
     let offset = first * rows.width
     switch inputType {
     case .float32 where codes.isEmpty:
-      plan.rank(rows: input.floats + offset, width: rows.width, count: count, into: call.scratch)
+      plan.encode(rows: input.floats + offset, width: rows.width, count: count, into: call.scratch)
     case .float64 where codes.isEmpty:
-      plan.rank(rows: input.doubles + offset, width: rows.width, count: count, into: call.scratch)
+      plan.encode(rows: input.doubles + offset, width: rows.width, count: count, into: call.scratch)
     default:
       for (index, feature) in plan.features.enumerated() {
-        rank(input, feature: feature.feature, index: index, offset: offset, count: count, call)
+        encode(input, feature: feature, index: index, offset: offset, count: count, call)
       }
     }
   }
 
-  /// Ranks one feature: of the input, where integers are compared as floats, as thresholds are; or
+  /// Encodes one feature: of the input, where integers are compared as floats, as thresholds are; or
   /// the numbers of the members that another feature's values are.
-  private func rank(
+  private func encode(
     _ input: TensorView, feature: Int, index: Int, offset: Int, count: Int, _ call: Call
   ) {
     let width = rows.width
@@ -167,21 +171,21 @@ struct TreeEnsemble: Operator {
     } else if inputType == .float64 {
       let doubles = (call.scratch + plan.scratchByteCount).assumingMemoryBound(to: Double.self)
       for row in 0..<count { doubles[row] = input.doubles[offset + row * width + feature] }
-      plan.rank(doubles, count: count, feature: index, into: call.scratch)
+      plan.encode(doubles, count: count, feature: index, into: call.scratch)
       return
     } else {
       for row in 0..<count { floats[row] = input.float(offset + row * width + feature) }
     }
-    plan.rank(floats, count: count, feature: index, into: call.scratch)
+    plan.encode(floats, count: count, feature: index, into: call.scratch)
   }
 
-  /// One row's sums, `blockRows` apart, to the outputs.
+  /// One row's sums to the outputs.
   private func write(
     _ sums: UnsafeMutablePointer<Double>, row: Int, scores: UnsafeMutablePointer<Double>,
     _ call: Call
   ) {
     let count = plan.outputCount
-    for k in 0..<count { scores[k] = sums[k * ForestPlan.blockRows] }
+    for k in 0..<count { scores[k] = sums[k] }
     switch finish {
     case .scores(let aggregate, let treeCount):
       for k in 0..<count {
@@ -212,4 +216,8 @@ struct TreeEnsemble: Operator {
       for k in 0..<count { target[k] = Float(scores[k]) }
     }
   }
+}
+
+extension TreeEnsemble: KernelReporting {
+  var kernelReports: [KernelReport] { plan.kernelReports }
 }

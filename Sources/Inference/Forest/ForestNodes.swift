@@ -1,0 +1,240 @@
+internal import CKernels
+
+/// A forest as small nodes, walked from the root: `ck_forest_walk_…`.
+final class ForestNodes: ForestKernel, @unchecked Sendable {
+  private enum Nodes {
+    case narrow(KernelTable<ck_forest_narrow_node>)
+    case float(KernelTable<ck_forest_float_node>)
+    case wide(KernelTable<ck_forest_wide_node>)
+  }
+
+  let codes: ForestCodes
+  private let nodes: Nodes
+  private let trees: KernelTable<ck_forest_tree>
+  private let leaves: KernelTable<UInt32>
+  private let sets: KernelTable<UInt32>
+  private let values: LeafValues.Table
+  private let forest: ck_forest_walk
+
+  let name: String
+  let blockRows: Int
+
+  /// Nil where a tree has more nodes than the kind can number.
+  ///
+  /// - Parameters:
+  ///   - views: with thresholds ranked, but for floats.
+  ///   - codes: bytes row by row, words or floats.
+  init?(
+    _ views: ForestRanking, codes: ForestCodes, values: LeafValues, aggregate: ck_forest_aggregate
+  ) {
+    let forest = views.forest
+    let nodesInLine: Int
+    switch codes.kind {
+    case .bytesByRow: (name, nodesInLine) = ("walk of bytes", 16)
+    case .floats: (name, nodesInLine) = ("walk of floats", 8)
+    case .words, .bytesByView: (name, nodesInLine) = ("walk", 4)
+    }
+    var order = LineLayout(nodesInLine: nodesInLine)
+    var narrow: [ck_forest_narrow_node] = []
+    var floats: [ck_forest_float_node] = []
+    var wide: [ck_forest_wide_node] = []
+    var leaves: [UInt32] = []
+    var trees: [ck_forest_tree] = []
+    let noSet = [UInt8](repeating: 0, count: Int(CK_FOREST_NO_SET) * 4)
+    var sets: [UInt64: UInt32] = [:]
+    var words = [UInt32](repeating: 0, count: noSet.count / 4)
+    leaves.reserveCapacity(forest.features.count + forest.trees.count * nodesInLine)
+    for tree in forest.trees {
+      order.lay(forest, tree)
+      guard codes.kind == .words || order.count <= 65_536 else { return nil }
+      let root = leaves.count
+      trees.append(
+        ck_forest_tree(
+          root: UInt32(root), max_depth: UInt32(tree.maxDepth), output: forest.sum(of: tree)))
+      for place in 0..<order.count {
+        // What fills up a line is no one's child.
+        let node = order.node(at: place) ?? tree.root
+        let isLeaf = forest.features[node] < 0 || order.node(at: place) == nil
+        leaves.append(isLeaf ? values.ofNode[node] : 0)
+        let child = isLeaf ? place : order.left(of: node)
+        switch codes.kind {
+        case .bytesByRow, .bytesByView:
+          guard !isLeaf else {
+            narrow.append(ck_forest_narrow_node(cut: .max, view: 0, child: UInt16(child)))
+            continue
+          }
+          let at = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
+          narrow.append(
+            ck_forest_narrow_node(
+              cut: Int8(at.cut - 128), view: UInt8(at.view), child: UInt16(child)))
+        case .floats:
+          guard !isLeaf, case .atMost(let threshold) = forest.tests[node] else {
+            floats.append(
+              ck_forest_float_node(threshold: .infinity, view: 0, child: UInt16(child)))
+            continue
+          }
+          let at = codes.place(view: views.viewOfNode[node], rank: 0)
+          floats.append(
+            ck_forest_float_node(
+              threshold: ForestCodes.roundedDown(threshold), view: UInt16(at.view),
+              child: UInt16(child)))
+        case .words:
+          guard !isLeaf else {
+            wide.append(ck_forest_wide_node(child: UInt32(child), set: 0, view: 0, cut: .max))
+            continue
+          }
+          if case .among(let set) = forest.tests[node], forest.missing[node] != .zero {
+            let at = codes.place(view: views.viewOfNode[node], rank: 0)
+            let key = UInt64(set) << 32 | UInt64(views.viewOfNode[node])
+            let first = sets[key] ?? UInt32(words.count)
+            if sets[key] == nil {
+              sets[key] = first
+              Self.append(views, node: node, set: set, to: &words)
+            }
+            wide.append(
+              ck_forest_wide_node(
+                child: UInt32(child), set: first, view: UInt16(at.view), cut: .max))
+            continue
+          }
+          let at = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
+          wide.append(
+            ck_forest_wide_node(
+              child: UInt32(child), set: 0, view: UInt16(at.view), cut: UInt16(at.cut)))
+        }
+      }
+    }
+    let base: UnsafeRawPointer
+    switch codes.kind {
+    case .bytesByRow, .bytesByView:
+      let table = KernelTable(narrow)
+      (nodes, base) = (.narrow(table), UnsafeRawPointer(table.base))
+    case .floats:
+      let table = KernelTable(floats)
+      (nodes, base) = (.float(table), UnsafeRawPointer(table.base))
+    case .words:
+      let table = KernelTable(wide)
+      (nodes, base) = (.wide(table), UnsafeRawPointer(table.base))
+    }
+    self.codes = codes
+    self.trees = KernelTable(trees)
+    self.leaves = KernelTable(leaves)
+    self.sets = KernelTable(words)
+    self.values = values.table
+    // A deep tree is read from afar: once for as many rows as possible.
+    blockRows = leaves.count > 64 * 1024 ? Int(CK_FOREST_WALK_ROWS) : 256
+    self.forest = ck_forest_walk(
+      trees: self.trees.base, tree_count: trees.count, nodes: base, leaves: self.leaves.base,
+      sets: self.sets.base, values: values.table.base, stride: codes.stride,
+      sum_stride: values.sumStride, aggregate: aggregate)
+  }
+
+  /// The ranks that a split by categories sends right, a bit each.
+  private static func append(
+    _ views: ForestRanking, node: Int, set: Int, to words: inout [UInt32]
+  ) {
+    let view = views.views[Int(views.viewOfNode[node])]
+    let first = words.count
+    words.append(contentsOf: repeatElement(.max, count: view.nanCategory / 32 + 1))
+    for number in views.leftCategories(of: node, set: set) {
+      words[first + number / 32] &= ~(1 << UInt32(number % 32))
+    }
+  }
+
+  var byteCount: Int {
+    let nodeBytes =
+      switch nodes {
+      case .narrow(let table): table.byteCount
+      case .float(let table): table.byteCount
+      case .wide(let table): table.byteCount
+      }
+    return nodeBytes + trees.byteCount + leaves.byteCount + sets.byteCount
+  }
+
+  func add(
+    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutableRawPointer
+  ) {
+    withUnsafePointer(to: forest) { forest in
+      switch nodes {
+      case .narrow:
+        ck_forest_walk_narrow_f32(forest, codes.assumingMemoryBound(to: Int8.self), count, sums)
+      case .float:
+        ck_forest_walk_float_f32(forest, codes.assumingMemoryBound(to: Float.self), count, sums)
+      case .wide:
+        ck_forest_walk_wide_f32(forest, codes.assumingMemoryBound(to: UInt16.self), count, sums)
+      }
+    }
+  }
+
+  func add(
+    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>,
+    scratch: UnsafeMutableRawPointer
+  ) {
+    withUnsafePointer(to: forest) { forest in
+      switch nodes {
+      case .narrow:
+        ck_forest_walk_narrow_f64(forest, codes.assumingMemoryBound(to: Int8.self), count, sums)
+      case .float:
+        ck_forest_walk_float_f64(forest, codes.assumingMemoryBound(to: Float.self), count, sums)
+      case .wide:
+        ck_forest_walk_wide_f64(forest, codes.assumingMemoryBound(to: UInt16.self), count, sums)
+      }
+    }
+  }
+}
+
+/// Where the nodes of a tree lie: siblings side by side, and some levels of descendants in the
+/// cache line of their ancestor, so that a walk touches a line for about three levels.
+///
+/// Memory is kept from tree to tree.
+private struct LineLayout {
+  private let nodesInLine: Int
+  /// For each place the node there; -1 where a line is filled up.
+  private var nodes: [Int32] = []
+  private var lefts: [Int32] = []
+  private var root = 0
+  private var open: [Int32] = []
+  private(set) var count = 0
+
+  init(nodesInLine: Int) { self.nodesInLine = nodesInLine }
+
+  mutating func lay(_ forest: Forest, _ tree: Forest.Tree) {
+    root = tree.root
+    nodes.removeAll(keepingCapacity: true)
+    open.removeAll(keepingCapacity: true)
+    if lefts.count < tree.end - tree.root {
+      lefts = [Int32](repeating: 0, count: tree.end - tree.root)
+    }
+    // The root has no sibling.
+    nodes.append(Int32(tree.root))
+    nodes.append(-1)
+    if forest.features[tree.root] >= 0 { open.append(Int32(tree.root)) }
+    // Splits whose children have no place yet.
+    var frontier: [Int32] = []
+    while let next = open.popLast() {
+      // The rest of a line takes as much as it can of what hangs on `next`, level by level.
+      frontier.removeAll(keepingCapacity: true)
+      frontier.append(next)
+      var taken = 0
+      let used = nodes.count % nodesInLine
+      var room = nodesInLine - used
+      while taken < frontier.count, room >= 2 {
+        let parent = Int(frontier[taken])
+        taken += 1
+        room -= 2
+        let child = forest.children[parent]
+        lefts[parent - root] = Int32(nodes.count)
+        for node in [child, child + 1] {
+          nodes.append(node)
+          if forest.features[Int(node)] >= 0 { frontier.append(node) }
+        }
+      }
+      open.append(contentsOf: frontier[taken...])
+    }
+    while nodes.count % nodesInLine != 0 { nodes.append(-1) }
+    count = nodes.count
+  }
+
+  func node(at place: Int) -> Int? { nodes[place] < 0 ? nil : Int(nodes[place]) }
+  func left(of node: Int) -> Int { Int(lefts[node - root]) }
+}

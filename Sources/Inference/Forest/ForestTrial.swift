@@ -1,0 +1,116 @@
+/// Measures kernels of one forest against each other, with rows made up from its thresholds.
+///
+/// Costs a few calls a kernel, in proportion to the forest: less than a millisecond for usual
+/// ones. A disturbed measurement costs speed, never a different score.
+struct ForestTrial {
+  struct Figures {
+    let kernel: any ForestKernel
+    /// Nanoseconds a row, in batches of 1, of `fewRows` and of many rows.
+    var one = Double.infinity
+    var few = Double.infinity
+    var many = Double.infinity
+    /// How many those are.
+    var manyRows = 0
+  }
+
+  static let fewRows = 16
+  private static let manyRows = 256
+  /// Once a kernel has taken so long it is not run again.
+  private static let enough = Duration.milliseconds(2)
+
+  private static let mostThresholds = 16
+  private let rows: [[Float]]
+  private let clock = ContinuousClock()
+
+  /// Some thresholds of each feature, ascending: enough to make up rows that spread over leaves.
+  static func thresholds(_ forest: Forest, features: [Int]) -> [[Float]] {
+    var samples: [Int32: [Float]] = [:]
+    // Splits evenly over the forest, so that neither early trees nor upper levels prevail.
+    let step = max(forest.features.count / (256 * max(features.count, 1)), 1)
+    for node in stride(from: 0, to: forest.features.count, by: step)
+    where forest.features[node] >= 0 {
+      let value: Double
+      switch forest.tests[node] {
+      case .atMost(let threshold): value = threshold
+      case .equal(let wanted): value = wanted
+      case .among(let set): value = Double(forest.categorySets[set].last ?? 0)
+      }
+      samples[forest.features[node], default: []].append(Float(value))
+    }
+    return features.map { feature in
+      let known = (samples[Int32(feature)] ?? []).filter(\.isFinite).sorted()
+      guard known.count > mostThresholds else { return known }
+      return (0..<mostThresholds).map { known[$0 * (known.count - 1) / (mostThresholds - 1)] }
+    }
+  }
+
+  /// - Parameter thresholds: some of each feature.
+  init(_ thresholds: [[Float]]) {
+    // A generator of its own, so that every load makes up the same rows.
+    var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+    func random(_ count: Int) -> Int {
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int((state >> 33) % UInt64(count))
+    }
+    rows = thresholds.map { known in
+      (0..<Self.manyRows).map { _ in
+        guard !known.isEmpty else { return 0 }
+        let value = known[random(known.count)]
+        return random(2) == 0 ? value : value.nextUp
+      }
+    }
+  }
+
+  func measure(
+    _ kernel: any ForestKernel, precision: ForestPlan.Precision, sumStride: Int
+  ) -> Figures {
+    let most = min(Self.manyRows, kernel.blockRows)
+    let codes = UnsafeMutableRawPointer.allocate(
+      byteCount: kernel.codes.byteCount(rows: Self.manyRows) + kernel.scratchByteCount,
+      alignment: 64)
+    let sums = UnsafeMutableRawPointer.allocate(byteCount: most * sumStride * 8, alignment: 64)
+    defer {
+      codes.deallocate()
+      sums.deallocate()
+    }
+    sums.initializeMemory(as: UInt8.self, repeating: 0, count: most * sumStride * 8)
+    let scratch = codes + kernel.codes.byteCount(rows: Self.manyRows)
+    func score(_ first: Int, _ count: Int) {
+      for (index, values) in rows.enumerated() {
+        values.withUnsafeBufferPointer {
+          kernel.codes.encode(
+            $0.baseAddress! + first, stride: 1, count: count, feature: index, into: codes)
+        }
+      }
+      switch precision {
+      case .float:
+        kernel.add(
+          codes, count: count, to: sums.assumingMemoryBound(to: Float.self), scratch: scratch)
+      case .double:
+        kernel.add(
+          codes, count: count, to: sums.assumingMemoryBound(to: Double.self), scratch: scratch)
+      }
+    }
+    var figures = Figures(kernel: kernel)
+    var spent = Duration.zero
+    func best(rows: Int, _ body: () -> Void) -> Double {
+      var least = Duration.seconds(3600)
+      var runs = 0
+      let start = spent
+      repeat {
+        let time = clock.measure(body)
+        least = min(least, time)
+        spent += time
+        runs += 1
+      } while runs < 5 && spent - start < Self.enough
+      return Double(least.components.attoseconds) / 1e9 / Double(rows)
+    }
+    score(0, most)
+    figures.few = best(rows: Self.fewRows) { score(0, Self.fewRows) }
+    let singles = spent < .milliseconds(1) ? 16 : 4
+    figures.one = best(rows: singles) { for row in 0..<singles { score(row, 1) } }
+    figures.manyRows = most
+    figures.many = best(rows: most) { score(0, most) }
+    return figures
+  }
+}
