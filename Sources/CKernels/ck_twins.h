@@ -19,10 +19,22 @@
       name##_scalar arguments;                                                                     \
     }                                                                                              \
   }
+// The same for a function with a result.
+#define CK_TWINS_RETURNING(T, name, parameters, arguments)                                         \
+  T name##_scalar parameters { return name##_body arguments; }                                     \
+  __attribute__((target("avx2"))) static T name##_avx2 parameters {                                \
+    return name##_body arguments;                                                                  \
+  }                                                                                                \
+  T name parameters {                                                                              \
+    return __builtin_cpu_supports("avx2") ? name##_avx2 arguments : name##_scalar arguments;       \
+  }
 #else
 #define CK_TWINS(name, parameters, arguments)                                                      \
   void name##_scalar parameters { name##_body arguments; }                                         \
   void name parameters { name##_body arguments; }
+#define CK_TWINS_RETURNING(T, name, parameters, arguments)                                         \
+  T name##_scalar parameters { return name##_body arguments; }                                     \
+  T name parameters { return name##_body arguments; }
 #endif
 
 #endif

@@ -19,6 +19,7 @@ import converted_cases
 import lightgbm_cases
 import sklearn_cases
 import svm_cases
+import text_cases
 import xgboost_cases
 
 FAMILIES = {
@@ -32,6 +33,8 @@ FAMILIES = {
         column_cases.columns,
         column_cases.other_inputs,
         converted_cases.converted,
+        text_cases.texts,
+        text_cases.texts_beside_columns,
         lightgbm_cases.lightgbm_cases,
         xgboost_cases.xgboost_cases,
     )

@@ -2,11 +2,14 @@
 #define CKERNELS_H
 
 // The umbrella: every header of the module.
+#include "ck_columns.h"
 #include "ck_common.h"
 #include "ck_forest.h"
 #include "ck_gemm.h"
+#include "ck_layer.h"
 #include "ck_math.h"
 #include "ck_number.h"
 #include "ck_svm.h"
+#include "ck_text.h"
 
 #endif

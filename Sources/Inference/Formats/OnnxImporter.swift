@@ -49,7 +49,7 @@ enum OnnxImporter {
           GraphPredictor.FeatureSlot(
             input: index, element: element, width: width, type: info.type,
             name: width == 1 ? input.name : "\(input.name)_\(element)",
-            mayBeMissing: missing[index][element]))
+            mayBeMissing: missing[index][element], isColumn: info.shape.rowAxis == 1))
       }
     }
     guard let text = metadata["feature_names"] else { return slots }
@@ -70,7 +70,7 @@ extension GraphPredictor.FeatureSlot {
   fileprivate func named(_ name: String) -> Self {
     Self(
       input: input, element: element, width: width, type: type, name: name,
-      mayBeMissing: mayBeMissing)
+      mayBeMissing: mayBeMissing, isColumn: isColumn)
   }
 }
 

@@ -183,7 +183,7 @@ enum FeatureReader {
     }
   }
 
-  private static func missingReason(_ feature: GraphPredictor.FeatureSlot) -> String {
+  static func missingReason(_ feature: GraphPredictor.FeatureSlot) -> String {
     "feature \"\(feature.name)\" is missing, and the model has no rule for that"
   }
 }

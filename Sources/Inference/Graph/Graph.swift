@@ -8,6 +8,8 @@ struct Graph: Sendable {
     /// Numbers of values; nil for an optional input that is left out.
     let inputs: [Int?]
     let outputs: [Int]
+    /// The operator's name, "" where several nodes became one.
+    var type = ""
   }
 
   struct Input: Sendable {
@@ -63,13 +65,36 @@ struct Graph: Sendable {
     }
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
     guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
+    try fuseText()
+    fuseSums()
     fuseScalers()
+    fuseLayers()
+    takeColumns()
   }
 
   mutating func replaceStep(_ index: Int, with step: Step) { steps[index] = step }
 
   mutating func removeSteps(_ indices: Set<Int>) {
     steps = steps.enumerated().filter { !indices.contains($0.offset) }.map(\.element)
+  }
+
+  /// Removes the steps that nothing needs.
+  mutating func removeUnread() {
+    var needed = Set(outputs.map(\.value))
+    var unread: Set<Int> = []
+    for (index, step) in steps.enumerated().reversed() {
+      if step.outputs.contains(where: needed.contains) {
+        needed.formUnion(step.inputs.compactMap { $0 })
+      } else {
+        unread.insert(index)
+      }
+    }
+    removeSteps(unread)
+  }
+
+  /// Lays an input out feature by feature instead of row by row.
+  mutating func turn(_ input: Int) {
+    values[input].shape = Shape([values[input].shape.dims[1], 1], rowAxis: 1)
   }
 
   /// Type and shape of a graph's input: its first axis is the rows, whatever size it declares.
@@ -118,6 +143,10 @@ struct Graph: Sendable {
       wantsOutput: source.outputs.map { !$0.isEmpty }, feature: origin(of: inputs),
       limits: limits)
     let operation = try OperatorRegistry.make(node)
+    let isRagged = node.inputs.contains { $0?.isRagged ?? false }
+    guard !isRagged || operation.isView || operation is any ReadsRaggedRows else {
+      throw node.error(.unsupported, "rows of different numbers of tokens are not supported")
+    }
     guard operation.outputs.count >= source.outputs.count else {
       throw node.error(
         .malformed, "\(source.outputs.count) outputs where \(operation.outputs.count) are there")
@@ -128,7 +157,8 @@ struct Graph: Sendable {
       numbers[name] = number
       origins[number] = node.feature
     }
-    let known = try Self.known(operation, node)
+    var known = try Self.known(operation, node)
+    if isRagged, operation.isView { known[0].isRagged = true }
     for info in known {
       constantBytes += info.constant.map { $0.count * $0.type.stride } ?? 0
     }
@@ -138,7 +168,9 @@ struct Graph: Sendable {
     values += known
     guard known.allSatisfy({ $0.constant != nil }) else {
       steps.append(
-        Step(name: node.name, operation: operation, inputs: inputs, outputs: outputs))
+        Step(
+          name: node.name, operation: operation, inputs: inputs, outputs: outputs,
+          type: node.type))
       return
     }
   }

@@ -9,6 +9,8 @@ struct GraphPredictor: Predictor {
     let type: TensorType
     let name: String
     let mayBeMissing: Bool
+    /// True where the input has all rows of a feature together.
+    var isColumn = false
   }
 
   /// Which element of a row of the graph's outputs a column is made of.
@@ -24,10 +26,16 @@ struct GraphPredictor: Predictor {
   let plan: Plan
   let features: [FeatureSlot]
   let outputs: [OutputSlot]
+  private let readers: [InputReader]
+
+  init(plan: Plan, features: [FeatureSlot], outputs: [OutputSlot]) {
+    (self.plan, self.features, self.outputs) = (plan, features, outputs)
+    readers = InputReader.readers(of: features)
+  }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
-    for (column, feature) in zip(batch.columns, features) {
-      try FeatureReader.check(column, feature)
+    for index in features.indices {
+      try FeatureReader.check(batch.columns[index], features[index])
     }
     var builders = outputs.map { $0.makeBuilder(rowCount: batch.rowCount) }
     var failures: [Predictions.Failure] = []
@@ -36,16 +44,22 @@ struct GraphPredictor: Predictor {
       let rows = start..<min(start + plan.blockRows, batch.rowCount)
       let frame = workspace.frame(plan, rowCount: rows.count)
       frame.failures.removeAll()
-      for (column, feature) in zip(batch.columns, features) {
-        FeatureReader.read(
-          column, rows, feature, into: frame.inputs[feature.input], failures: frame.failures)
+      batch.columns.withUnsafeBufferPointer { columns in
+        features.withUnsafeBufferPointer { slots in
+          for reader in readers {
+            reader.read(
+              columns, slots, rows, into: frame.inputs[reader.input], failures: frame.failures)
+          }
+        }
       }
       frame.run()
       for index in builders.indices {
         builders[index].append(frame.outputs[outputs[index].output], rowCount: rows.count)
       }
-      for (row, failure) in frame.failures.reasons.sorted(by: { $0.key < $1.key }) {
-        failures.append(.init(row: start + row, code: failure.code, reason: failure.reason))
+      if !frame.failures.reasons.isEmpty {
+        for (row, failure) in frame.failures.reasons.sorted(by: { $0.key < $1.key }) {
+          failures.append(.init(row: start + row, code: failure.code, reason: failure.reason))
+        }
       }
       start = rows.upperBound
     }

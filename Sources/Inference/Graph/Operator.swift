@@ -37,6 +37,9 @@ extension Operator {
   }
 }
 
+/// An operator that may read rows of different lengths.
+protocol ReadsRaggedRows: Operator {}
+
 /// The arguments of one run of an operator, over some rows.
 struct Call {
   let rowCount: Int
@@ -72,6 +75,7 @@ enum OperatorRegistry {
   static let factories: [String: [String: OperatorFactory]] = [
     "": tensorOperators,
     "ai.onnx.ml": machineLearningOperators,
+    "com.microsoft": contributedOperators,
   ]
 
   /// Operators of ai.onnx that take elements as they are, or convert them themselves.

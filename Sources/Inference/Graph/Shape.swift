@@ -76,6 +76,10 @@ struct ValueInfo: Sendable {
   var constant: Tensor?
   /// The value of an integer vector that depends on nothing but the number of rows.
   var extents: [Extent]?
+  /// True where the last axis has a length of its own in each row; it then counts as 1.
+  ///
+  /// Such a value is never laid out: see `Graph.fuseText`.
+  var isRagged = false
 
   init(_ type: TensorType, _ shape: Shape, constant: Tensor? = nil, extents: [Extent]? = nil) {
     (self.type, self.shape, self.constant, self.extents) = (type, shape, constant, extents)

@@ -4,11 +4,11 @@ internal import CKernels
 ///
 /// The common case, rows times constant weights, runs in blocked kernels; others are rare in
 /// models of rows and run plainly.
-struct MatrixProduct: Operator {
+struct MatrixProduct: WeighsRows {
   let outputs: [ValueInfo]
-  private let weights: Panels
-  private let bias: [Double]?
-  private let isDouble: Bool
+  private(set) var weights: Panels
+  let bias: [Double]?
+  let isDouble: Bool
 
   private init(
     _ node: Node, _ a: ValueInfo, weights: Panels, bias: [Double]?, columns: Int
@@ -36,6 +36,17 @@ struct MatrixProduct: Operator {
       }
     }
   }
+
+  var addends: [Double]? { bias }
+
+  var withoutWeights: any WeighsRows {
+    var result = self
+    result.weights = Panels(depth: 0, columns: weights.columns) { _, _ in 0 }
+    return result
+  }
+
+  func sums(_ call: Call) -> UnsafeMutablePointer<Float> { call.output(0).floats }
+  func finish(_ call: Call) {}
 
   static let matMul: OperatorFactory = { node throws(ModelError) in
     try node.checkInputs(2...2)

@@ -3,7 +3,7 @@
 ///
 /// Either constant places of each row's elements, or, where the data is constant, a place that
 /// each row has computed.
-struct ArrayFeatureExtractor: Operator {
+struct ArrayFeatureExtractor: PicksElements {
   let outputs: [ValueInfo]
   /// Elements of the data's last axis.
   private let width: Int
@@ -46,6 +46,8 @@ struct ArrayFeatureExtractor: Operator {
       try node.output(data.type, Shape(leading + [placeCount], rowAxis: leading.count))
     ]
   }
+
+  var pickedElements: [Int]? { outputs[0].shape.isRowMajor ? places : nil }
 
   func run(_ call: Call) {
     extract(call, call.input(0).type.element)

@@ -135,6 +135,11 @@ struct Imputer: Operator {
     }
   }
 
+  /// For each feature what replaces NaN; nil where it is another value that is replaced.
+  var replacementsOfMissing: [Float]? {
+    if case .floats(let replaced, let values) = rule, replaced.isNaN { values } else { nil }
+  }
+
   /// A replacement that is NaN itself replaces nothing.
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     switch rule {
@@ -154,9 +159,9 @@ struct Imputer: Operator {
 struct Normalizer: Operator {
   let outputs: [ValueInfo]
   private let width: Int
-  private let norm: Norm
+  let norm: Norm
 
-  private enum Norm: String, Sendable {
+  enum Norm: String, Sendable {
     case max = "MAX"
     case l1 = "L1"
     case l2 = "L2"

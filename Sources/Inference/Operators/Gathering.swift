@@ -1,5 +1,5 @@
 /// Gather: slices of an axis by their places, constant or computed for each row.
-struct Gather: Operator, KnowsInputShapes {
+struct Gather: PicksElements, KnowsInputShapes {
   let outputs: [ValueInfo]
   let shapes: [Shape]
   private let axis: Int
@@ -41,6 +41,12 @@ struct Gather: Operator, KnowsInputShapes {
         data.type,
         Shape(dims[..<axis] + indices.shape.dims + dims[(axis + 1)...], rowAxis: rowAxis))
     ]
+  }
+
+  var pickedElements: [Int]? {
+    guard let places, shapes[0].isRowMajor, shapes[0].rowAxis == 0, axis == 1, shapes[0].rank == 2
+    else { return nil }
+    return places.map { $0 < 0 ? $0 + shapes[0].dims[1] : $0 }
   }
 
   func run(_ call: Call) {

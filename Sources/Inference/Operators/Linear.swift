@@ -1,10 +1,10 @@
 internal import CKernels
 
 /// LinearRegressor: one or more weighted sums of a row's features.
-struct LinearRegressor: FusesScaler {
+struct LinearRegressor: FusesScaler, WeighsRows {
   let outputs: [ValueInfo]
   private let rows: FeatureRows
-  private var weights: Panels
+  private(set) var weights: Panels
   private var intercepts: [Double]
   private let transform: PostTransform
 
@@ -35,14 +35,27 @@ struct LinearRegressor: FusesScaler {
     return fused
   }
 
+  var addends: [Double]? { intercepts }
+
+  var withoutWeights: any WeighsRows {
+    var result = self
+    result.weights = Panels(depth: 0, columns: weights.columns) { _, _ in 0 }
+    return result
+  }
+
   func run(_ call: Call) {
-    let scores = call.output(0).floats
-    let count = rows.count(call)
     ck_gemm_f32(
-      call.input(0).floats, count, weights.depth, weights.pointer, weights.columns,
-      intercepts, scores)
+      call.input(0).floats, rows.count(call), weights.depth, weights.pointer, weights.columns,
+      intercepts, sums(call))
+    finish(call)
+  }
+
+  func sums(_ call: Call) -> UnsafeMutablePointer<Float> { call.output(0).floats }
+
+  func finish(_ call: Call) {
     guard transform != .none else { return }
-    for row in 0..<count {
+    let scores = call.output(0).floats
+    for row in 0..<rows.count(call) {
       transform.apply(scores + row * weights.columns, count: weights.columns)
     }
   }
@@ -53,10 +66,10 @@ struct LinearRegressor: FusesScaler {
 ///
 /// One sum for two classes decides by its sign and stands beside its complement; of the transforms
 /// only LOGISTIC applies to it, as in ONNX Runtime.
-struct LinearClassifier: FusesScaler {
+struct LinearClassifier: FusesScaler, WeighsRows {
   let outputs: [ValueInfo]
   private let rows: FeatureRows
-  private var weights: Panels
+  private(set) var weights: Panels
   private var intercepts: [Double]
   private let labels: ClassLabels
   private let transform: PostTransform
@@ -98,15 +111,30 @@ struct LinearClassifier: FusesScaler {
     return fused
   }
 
+  var addends: [Double]? { intercepts }
+
+  var withoutWeights: any WeighsRows {
+    var result = self
+    result.weights = Panels(depth: 0, columns: weights.columns) { _, _ in 0 }
+    return result
+  }
+
   func run(_ call: Call) {
+    ck_gemm_f32(
+      call.input(0).floats, rows.count(call), weights.depth, weights.pointer, weights.columns,
+      intercepts, sums(call))
+    finish(call)
+  }
+
+  func sums(_ call: Call) -> UnsafeMutablePointer<Float> {
+    isBinary ? call.scratch.assumingMemoryBound(to: Float.self) : call.output(1).floats
+  }
+
+  func finish(_ call: Call) {
     let classes = labels.count
     let scores = call.output(1).floats
-    let sums = isBinary ? call.scratch.assumingMemoryBound(to: Float.self) : scores
-    let count = rows.count(call)
-    ck_gemm_f32(
-      call.input(0).floats, count, weights.depth, weights.pointer, weights.columns, intercepts,
-      sums)
-    for row in 0..<count {
+    let sums = sums(call)
+    for row in 0..<rows.count(call) {
       let own = scores + row * classes
       if isBinary {
         labels.write(sums[row] > 0 ? 1 : 0, to: call.output(0), row: row)

@@ -4,17 +4,12 @@
 /// (`zeros` is 0), makes its row a failure. Numbers that are no integers lose their fraction first.
 struct OneHotEncoder: Operator {
   let outputs: [ValueInfo]
-  private let categories: Categories
-  private let count: Int
+  let table: CategoryTable
+  let count: Int
   private let allowsUnseen: Bool
   /// Elements of a row of the input.
   private let width: Int
   private let source: String
-
-  private enum Categories: Sendable {
-    case ints([Int64: Int])
-    case strings([String: Int])
-  }
 
   init(_ node: Node) throws(ModelError) {
     let info = try node.input(0)
@@ -27,13 +22,8 @@ struct OneHotEncoder: Operator {
       throw node.error(
         .malformed, "input of type \(info.type.onnxName) does not fit the categories")
     }
-    // Of equal categories the last counts, as in a map that is filled in order.
-    if ints.isEmpty {
-      categories = .strings(
-        Dictionary(zip(strings, 0...), uniquingKeysWith: { $1 }))
-    } else {
-      categories = .ints(Dictionary(zip(ints.map(Int64.init), 0...), uniquingKeysWith: { $1 }))
-    }
+    table =
+      ints.isEmpty ? CategoryTable(texts: strings) : CategoryTable(numbers: ints.map(Int64.init))
     count = ints.count + strings.count
     allowsUnseen = try node.int("zeros", default: 1) != 0
     width = info.shape.elementCount
@@ -47,40 +37,19 @@ struct OneHotEncoder: Operator {
     let input = call.input(0)
     let target = call.output(0).floats
     target.update(repeating: 0, count: input.count * count)
-    switch categories {
-    case .strings(let places):
-      let source = input.strings
-      encode(call, input.count) { places[source[$0]] }
-    case .ints(let places):
-      switch input.type {
-      case .int64:
-        let source = input.int64s
-        encode(call, input.count) { places[source[$0]] }
-      case .float32:
-        let source = input.floats
-        encode(call, input.count) { Self.whole(Double(source[$0])).flatMap { places[$0] } }
-      default:
-        encode(call, input.count) { Self.whole(input.double($0)).flatMap { places[$0] } }
-      }
-    }
-  }
-
-  /// The number without its fraction, as a C cast has it; nil where there is none.
-  private static func whole(_ value: Double) -> Int64? {
-    Int64(exactly: value.rounded(.towardZero))
-  }
-
-  @inline(__always)
-  private func encode(_ call: Call, _ elements: Int, _ place: (Int) -> Int?) {
-    let target = call.output(0).floats
-    for i in 0..<elements {
-      if let place = place(i) {
+    for i in 0..<input.count {
+      if let place = table.place(of: input, at: i) {
         target[i * count + place] = 1
-      } else if !allowsUnseen {
-        call.failures.add(
-          row: i / max(width, 1), .unseenCategory,
-          "\(source) has a category that was not seen in training")
+      } else {
+        reportUnseen(call, row: i / max(width, 1))
       }
     }
+  }
+
+  /// A row with none of the categories is a failure where the model forbids that.
+  func reportUnseen(_ call: Call, row: Int) {
+    guard !allowsUnseen else { return }
+    call.failures.add(
+      row: row, .unseenCategory, "\(source) has a category that was not seen in training")
   }
 }

@@ -2,6 +2,7 @@ extension OperatorRegistry {
   /// ai.onnx
   static let tensorOperators: [String: OperatorFactory] =
     elementwiseOperators.merging(movementOperators) { $1 }.merging(reductions) { $1 }
+    .merging(textOperators) { $1 }
 
   static let movementOperators: [String: OperatorFactory] = [
     "Concat": { node throws(ModelError) in try Concat(node) },

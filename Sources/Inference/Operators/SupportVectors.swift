@@ -46,6 +46,13 @@ struct KernelMachine: Sendable {
 
   var count: Int { vectors.columns }
 
+  /// The same in floats, for a radial kernel of many vectors.
+  func radial(weights: Panels, offsets: [Double]) -> RadialKernel? {
+    guard kernel == .rbf else { return nil }
+    return RadialKernel(
+      points: vectors, gamma: parameters.gamma, weights: weights, offsets: offsets)
+  }
+
   /// `out[row * count + vector]` = the kernel of row and vector.
   func compute(
     _ rows: UnsafePointer<Float>, rowCount: Int, into out: UnsafeMutablePointer<Double>
@@ -72,10 +79,17 @@ struct KernelSums: Sendable {
   let machine: KernelMachine
   let weights: Panels
   let offsets: [Double]
+  private let radial: RadialKernel?
+
+  init(machine: KernelMachine, weights: Panels, offsets: [Double]) {
+    (self.machine, self.weights, self.offsets) = (machine, weights, offsets)
+    radial = machine.radial(weights: weights, offsets: offsets)
+  }
 
   func scratchByteCount(rows: Int) -> Int {
     let rows = min(rows, KernelMachine.rowsAtOnce)
-    return rows * machine.count * 8 + rows * weights.columns * 8
+    let values = radial?.scratchByteCount(rows: rows) ?? rows * machine.count * 8
+    return values + (rows * weights.columns * 8 + 63) & ~63
   }
 
   /// Calls `body` with each row and its sums.
@@ -84,13 +98,21 @@ struct KernelSums: Sendable {
     _ body: (Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     let atOnce = min(rowCount, KernelMachine.rowsAtOnce)
-    let values = scratch.assumingMemoryBound(to: Double.self)
-    let sums = values + atOnce * machine.count
+    let sums = scratch.assumingMemoryBound(to: Double.self)
+    let space = scratch + (atOnce * weights.columns * 8 + 63) & ~63
+    let values = space.assumingMemoryBound(to: Double.self)
     var start = 0
     while start < rowCount {
       let count = min(atOnce, rowCount - start)
-      machine.compute(rows + start * width, rowCount: count, into: values)
-      ck_gemm_f64(values, count, machine.count, weights.pointer, weights.columns, offsets, sums)
+      if let radial {
+        radial.sum(
+          rows + start * width, rowCount: count, weights: weights, offsets: offsets,
+          scratch: space, into: sums)
+      } else {
+        machine.compute(rows + start * width, rowCount: count, into: values)
+        ck_gemm_f64(
+          values, count, machine.count, weights.pointer, weights.columns, offsets, sums)
+      }
       for row in 0..<count { body(start + row, sums + row * weights.columns) }
       start += count
     }

@@ -1,0 +1,74 @@
+#ifndef CK_LANES_H
+#define CK_LANES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "ck_twins.h"
+
+// Sixteen floats that are computed with together, whatever the width of the machine's registers.
+//
+// Each lane does the same operations in the same order everywhere, and a fused multiply-add is asked
+// for by name, so that the twins of a kernel agree bit for bit: where the CPU has no such instruction
+// the C library's exact `fmaf` stands in for it, slowly.
+enum { CK_LANES = 16 };
+
+typedef float ck_lanes __attribute__((ext_vector_type(16)));
+typedef int32_t ck_mask __attribute__((ext_vector_type(16)));
+
+// One body compiled for the baseline (`…_scalar`), for AVX2 with FMA, and for AVX-512.
+#if defined(__x86_64__)
+#define CK_FUSED_TWINS(name, parameters, arguments)                                                \
+  void name##_scalar parameters { name##_body arguments; }                                         \
+  __attribute__((target("avx2,fma"))) static void name##_avx2 parameters { name##_body arguments; } \
+  __attribute__((target("avx512f,avx512dq,avx512vl,fma"))) static void name##_avx512 parameters {  \
+    name##_body arguments;                                                                         \
+  }                                                                                                \
+  void name parameters {                                                                           \
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&                 \
+        __builtin_cpu_supports("avx512vl")) {                                                      \
+      name##_avx512 arguments;                                                                     \
+    } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {                  \
+      name##_avx2 arguments;                                                                       \
+    } else {                                                                                       \
+      name##_scalar arguments;                                                                     \
+    }                                                                                              \
+  }
+#else
+#define CK_FUSED_TWINS(name, parameters, arguments)                                                \
+  void name##_scalar parameters { name##_body arguments; }                                         \
+  void name parameters { name##_body arguments; }
+#endif
+
+CK_INLINE void ck_load(const float *from, ck_lanes *to) { memcpy(to, from, sizeof *to); }
+CK_INLINE void ck_store(const ck_lanes *from, float *to) { memcpy(to, from, sizeof *from); }
+
+// Zero where a lane is below zero; -0 and NaN stay.
+CK_INLINE void ck_relu(ck_lanes *x) {
+  ck_mask below = *x < (ck_lanes)0.0f;
+  *x = (ck_lanes)((ck_mask)*x & ~below);
+}
+
+// exp(x) for x <= 0, within 1 ulp; 0 below -86.6.
+//
+// Reduction by ln 2 in two parts and the minimax polynomial of Cephes (Moshier, 1989).
+CK_INLINE void ck_exp_below_zero(ck_lanes *x) {
+  ck_mask gone = *x < (ck_lanes)-86.6f;
+  ck_lanes y = (ck_lanes)((ck_mask)*x & ~gone);
+  const ck_lanes round = (ck_lanes)0x1.8p23f;
+  ck_lanes n = __builtin_elementwise_fma(y, (ck_lanes)1.44269504f, round) - round;
+  ck_lanes r = __builtin_elementwise_fma(n, (ck_lanes)-0.693359375f, y);
+  r = __builtin_elementwise_fma(n, (ck_lanes)2.12194440e-4f, r);
+  ck_lanes p = (ck_lanes)1.9875691500e-4f;
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)1.3981999507e-3f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)8.3334519073e-3f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)4.1665795894e-2f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)1.6666665459e-1f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)5.0000001201e-1f);
+  p = __builtin_elementwise_fma(p, r * r, r + (ck_lanes)1.0f);
+  // 2^n joins the exponent: p is in 0.7...1.5 and n at least -125, so nothing becomes subnormal.
+  ck_mask scaled = (ck_mask)p + (__builtin_convertvector(n, ck_mask) << 23);
+  *x = (ck_lanes)(scaled & ~gone);
+}
+
+#endif

@@ -1,0 +1,37 @@
+/// Finds the place of a category among those of a OneHotEncoder.
+struct CategoryTable: Sendable {
+  private enum Categories: Sendable {
+    case texts(TextTable, count: Int)
+    case numbers([Int64: Int])
+  }
+  private let categories: Categories
+
+  /// Of equal categories the last counts, as in a map that is filled in order.
+  init(texts: [String]) {
+    // The table keeps the first of equal texts.
+    categories = .texts(TextTable(texts.reversed()), count: texts.count)
+  }
+
+  init(numbers: [Int64]) {
+    categories = .numbers(Dictionary(zip(numbers, 0...), uniquingKeysWith: { $1 }))
+  }
+
+  /// The place of an element's category; nil where it is none of them.
+  @inline(__always)
+  func place(of view: TensorView, at index: Int) -> Int? {
+    switch categories {
+    case .texts(let table, let count): table.find(view.strings[index]).map { count - 1 - $0 }
+    case .numbers(let places):
+      switch view.type {
+      case .float32: Self.whole(Double(view.floats[index])).flatMap { places[$0] }
+      case .int64: places[view.int64s[index]]
+      default: Self.whole(view.double(index)).flatMap { places[$0] }
+      }
+    }
+  }
+
+  /// The number without its fraction, as a C cast has it; nil where there is none.
+  private static func whole(_ value: Double) -> Int64? {
+    Int64(exactly: value.rounded(.towardZero))
+  }
+}

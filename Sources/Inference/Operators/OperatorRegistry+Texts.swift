@@ -1,0 +1,16 @@
+extension OperatorRegistry {
+  /// Operators of ai.onnx on texts.
+  static let textOperators: [String: OperatorFactory] = [
+    "RegexFullMatch": { node throws(ModelError) in try RegexFullMatch(node) },
+    "StringConcat": StringConcat.make,
+    "StringNormalizer": { node throws(ModelError) in try StringNormalizer(node) },
+    "StringSplit": { node throws(ModelError) in try StringSplit(node) },
+    "TfIdfVectorizer": { node throws(ModelError) in try TfIdfVectorizer(node) },
+  ]
+
+  /// com.microsoft
+  static let contributedOperators: [String: OperatorFactory] = [
+    "MurmurHash3": { node throws(ModelError) in try MurmurHash3(node) },
+    "Tokenizer": { node throws(ModelError) in try Tokenizer(node) },
+  ]
+}

@@ -1,0 +1,81 @@
+/// StringNormalizer: changes the case of texts, and leaves out those that are stop words.
+///
+/// Leaving out changes how many elements there are, so a list of stop words is taken only for
+/// constant texts; for rows of texts it is refused.
+struct StringNormalizer: Operator {
+  let outputs: [ValueInfo]
+  let change: TextCase
+
+  init(_ node: Node) throws(ModelError) {
+    let info = try node.input(0, .string)
+    let name = try node.string("case_change_action", default: "NONE")
+    guard let action = TextCase.Action(rawValue: name) else {
+      throw node.error(.malformed, "case_change_action \"\(name)\" does not exist")
+    }
+    change = TextCase(action, locale: try node.string("locale", default: ""))
+    let words = try node.strings("stopwords") ?? []
+    guard !words.isEmpty else {
+      outputs = [try node.output(.string, info.shape)]
+      return
+    }
+    guard let texts = info.constant?.values(as: String.self), (1...2).contains(info.shape.rank),
+      info.shape.rank == 1 || info.shape.dims[0] == 1
+    else { throw node.error(.unsupported, "rows that are stop words would be left out") }
+    let isCaseSensitive = try node.int("is_case_sensitive", default: 0) != 0
+    let compared = isCaseSensitive ? TextCase(.none) : TextCase(action == .upper ? .upper : .lower)
+    let stops = Set(words.map { Array(compared.apply($0).utf8) })
+    let kept = texts.filter { !stops.contains(Array(compared.apply($0).utf8)) }
+    // Where nothing is left, one empty text is.
+    let result = kept.isEmpty ? [""] : kept.map { [change] in change.apply($0) }
+    outputs = [
+      ValueInfo(
+        constant: Tensor(result, dims: info.shape.rank == 1 ? [result.count] : [1, result.count]))
+    ]
+  }
+
+  func run(_ call: Call) {
+    let (input, out) = (call.input(0), call.output(0))
+    for i in 0..<input.count { out.strings[i] = change.apply(input.strings[i]) }
+  }
+}
+
+/// StringConcat: joins texts, element by element.
+enum StringConcat {
+  static let make: OperatorFactory = { node throws(ModelError) in
+    try node.checkInputs(2...2)
+    let (a, b) = (try node.input(0, .string), try node.input(1, .string))
+    return try BinaryElementwise(
+      node, a, b, .string, BinaryElementwise.kernel { (a: String, b: String) in a + b })
+  }
+}
+
+/// RegexFullMatch: true where an expression matches the whole text.
+struct RegexFullMatch: Operator {
+  let outputs: [ValueInfo]
+  private let pattern: TextPattern
+
+  init(_ node: Node) throws(ModelError) {
+    let info = try node.input(0, .string)
+    pattern = try node.pattern(node.string("pattern", default: ""))
+    outputs = [try node.output(.bool, info.shape)]
+  }
+
+  func run(_ call: Call) {
+    let (input, out) = (call.input(0), call.output(0))
+    var matcher = TextPattern.Matcher(pattern)
+    for i in 0..<input.count {
+      out.bools[i] = input.strings[i].withBytes { pattern.matches($0, &matcher) }
+    }
+  }
+}
+
+extension Node {
+  /// A regular expression of the node, or the error that says what is wrong with it.
+  func pattern(_ text: String) throws(ModelError) -> TextPattern {
+    do {
+      return try TextPattern(text)
+    } catch {
+      throw self.error(.unsupported, "regular expression \"\(text)\": \(error.reason)")
+    }
+  }
+}
