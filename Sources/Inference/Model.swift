@@ -3,6 +3,7 @@ public enum ModelFormat: String, Sendable, Codable, CaseIterable {
   case onnx
   case lightgbm
   case xgboost
+  case catboost
 }
 
 /// Bounds on what a model may ask for, checked before anything is allocated.

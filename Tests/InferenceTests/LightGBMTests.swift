@@ -164,7 +164,7 @@ import Testing
     (model(decision: 1), "category set 0.5 of 0"),
     (model(objective: "quantum"), "objective \"quantum\" is not supported (line 7)"),
     (model(objective: "binary sigmoid:-1"), "\"sigmoid:-1\" is not a positive number"),
-    (model(tree: "is_linear=1"), "tree 0 has linear leaves, which are not supported"),
+    (model(tree: "is_linear=1"), "tree 0 lacks \"leaf_const\" (line 13)"),
     (model(header: "num_class=2"), "\"num_class\" stands twice (line 11)"),
     (
       model().replacingOccurrence(of: "version=v4", with: "version=v9"),

@@ -30,6 +30,7 @@ class Output:
     """One column of the answer, and the engine's output that must agree with it.
 
     `floor` is the magnitude below which differences count as absolute: |got - want| <= tolerance * max(|want|, floor).
+    `column` is its name in expected.csv where that is not the output's.
     """
 
     name: str
@@ -39,6 +40,16 @@ class Output:
     class_name: str | None = None
     floor: float = 0.0
     by_class: bool = False
+    column: str | None = None
+
+
+@dataclass
+class View:
+    """The same model asked otherwise: for margins or leaves, perhaps of some boosting rounds."""
+
+    answer: str
+    outputs: list
+    iterations: tuple | None = None
 
 
 @dataclass
@@ -55,6 +66,7 @@ class Case:
     failures: list = field(default_factory=list)
     notes: str = ""
     extra: dict = field(default_factory=dict)
+    views: list = field(default_factory=list)
 
 
 def float_text(value, single):
@@ -102,8 +114,22 @@ def write_table(path, columns, count, refused=()):
             )
 
 
-def write(case):
-    folder = FIXTURES / case.name
+def described(output):
+    """What case.json says of an output."""
+    facts = {
+        "column": output.column or output.name,
+        "output": None if output.by_class else output.name,
+        "class": output.class_name,
+        "role": output.role,
+        "type": output.type,
+        "computed": kind_of(output),
+        "floor": output.floor,
+    }
+    return {key: value for key, value in facts.items() if value is not None}
+
+
+def write(case, root=FIXTURES):
+    folder = root / case.name
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
@@ -112,7 +138,8 @@ def write(case):
     failures = case.failures or [None] * count
     refused = {row for row, code in enumerate(failures) if code}
     write_table(folder / "rows.csv", [(f.name, f.type, f.values) for f in case.features], count)
-    columns = [(o.name, kind_of(o), o.values) for o in case.outputs]
+    outputs = case.outputs + [output for view in case.views for output in view.outputs]
+    columns = [(o.column or o.name, kind_of(o), o.values) for o in outputs]
     columns.append(("failure", "string", failures))
     write_table(folder / "expected.csv", columns, count, refused)
     record = {
@@ -127,22 +154,8 @@ def write(case):
         "features": [
             {"name": f.name, "type": f.type, **({"missing": f.missing} if f.missing else {})} for f in case.features
         ],
-        "outputs": [
-            {
-                k: v
-                for k, v in {
-                    "column": o.name,
-                    "output": None if o.by_class else o.name,
-                    "class": o.class_name,
-                    "role": o.role,
-                    "type": o.type,
-                    "computed": kind_of(o),
-                    "floor": o.floor,
-                }.items()
-                if v is not None
-            }
-            for o in case.outputs
-        ],
+        "outputs": [described(output) for output in case.outputs],
+        **({"views": [view_record(view) for view in case.views]} if case.views else {}),
         **({"notes": case.notes} if case.notes else {}),
         **case.extra,
     }
@@ -152,6 +165,11 @@ def write(case):
         f"{case.name:36} {count:4} rows {size / 1024:6.1f} KiB  {case.extra.get('onnxruntime_difference', '')}",
         flush=True,
     )
+
+
+def view_record(view):
+    record = {"answer": view.answer, "outputs": [described(output) for output in view.outputs]}
+    return record if view.iterations is None else {**record, "iterations": list(view.iterations)}
 
 
 def kind_of(output):

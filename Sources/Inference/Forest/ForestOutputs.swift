@@ -1,63 +1,5 @@
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#else
-  internal import Darwin
-#endif
-
-/// A type that leaves are added up in, with what links need of it.
-protocol ForestReal: BinaryFloatingPoint, Sendable {
-  static func exponential(_ x: Self) -> Self
-  static func logOnePlus(_ x: Self) -> Self
-  static func column(_ values: [Self]) -> Column.Values
-  static var elementType: ElementType { get }
-  /// `ForestPlan.add` of this type.
-  static func add(
-    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
-    to sums: UnsafeMutablePointer<Self>)
-}
-
-extension Float: ForestReal {
-  static func exponential(_ x: Float) -> Float { expf(x) }
-  static func logOnePlus(_ x: Float) -> Float { log1pf(x) }
-  static func column(_ values: [Float]) -> Column.Values { .float32(values) }
-  static var elementType: ElementType { .float32 }
-  static func add(
-    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
-    to sums: UnsafeMutablePointer<Float>
-  ) {
-    plan.add(scratch, count: count, to: sums)
-  }
-}
-
-extension Double: ForestReal {
-  static func exponential(_ x: Double) -> Double { exp(x) }
-  static func logOnePlus(_ x: Double) -> Double { log1p(x) }
-  static func column(_ values: [Double]) -> Column.Values { .float64(values) }
-  static var elementType: ElementType { .float64 }
-  static func add(
-    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
-    to sums: UnsafeMutablePointer<Double>
-  ) {
-    plan.add(scratch, count: count, to: sums)
-  }
-}
-
 /// How margins become the outputs of a boosted model.
 struct ForestOutputs: Sendable {
-  enum Link: Sendable, Equatable {
-    case identity
-    /// sign(x) x², the way back from a square root of the target.
-    case square
-    case exponential
-    /// 1 / (1 + exp(-slope x)).
-    case logistic(slope: Double)
-    case softmax
-    /// log(1 + exp(x)).
-    case softplus
-  }
-
   enum Kind: Sendable, Equatable {
     /// One score, or one for each of several targets.
     case scores
@@ -69,24 +11,51 @@ struct ForestOutputs: Sendable {
     case multiclass
   }
 
-  var link: Link
+  /// What classes are called.
+  enum Classes: Sendable, Equatable {
+    /// By their place.
+    case indices
+    /// By numbers of the model's own, one a class.
+    case numbers([Int64])
+    /// By words of the model's or the user's, one a class.
+    case words([String])
+  }
+
+  /// A scale and an addend for each output's sum, before anything else is done to it.
+  struct Affine: Sendable, Equatable {
+    var scale: Double
+    var addends: [Double]
+  }
+
+  var link: ForestLink
   var kind: Kind
   /// Margins a row.
   var count: Int
-  /// One a class, where the user names them.
-  var labels: [String]?
+  var classes: Classes
+  var affine: Affine?
+  /// Whether the margins themselves are what is asked for.
+  var answersMargins = false
 
-  init(link: Link, kind: Kind, count: Int, labels: [String]?) throws(ModelError) {
-    (self.link, self.kind, self.count) = (link, kind, count)
-    if let labels {
-      guard classCount > 0 else {
-        throw ModelError(.mismatch, "\(labels.count) labels for a model without classes")
-      }
-      guard labels.count == classCount else {
-        throw ModelError(.mismatch, "\(labels.count) labels for \(classCount) classes")
-      }
+  /// - Parameters:
+  ///   - labels: the user's names for the classes, which come before the model's.
+  init(
+    link: ForestLink, kind: Kind, count: Int, labels: [String]?, classes: Classes = .indices,
+    affine: Affine? = nil
+  ) throws(ModelError) {
+    (self.link, self.kind, self.count, self.affine) = (link, kind, count, affine)
+    self.classes = labels.map { .words($0) } ?? classes
+    let named: Int
+    switch self.classes {
+    case .indices: return
+    case .numbers(let numbers): named = numbers.count
+    case .words(let words): named = words.count
     }
-    self.labels = labels
+    guard classCount > 0 else {
+      throw ModelError(.mismatch, "\(named) labels for a model without classes")
+    }
+    guard named == classCount else {
+      throw ModelError(.mismatch, "\(named) labels for \(classCount) classes")
+    }
   }
 
   var classCount: Int {
@@ -97,11 +66,19 @@ struct ForestOutputs: Sendable {
     }
   }
 
-  private func className(_ index: Int) -> String { labels?[index] ?? String(index) }
+  private func className(_ index: Int) -> String {
+    switch classes {
+    case .indices: String(index)
+    case .numbers(let numbers): String(numbers[index])
+    case .words(let words): words[index]
+    }
+  }
 
   func signature(_ type: ElementType) -> [Signature.Output] {
-    let label = Signature.Output(
-      name: "label", type: labels == nil ? .int64 : .string, role: .label)
+    if answersMargins { return marginSignature(type) }
+    var labelType = ElementType.int64
+    if case .words = classes { labelType = .string }
+    let label = Signature.Output(name: "label", type: labelType, role: .label)
     switch kind {
     case .scores:
       return (0..<count).map {
@@ -118,20 +95,43 @@ struct ForestOutputs: Sendable {
         label,
         Signature.Output(name: "decision", type: type, role: .decision, className: className(1)),
       ]
-    case .multiclass:
-      let names = Signature.Output.columnNames(
-        prefix: "probability", classes: (0..<count).map(className))
-      return [label]
-        + (0..<count).map {
-          Signature.Output(
-            name: names[$0], type: type, role: .probability, className: className($0))
-        }
+    case .multiclass: return [label] + classSignature("probability", type, .probability)
+    }
+  }
+
+  /// `margin`, or one for each output: by class where outputs are classes, else by number.
+  private func marginSignature(_ type: ElementType) -> [Signature.Output] {
+    switch kind {
+    case .binary, .binaryMargin:
+      [Signature.Output(name: "margin", type: type, role: .decision, className: className(1))]
+    case .multiclass: classSignature("margin", type, .decision)
+    case .scores:
+      (0..<count).map {
+        Signature.Output(name: count == 1 ? "margin" : "margin_\($0)", type: type, role: .decision)
+      }
+    }
+  }
+
+  private func classSignature(
+    _ prefix: String, _ type: ElementType, _ role: Signature.Role
+  ) -> [Signature.Output] {
+    let names = Signature.Output.columnNames(
+      prefix: prefix, classes: (0..<count).map(className))
+    return (0..<count).map {
+      Signature.Output(name: names[$0], type: type, role: role, className: className($0))
     }
   }
 
   /// - Parameter margins: one array an output, all of one length.
   func columns<Real: ForestReal>(_ margins: consuming [[Real]]) -> [Column] {
-    apply(&margins)
+    if let affine {
+      for k in margins.indices {
+        let (scale, addend) = (Real(affine.scale), Real(affine.addends[k]))
+        for row in margins[k].indices { margins[k][row] = margins[k][row] * scale + addend }
+      }
+    }
+    if answersMargins { return margins.map { Column(Real.column($0)) } }
+    link.apply(&margins)
     switch kind {
     case .scores:
       return margins.map { Column(Real.column($0)) }
@@ -149,42 +149,11 @@ struct ForestOutputs: Sendable {
     }
   }
 
-  private func labelColumn(_ classes: [Int]) -> Column {
-    if let labels { return Column(.string(classes.map { labels[$0] })) }
-    return Column(.int64(classes.map(Int64.init)))
-  }
-
-  private func apply<Real: ForestReal>(_ margins: inout [[Real]]) {
-    switch link {
-    case .identity: break
-    case .square:
-      transform(&margins) { $0 < 0 ? -($0 * $0) : $0 * $0 }
-    case .exponential:
-      transform(&margins) { Real.exponential($0) }
-    case .logistic(let slope):
-      let slope = Real(slope)
-      transform(&margins) { 1 / (1 + Real.exponential(-slope * $0)) }
-    case .softplus:
-      transform(&margins) { Real.logOnePlus(Real.exponential($0)) }
-    case .softmax:
-      guard let rows = margins.first?.indices else { return }
-      for row in rows {
-        var largest = margins[0][row]
-        for k in 1..<count { largest = max(largest, margins[k][row]) }
-        var sum: Real = 0
-        for k in 0..<count {
-          let value = Real.exponential(margins[k][row] - largest)
-          margins[k][row] = value
-          sum += value
-        }
-        for k in 0..<count { margins[k][row] /= sum }
-      }
-    }
-  }
-
-  private func transform<Real: ForestReal>(_ margins: inout [[Real]], _ link: (Real) -> Real) {
-    for k in margins.indices {
-      for row in margins[k].indices { margins[k][row] = link(margins[k][row]) }
+  private func labelColumn(_ places: [Int]) -> Column {
+    switch classes {
+    case .indices: Column(.int64(places.map(Int64.init)))
+    case .numbers(let numbers): Column(.int64(places.map { numbers[$0] }))
+    case .words(let words): Column(.string(places.map { words[$0] }))
     }
   }
 }

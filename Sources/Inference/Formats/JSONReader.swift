@@ -1,10 +1,8 @@
-/// Reads JSON in one pass, value by value, as its caller asks for them.
+/// Reads JSON.
 ///
-/// Made for models: millions of numbers, from bytes that nobody vouches for. Foundation's decoder
-/// would box each number and round floats by way of doubles; this one keeps nothing, bounds the
-/// nesting and names the byte of an error. NaN, Infinity and -Infinity are numbers here, as
-/// XGBoost writes them.
-struct JSONReader {
+/// Foundation's decoder would box each number and round floats by way of doubles; this does
+/// neither. NaN, Infinity and -Infinity are numbers here, as XGBoost writes them.
+struct JSONReader: DocumentReader {
   let bytes: [UInt8]
   private(set) var offset = 0
   private let depthLimit: Int
@@ -17,7 +15,6 @@ struct JSONReader {
 
   // MARK: Structure
 
-  /// Calls `member` for each member of an object; it must read or skip the value.
   mutating func object(
     _ member: (inout JSONReader, String) throws(ModelError) -> Void
   ) throws(ModelError) {
@@ -30,7 +27,6 @@ struct JSONReader {
     } while try more(before: "}")
   }
 
-  /// Calls `element` for each element of an array; it must read or skip the value.
   mutating func array(
     _ element: (inout JSONReader, Int) throws(ModelError) -> Void
   ) throws(ModelError) {
@@ -48,6 +44,15 @@ struct JSONReader {
     skipSpace()
     guard offset == bytes.count else {
       throw malformed("more bytes after the end of the document")
+    }
+  }
+
+  mutating func nextKind() throws(ModelError) -> DocumentKind {
+    switch try peek() {
+    case UInt8(ascii: "{"): .object
+    case UInt8(ascii: "["): .array
+    case UInt8(ascii: "\""): .string
+    default: .scalar
     }
   }
 
@@ -74,14 +79,18 @@ struct JSONReader {
     return value
   }
 
-  /// An integer, also where it is written as a whole number with a fraction or as a boolean.
-  mutating func integer() throws(ModelError) -> Int {
+  mutating func double() throws(ModelError) -> Double {
     let range = try token()
-    if let value = number(range, { NumberText.integer($0, as: Int.self) }) { return value }
-    if bytes[range].elementsEqual("true".utf8) { return 1 }
-    if bytes[range].elementsEqual("false".utf8) { return 0 }
-    throw notA("integer", range)
+    guard let value = number(range, NumberText.double) else { throw notA("number", range) }
+    return value
   }
+
+  /// A number or a word as it is written.
+  mutating func number() throws(ModelError) -> String {
+    String(decoding: bytes[try token()], as: UTF8.self)
+  }
+
+  mutating func integer() throws(ModelError) -> Int { try integer(as: Int.self) }
 
   mutating func floats() throws(ModelError) -> [Float] {
     var values: [Float] = []
@@ -89,16 +98,22 @@ struct JSONReader {
     return values
   }
 
-  mutating func integers() throws(ModelError) -> [Int] {
-    var values: [Int] = []
-    try array { reader, _ throws(ModelError) in values.append(try reader.integer()) }
+  mutating func integers<Value: FixedWidthInteger>(
+    as type: Value.Type
+  ) throws(ModelError) -> [Value] {
+    var values: [Value] = []
+    try array { reader, _ throws(ModelError) in values.append(try reader.integer(as: type)) }
     return values
   }
 
-  mutating func strings() throws(ModelError) -> [String] {
-    var values: [String] = []
-    try array { reader, _ throws(ModelError) in values.append(try reader.string()) }
-    return values
+  private mutating func integer<Value: FixedWidthInteger>(
+    as type: Value.Type
+  ) throws(ModelError) -> Value {
+    let range = try token()
+    if let value = number(range, { NumberText.integer($0, as: type) }) { return value }
+    if bytes[range].elementsEqual("true".utf8) { return 1 }
+    if bytes[range].elementsEqual("false".utf8) { return 0 }
+    throw notA("integer", range)
   }
 
   func malformed(_ what: String) -> ModelError {

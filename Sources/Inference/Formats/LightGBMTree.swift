@@ -15,12 +15,6 @@ struct LightGBMTree {
   }
 
   func append(to forest: inout Forest, output: Int) throws(ModelError) {
-    if let linear = entries["is_linear"], try integer("is_linear") != 0 {
-      throw ModelError(
-        .unsupported,
-        "tree \(number) has linear leaves, which are not supported (line \(linear.line))",
-        hint: "Train without linear_tree.")
-    }
     let leafCount = try integer("num_leaves")
     let leafValues = try text.doubles(try entry("leaf_value")) {
       "tree \(number), leaf \($0): value"
@@ -39,7 +33,49 @@ struct LightGBMTree {
     }
     let splits = leafCount == 1 ? [] : try splits(count: leafCount - 1, forest: &forest)
     let nodes = splits + (0..<leafCount).map { Forest.Node.leaf(value: $0) }
-    try forest.append(nodes, values: leafValues, output: .one(output))
+    let isLinear = entries["is_linear"] == nil ? false : try integer("is_linear") != 0
+    try forest.append(
+      nodes, values: leafValues, output: .one(output),
+      linear: isLinear ? try linearLeaves(count: leafCount) : nil)
+  }
+
+  /// The functions of leaves: their features and coefficients stand end to end, with how many each
+  /// leaf has.
+  private func linearLeaves(count: Int) throws(ModelError) -> [LinearLeaves.Leaf] {
+    let constants = try text.doubles(try entry("leaf_const")) {
+      "tree \(number), leaf \($0): constant"
+    }
+    try check(constants.count, count, "leaf_const", of: "leaves")
+    let counts = try text.integers(try entry("num_features")) {
+      "tree \(number), leaf \($0): number of features"
+    }
+    try check(counts.count, count, "num_features", of: "leaves")
+    let features = try text.integers(try entry("leaf_features")) {
+      "tree \(number): feature \($0) of the leaves"
+    }
+    let coefficients = try text.doubles(try entry("leaf_coeff")) {
+      "tree \(number): coefficient \($0) of the leaves"
+    }
+    var leaves: [LinearLeaves.Leaf] = []
+    var start = 0
+    for leaf in 0..<count {
+      let left = min(features.count, coefficients.count) - start
+      guard (0...left).contains(counts[leaf]) else {
+        throw ModelError(
+          .malformed,
+          "tree \(number), leaf \(leaf): \(counts[leaf]) features of \(left) left (line \(entries["num_features"]?.line ?? line))"
+        )
+      }
+      let terms = start..<(start + counts[leaf])
+      leaves.append(
+        LinearLeaves.Leaf(
+          constant: constants[leaf], features: Array(features[terms]),
+          coefficients: Array(coefficients[terms])))
+      start = terms.upperBound
+    }
+    try check(features.count, start, "leaf_features", of: "terms")
+    try check(coefficients.count, start, "leaf_coeff", of: "terms")
+    return leaves
   }
 
   private func splits(
@@ -48,7 +84,11 @@ struct LightGBMTree {
     let features = try integers("split_feature", count, "feature")
     let left = try integers("left_child", count, "left child")
     let right = try integers("right_child", count, "right child")
-    let decisions = try integers("decision_type", count, "decision type")
+    // Files of the first releases have no such line where all of them are 0.
+    let decisions =
+      entries["decision_type"] == nil
+      ? Array(repeating: 0, count: count)
+      : try integers("decision_type", count, "decision type")
     let thresholds = try text.doubles(try entry("threshold")) {
       "tree \(number), node \($0): threshold"
     }
@@ -63,7 +103,8 @@ struct LightGBMTree {
         throw malformed(node, "decision type \(decision) is not known", "decision_type")
       }
       var split = Forest.Split(
-        feature: features[node], test: .atMost(thresholds[node]), missing: missing,
+        feature: features[node], test: .atMost(Self.comparable(thresholds[node])),
+        missing: missing,
         missingLeft: decision & Decision.defaultLeft != 0)
       if decision & Decision.categorical != 0 {
         // A category split keeps the number of its set in place of a threshold.
@@ -79,6 +120,14 @@ struct LightGBMTree {
           right: try child(right[node], of: node, count, "right_child")))
     }
     return nodes
+  }
+
+  /// LightGBM drops numbers within 1e-35 of zero from a row before it scores it, so that they
+  /// compare as zero: a threshold among them stands for all or none.
+  private static func comparable(_ threshold: Double) -> Double {
+    let bound = ForestRanking.zeroBound
+    guard threshold.magnitude <= bound else { return threshold }
+    return threshold < 0 ? (-bound).nextDown : bound
   }
 
   /// Leaves are written as the complement of their number; here they come after the splits.
@@ -121,7 +170,7 @@ struct LightGBMTree {
       }
       var categories: [Int32] = []
       for (index, word) in words[boundaries[set]..<boundaries[set + 1]].enumerated() {
-        guard let bits = UInt32(exactly: word), index < 1 << 16 else {
+        guard let bits = UInt32(exactly: word), index < 1 << 26 else {
           throw ModelError(
             .malformed,
             "tree \(number): category word \(word) is beyond what is read (line \(line))")
@@ -159,11 +208,13 @@ struct LightGBMTree {
     return values
   }
 
-  private func check(_ found: Int, _ count: Int, _ key: String) throws(ModelError) {
+  private func check(
+    _ found: Int, _ count: Int, _ key: String, of things: String = "splits"
+  ) throws(ModelError) {
     guard found == count else {
       throw ModelError(
         .malformed,
-        "tree \(number): \(found) entries of \"\(key)\" for \(count) splits (line \(entries[key]?.line ?? line))"
+        "tree \(number): \(found) entries of \"\(key)\" for \(count) \(things) (line \(entries[key]?.line ?? line))"
       )
     }
   }

@@ -7,11 +7,12 @@ extension Model {
   /// - Parameters:
   ///   - format: The file's format; told from its first bytes when nil.
   ///   - labels: Names for the classes, in the model's order; nil keeps the model's own.
+  ///   - options: What is asked for beside predictions; boosted models alone have more.
   /// - Throws: `ModelError`, which names the operator, tree or line at fault.
   /// - Complexity: Linear in the bytes.
   public static func load(
     _ bytes: [UInt8], format: ModelFormat? = nil, labels: [String]? = nil,
-    limits: ModelLimits = ModelLimits()
+    limits: ModelLimits = ModelLimits(), options: ModelOptions = ModelOptions()
   ) throws(ModelError) -> Model {
     guard bytes.count <= limits.byteCount else {
       throw ModelError(
@@ -20,15 +21,24 @@ extension Model {
     let found: ModelFormat
     if let format { found = format } else { found = try ModelFormat(sniffing: bytes) }
     switch found {
-    case .onnx: return try OnnxImporter.load(bytes, labels: labels, limits: limits)
-    case .lightgbm: return try LightGBMImporter.load(bytes, labels: labels, limits: limits)
-    case .xgboost: return try XGBoostImporter.load(bytes, labels: labels, limits: limits)
+    case .onnx:
+      guard options == ModelOptions() else {
+        throw ModelError(
+          .mismatch, "an ONNX model answers its outputs, not margins, leaves or some iterations")
+      }
+      return try OnnxImporter.load(bytes, labels: labels, limits: limits)
+    case .lightgbm:
+      return try LightGBMImporter.load(bytes, labels: labels, options: options, limits: limits)
+    case .xgboost:
+      return try XGBoostImporter.load(bytes, labels: labels, options: options, limits: limits)
+    case .catboost:
+      return try CatBoostImporter.load(bytes, labels: labels, options: options, limits: limits)
     }
   }
 }
 
 extension ModelFormat {
-  /// The format that the first bytes speak of.
+  /// The format that the first bytes speak of; of JSON, the members.
   init(sniffing bytes: [UInt8]) throws(ModelError) {
     guard let first = bytes.first else { throw ModelError(.truncated, "model is empty") }
     // LightGBM's text starts with "tree", JSON and UBJSON with a brace (JSON perhaps after white
@@ -37,14 +47,41 @@ extension ModelFormat {
     if bytes.starts(with: "tree".utf8) {
       self = .lightgbm
     } else if text == UInt8(ascii: "{") {
-      self = .xgboost
+      self = Self.isUBJSON(bytes) || !Self.isCatBoost(bytes) ? .xgboost : .catboost
     } else if first == 0x80 {
       throw ModelError(
         .unsupported, "model is a Python pickle",
         detail: "Reading a pickle runs whatever program it holds.",
         hint: "Export the model to ONNX, or save it in its library's own format.")
+    } else if bytes.starts(with: "CBM1".utf8) {
+      throw ModelError(
+        .unsupported, "model is in CatBoost's binary format, which is not supported",
+        hint: "Save it with save_model(…, format=\"json\").")
     } else {
       self = .onnx
     }
+  }
+
+  /// Whether a document that starts with a brace goes on as UBJSON does: with the marker of a
+  /// length, a type, a count or an end, where JSON has a quotation mark or white space.
+  static func isUBJSON(_ bytes: [UInt8]) -> Bool {
+    guard bytes.count > 1, bytes[0] == UInt8(ascii: "{") else { return false }
+    return "iUIlL$#N".utf8.contains(bytes[1])
+  }
+
+  /// Whether the members of a JSON document are CatBoost's.
+  private static func isCatBoost(_ bytes: [UInt8]) -> Bool {
+    var reader = JSONReader(bytes, limits: ModelLimits())
+    var answer: Bool?
+    // Stops by an error of its own once it knows.
+    try? reader.object { reader, key throws(ModelError) in
+      switch key {
+      case "oblivious_trees", "trees", "features_info", "scale_and_bias", "ctr_data": answer = true
+      case "learner", "version": answer = false
+      default: return try reader.skip()
+      }
+      throw ModelError(.malformed, "known")
+    }
+    return answer ?? false
   }
 }

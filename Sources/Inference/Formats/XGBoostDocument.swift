@@ -1,5 +1,7 @@
-/// What a JSON model says, as far as scoring needs it.
+/// What an XGBoost model says, as far as scoring needs it, in JSON or UBJSON.
 struct XGBoostDocument {
+  /// Of the library that wrote it: major, minor, patch.
+  var version: [Int] = []
   var booster = ""
   var objective = ""
   var baseScores: [Float] = []
@@ -10,11 +12,22 @@ struct XGBoostDocument {
   var trees: [XGBoostTree] = []
   var treeCount: Int?
   /// The output that each tree adds to.
-  var treeGroups: [Int] = []
+  var treeGroups: [Int32] = []
   /// What dart multiplies each tree's leaves by.
   var treeWeights: [Float] = []
+  /// Trees of one boosting round and output.
+  var parallelTrees = 1
+  /// Where each boosting round's trees start, and the end; empty before XGBoost 2.
+  var roundStarts: [Int] = []
+  /// What gblinear multiplies features by, feature by feature, its biases last.
+  var weights: [Float] = []
+  var categories = XGBoostCategories()
+  /// The round that early stopping liked best.
+  var bestRound: Int?
+  /// Whether scikit-learn's interface wrote the file.
+  var isEstimator = false
 
-  init(_ reader: inout JSONReader) throws(ModelError) {
+  init<Reader: DocumentReader>(_ reader: inout Reader) throws(ModelError) {
     var found = false
     try reader.object { reader, key throws(ModelError) in
       switch key {
@@ -22,7 +35,7 @@ struct XGBoostDocument {
         found = true
         try readLearner(&reader)
       case "version":
-        let version = try reader.integers()
+        version = try reader.integers(as: Int.self)
         guard let major = version.first, (1...3).contains(major) else {
           throw ModelError(
             .unsupported,
@@ -41,19 +54,12 @@ struct XGBoostDocument {
     }
   }
 
-  /// Names from the file, or f0, f1, … as XGBoost calls them where none were given.
-  func features() throws(ModelError) -> [Signature.Feature] {
-    let names =
-      featureNames.isEmpty ? (0..<featureCount).map { "f\($0)" } : featureNames
-    guard names.count == featureCount else {
-      throw ModelError(.malformed, "\(names.count) feature names for \(featureCount) features")
-    }
-    return names.map { Signature.Feature(name: $0, type: .float32, missing: .allowed) }
-  }
-
-  private mutating func readLearner(_ reader: inout JSONReader) throws(ModelError) {
+  private mutating func readLearner<Reader: DocumentReader>(
+    _ reader: inout Reader
+  ) throws(ModelError) {
     try reader.object { reader, key throws(ModelError) in
       switch key {
+      case "attributes": try readAttributes(&reader)
       case "feature_names": featureNames = try reader.strings()
       case "gradient_booster": try readBooster(&reader)
       case "learner_model_param": try readParameters(&reader)
@@ -66,7 +72,23 @@ struct XGBoostDocument {
     }
   }
 
-  private mutating func readParameters(_ reader: inout JSONReader) throws(ModelError) {
+  private mutating func readAttributes<Reader: DocumentReader>(
+    _ reader: inout Reader
+  ) throws(ModelError) {
+    try reader.object { reader, key throws(ModelError) in
+      switch key {
+      case "best_iteration": bestRound = try Self.integer(try reader.string(), key)
+      case "scikit_learn":
+        isEstimator = true
+        try reader.skip()
+      default: try reader.skip()
+      }
+    }
+  }
+
+  private mutating func readParameters<Reader: DocumentReader>(
+    _ reader: inout Reader
+  ) throws(ModelError) {
     try reader.object { reader, key throws(ModelError) in
       switch key {
       case "base_score": baseScores = try Self.baseScores(try reader.string())
@@ -78,18 +100,18 @@ struct XGBoostDocument {
     }
   }
 
-  private mutating func readBooster(_ reader: inout JSONReader) throws(ModelError) {
+  private mutating func readBooster<Reader: DocumentReader>(
+    _ reader: inout Reader
+  ) throws(ModelError) {
     var name = ""
     try reader.object { reader, key throws(ModelError) in
       switch key {
       case "name":
         name = try reader.string()
-        guard name == "gbtree" || name == "dart" else {
+        guard ["gbtree", "dart", "gblinear"].contains(name) else {
           throw ModelError(.unsupported, "booster \"\(name.prefix(40))\" is not supported")
         }
-      case "model":
-        // gblinear keeps its weights under the same key; its name comes after them.
-        try readModel(&reader)
+      case "model": try readModel(&reader)
       // dart wraps a whole gbtree.
       case "gbtree":
         try reader.object { reader, key throws(ModelError) in
@@ -102,22 +124,27 @@ struct XGBoostDocument {
     booster = name
   }
 
-  private mutating func readModel(_ reader: inout JSONReader) throws(ModelError) {
+  private mutating func readModel<Reader: DocumentReader>(
+    _ reader: inout Reader
+  ) throws(ModelError) {
     try reader.object { reader, key throws(ModelError) in
       switch key {
       case "gbtree_model_param":
         try reader.object { reader, key throws(ModelError) in
-          if key == "num_trees" {
-            treeCount = try Self.integer(try reader.string(), key)
-          } else {
-            try reader.skip()
+          switch key {
+          case "num_trees": treeCount = try Self.integer(try reader.string(), key)
+          case "num_parallel_tree": parallelTrees = try Self.integer(try reader.string(), key)
+          default: try reader.skip()
           }
         }
-      case "tree_info": treeGroups = try reader.integers()
+      case "cats": categories = try XGBoostCategories(&reader)
+      case "iteration_indptr": roundStarts = try reader.integers(as: Int.self)
+      case "tree_info": treeGroups = try reader.integers(as: Int32.self)
       case "trees":
         try reader.array { reader, number throws(ModelError) in
           trees.append(try XGBoostTree(&reader, number: number))
         }
+      case "weights": weights = try reader.floats()
       default: try reader.skip()
       }
     }
@@ -151,5 +178,102 @@ struct XGBoostDocument {
       }
       return value
     }
+  }
+}
+
+// MARK: - What the parts say together
+
+extension XGBoostDocument {
+  var outputCount: Int { max(classCount, targetCount, 1) }
+
+  /// The release that wrote the file, as "3.2.0"; nil where the file does not say.
+  var producer: String? {
+    version.isEmpty ? nil : version.map(String.init).joined(separator: ".")
+  }
+
+  /// Names from the file, or f0, f1, … as XGBoost calls them where none were given.
+  func features() throws(ModelError) -> [Signature.Feature] {
+    let names =
+      featureNames.isEmpty ? (0..<featureCount).map { "f\($0)" } : featureNames
+    guard names.count == featureCount else {
+      throw ModelError(.malformed, "\(names.count) feature names for \(featureCount) features")
+    }
+    return names.map { Signature.Feature(name: $0, type: .float32, missing: .allowed) }
+  }
+
+  /// What each tree's leaves are multiplied by; nil where that is one.
+  func treeFactors() throws(ModelError) -> [Float]? {
+    guard booster == "dart" else { return nil }
+    guard treeWeights.count == trees.count else {
+      throw ModelError(
+        .malformed,
+        "\(treeWeights.count) entries of \"weight_drop\" for \(trees.count) trees")
+    }
+    return treeWeights
+  }
+
+  /// The base score is written on the scale of outputs; sums start from its margin.
+  func baseMargins(_ objective: XGBoostObjective) throws(ModelError) -> [Float] {
+    let scores =
+      baseScores.count == 1 && outputCount > 1
+      ? Array(repeating: baseScores[0], count: outputCount) : baseScores
+    guard scores.count == outputCount else {
+      throw ModelError(.malformed, "\(scores.count) base scores for \(outputCount) outputs")
+    }
+    let margins = objective.margins(ofBase: scores)
+    guard margins.allSatisfy(\.isFinite) else {
+      throw ModelError(
+        .malformed, "base score \(scores) is out of range for objective \"\(self.objective)\"")
+    }
+    return margins
+  }
+
+  /// The trees of the boosting rounds that count.
+  ///
+  /// Where nobody says which, all of them count, as in `Booster.predict`; in a file that
+  /// scikit-learn's interface wrote after early stopping, those up to the best round, as in
+  /// `XGBModel.predict`.
+  func countedTrees(_ wanted: Range<Int>?) throws(ModelError) -> Range<Int> {
+    guard treeGroups.count == trees.count else {
+      throw ModelError(
+        .malformed, "\(treeGroups.count) entries of \"tree_info\" for \(trees.count) trees")
+    }
+    if let treeCount, treeCount != trees.count {
+      throw ModelError(
+        .malformed, "\(trees.count) trees where \"num_trees\" is \(treeCount)")
+    }
+    let starts = try checkedRoundStarts()
+    let roundCount = starts.count - 1
+    var rounds = 0..<roundCount
+    if let wanted {
+      guard wanted.lowerBound >= 0, wanted.upperBound <= roundCount else {
+        throw ModelError(.mismatch, "iterations \(wanted) of \(roundCount)")
+      }
+      rounds = wanted
+    } else if isEstimator, let bestRound {
+      guard bestRound < roundCount else {
+        throw ModelError(.malformed, "best_iteration is \(bestRound) of \(roundCount)")
+      }
+      rounds = 0..<(bestRound + 1)
+    }
+    return starts[rounds.lowerBound]..<starts[rounds.upperBound]
+  }
+
+  private func checkedRoundStarts() throws(ModelError) -> [Int] {
+    if !roundStarts.isEmpty {
+      guard roundStarts.first == 0, roundStarts.last == trees.count,
+        zip(roundStarts, roundStarts.dropFirst()).allSatisfy({ $0 <= $1 })
+      else {
+        throw ModelError(
+          .malformed, "\"iteration_indptr\" does not divide \(trees.count) trees into rounds")
+      }
+      return roundStarts
+    }
+    let (perRound, overflow) = outputCount.multipliedReportingOverflow(by: max(parallelTrees, 1))
+    guard !overflow, trees.count.isMultiple(of: perRound) else {
+      throw ModelError(
+        .malformed, "\(trees.count) trees do not divide by \(perRound) an iteration")
+    }
+    return Array(stride(from: 0, through: trees.count, by: perRound))
   }
 }

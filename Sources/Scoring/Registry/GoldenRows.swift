@@ -14,10 +14,13 @@ struct GoldenRows: Sendable {
 
   /// How far a number may lie from the trainer's, relative to the trainer's.
   ///
-  /// LightGBM sums in double precision in an order that the engine keeps; the others round to
-  /// single precision, where the last bits depend on the order of sums.
+  /// LightGBM and CatBoost sum in double precision in an order that the engine keeps; the others
+  /// round to single precision, where the last bits depend on the order of sums.
   static func tolerance(of format: ModelFormat) -> Double {
-    format == .lightgbm ? 1e-12 : 1e-6
+    switch format {
+    case .lightgbm, .catboost: 1e-12
+    case .onnx, .xgboost: 1e-6
+    }
   }
 }
 

@@ -1,0 +1,141 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// A type that leaves are added up in, with what links need of it.
+protocol ForestReal: BinaryFloatingPoint, Sendable {
+  static func exponential(_ x: Self) -> Self
+  static func logarithm(_ x: Self) -> Self
+  static func logOnePlus(_ x: Self) -> Self
+  static func expMinusOne(_ x: Self) -> Self
+  /// 1 / (1 + exp(-x)) as the library of this type's models computes it.
+  static func logistic(_ x: Self) -> Self
+  static func column(_ values: [Self]) -> Column.Values
+  static var elementType: ElementType { get }
+  static var precision: ForestPlan.Precision { get }
+  static func predictor(_ scoring: ForestScoring<Self>) -> ForestPredictor
+  /// `ForestPlan.add` of this type.
+  static func add(
+    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
+    to sums: UnsafeMutablePointer<Self>)
+}
+
+extension Float: ForestReal {
+  static func exponential(_ x: Float) -> Float { expf(x) }
+  static func logarithm(_ x: Float) -> Float { logf(x) }
+  static func logOnePlus(_ x: Float) -> Float { log1pf(x) }
+  static func expMinusOne(_ x: Float) -> Float { expm1f(x) }
+  /// XGBoost bounds the exponent, so that no probability is zero.
+  static func logistic(_ x: Float) -> Float { 1 / (expf(min(-x, 88.7)) + 1) }
+  static func column(_ values: [Float]) -> Column.Values { .float32(values) }
+  static var elementType: ElementType { .float32 }
+  static var precision: ForestPlan.Precision { .float }
+  static func predictor(_ scoring: ForestScoring<Float>) -> ForestPredictor { .float(scoring) }
+  static func add(
+    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
+    to sums: UnsafeMutablePointer<Float>
+  ) {
+    plan.add(scratch, count: count, to: sums)
+  }
+}
+
+extension Double: ForestReal {
+  static func exponential(_ x: Double) -> Double { exp(x) }
+  static func logarithm(_ x: Double) -> Double { log(x) }
+  static func logOnePlus(_ x: Double) -> Double { log1p(x) }
+  static func expMinusOne(_ x: Double) -> Double { expm1(x) }
+  static func logistic(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
+  static func column(_ values: [Double]) -> Column.Values { .float64(values) }
+  static var elementType: ElementType { .float64 }
+  static var precision: ForestPlan.Precision { .double }
+  static func predictor(_ scoring: ForestScoring<Double>) -> ForestPredictor { .double(scoring) }
+  static func add(
+    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
+    to sums: UnsafeMutablePointer<Double>
+  ) {
+    plan.add(scratch, count: count, to: sums)
+  }
+}
+
+/// What an objective does to margins.
+enum ForestLink: Sendable, Equatable {
+  case identity
+  /// sign(x) x², the way back from a square root of the target.
+  case square
+  case exponential
+  /// 1 / (1 + exp(-slope x)).
+  case logistic(slope: Double)
+  case softmax
+  /// log(1 + exp(x)).
+  case softplus
+  /// Each output is the one before and a softplus of its margin, so that none is below the one
+  /// before (XGBoost's expectiles). The first is its margin.
+  case ascending
+  /// A mean as it is, and a variance from the logarithm of its root (CatBoost's uncertainty).
+  case meanAndVariance
+
+  /// XGBoost's kRtEps: the least step of `ascending`, the bounds of a logistic base score.
+  static let epsilon = 1e-6
+
+  /// - Parameter margins: one array an output, all of one length; becomes the outputs.
+  func apply<Real: ForestReal>(_ margins: inout [[Real]]) {
+    switch self {
+    case .identity: break
+    case .square:
+      Self.transform(&margins) { $0 < 0 ? -($0 * $0) : $0 * $0 }
+    case .exponential:
+      Self.transform(&margins) { Real.exponential($0) }
+    case .logistic(let slope):
+      let slope = Real(slope)
+      Self.transform(&margins) { Real.logistic(slope * $0) }
+    case .softplus:
+      Self.transform(&margins) { Real.logOnePlus(Real.exponential($0)) }
+    case .softmax: Self.softmax(&margins)
+    case .meanAndVariance:
+      for k in margins.indices.dropFirst() {
+        for row in margins[k].indices {
+          margins[k][row] = Real.exponential(2 * margins[k][row])
+        }
+      }
+    case .ascending:
+      for k in margins.indices.dropFirst() {
+        for row in margins[k].indices {
+          let x = margins[k][row]
+          let softplus =
+            x > 0
+            ? x + Real.logOnePlus(Real.exponential(-x)) : Real.logOnePlus(Real.exponential(x))
+          margins[k][row] = margins[k - 1][row] + (Real(Self.epsilon) + softplus)
+        }
+      }
+    }
+  }
+
+  /// Exponentials are added as doubles in either type, as the libraries do.
+  private static func softmax<Real: ForestReal>(_ margins: inout [[Real]]) {
+    guard let rows = margins.first?.indices else { return }
+    for row in rows {
+      var largest = margins[0][row]
+      for k in margins.indices.dropFirst() { largest = max(largest, margins[k][row]) }
+      var sum = 0.0
+      for k in margins.indices {
+        let value = Real.exponential(margins[k][row] - largest)
+        margins[k][row] = value
+        sum += Double(value)
+      }
+      let divisor = Real(sum)
+      for k in margins.indices { margins[k][row] /= divisor }
+    }
+  }
+
+  private static func transform<Real: ForestReal>(
+    _ margins: inout [[Real]], _ link: (Real) -> Real
+  ) {
+    for k in margins.indices {
+      for row in margins[k].indices { margins[k][row] = link(margins[k][row]) }
+    }
+  }
+}

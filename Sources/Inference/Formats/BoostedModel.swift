@@ -1,0 +1,66 @@
+/// A boosted model as its importer read it, before it is chosen how to score it.
+struct BoostedModel {
+  var format: ModelFormat
+  var forest: Forest
+  var features: [Signature.Feature]
+  var outputs: ForestOutputs
+  /// Where sums start, one an output.
+  var base: [Double]
+  /// Sums are divided by this, but for margins.
+  var divisor = 1.0
+  /// Whether a row with an infinite value is refused.
+  var refusesInfinite = false
+  /// How features that are categories become numbers.
+  var encoders: [CategoryEncoder?]?
+
+  /// A forest whose leaves are numbered is enough for `.leaf`.
+  func model(
+    as type: (some ForestReal).Type, answer: ModelOptions.Answer
+  ) throws(ModelError) -> Model {
+    var outputs = outputs
+    outputs.answersMargins = answer == .margin
+    let (predictor, byteCount) = try predictor(as: type, outputs, answer)
+    let written =
+      answer == .leaf
+      ? forest.trees.indices.map {
+        Signature.Output(name: "leaf_\($0)", type: .int64, role: .value)
+      } : outputs.signature(type.elementType)
+    return Model(
+      format: format, signature: Signature(features: features, outputs: written),
+      byteCount: byteCount,
+      predictor: encoders.map {
+        CategoryPredictor(features: features, encoders: $0, trees: predictor)
+      } ?? predictor)
+  }
+
+  private func predictor<Real: ForestReal>(
+    as type: Real.Type, _ outputs: ForestOutputs, _ answer: ModelOptions.Answer
+  ) throws(ModelError) -> (any Predictor, byteCount: Int) {
+    let divisor = answer == .margin ? 1 : Real(divisor)
+    let base = base.map { Real($0) }
+    if answer == .prediction || answer == .margin, let plan = try plan(as: type) {
+      let scoring = ForestScoring<Real>(
+        plan: plan, features: features, outputs: outputs, base: base, divisor: divisor,
+        refusesInfinite: refusesInfinite)
+      return (Real.predictor(scoring), plan.byteCount)
+    }
+    let walk = ForestWalk(forest)
+    let predictor = WalkPredictor<Real>(
+      walk: walk, features: features,
+      answer: answer == .leaf ? .leaves : .sums(outputs, base: base, divisor: divisor),
+      refusesInfinite: refusesInfinite)
+    return (predictor, walk.byteCount)
+  }
+
+  /// Nil where only a walk scores the forest: for linear leaves, and where the views of its splits
+  /// are more than a plan counts.
+  private func plan<Real: ForestReal>(as type: Real.Type) throws(ModelError) -> ForestPlan? {
+    guard forest.linearLeaves == nil else { return nil }
+    do {
+      return try ForestPlan(forest, precision: Real.precision)
+    } catch {
+      if error.code == .tooLarge { return nil }
+      throw error
+    }
+  }
+}
