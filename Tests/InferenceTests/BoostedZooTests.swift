@@ -38,6 +38,12 @@ struct BoostedCase {
 
   /// What `case.json` says beside what `ParityCase` reads.
   private struct Description: Decodable {
+    struct Feature: Decodable {
+      var name: String
+      /// The type of the column in `rows.csv` where it is not the feature's.
+      var written: ElementType?
+    }
+
     struct View: Decodable {
       var answer: ModelOptions.Answer
       var iterations: [Int]?
@@ -47,6 +53,7 @@ struct BoostedCase {
     var about: String?
     var objective: String?
     var tolerance: Double
+    var features: [Feature]
     var outputs: [ParityCase.Output]
     var views: [View]?
     var model: String
@@ -62,7 +69,8 @@ struct BoostedCase {
   let tolerance: Double
   let views: [View]
   let bytes: [UInt8]
-  let rows: TextTable
+  private let rows: TextTable
+  private let written: [String: ElementType]
   let expected: TextTable
 
   init(_ place: Place) throws {
@@ -81,8 +89,21 @@ struct BoostedCase {
           outputs: $0.outputs)
       }
     bytes = [UInt8](try data(description.model))
+    written = Dictionary(
+      uniqueKeysWithValues: description.features.compactMap { feature in
+        feature.written.map { (feature.name, $0) }
+      })
     rows = try TextTable(csv: String(decoding: data("rows.csv"), as: UTF8.self))
     expected = try TextTable(csv: String(decoding: data("expected.csv"), as: UTF8.self))
+  }
+
+  /// The rows, with columns of the features' types where the file has no other.
+  func batch(_ features: [Signature.Feature]) throws -> Batch {
+    Batch(
+      rowCount: rows.rows.count,
+      columns: try features.map {
+        try Column(rows.column($0.name), as: written[$0.name] ?? $0.type)
+      })
   }
 
   static let families = ["lightgbm", "xgboost", "catboost"]
@@ -134,13 +155,10 @@ struct BoostedAgreement {
   }
 
   mutating func check() throws {
-    rows = zooCase.rows.rows.count
     for view in zooCase.views {
       let model = try Model.load(zooCase.bytes, options: view.options)
-      let columns = try model.signature.features.map {
-        try Column(zooCase.rows.column($0.name), as: $0.type)
-      }
-      let batch = Batch(rowCount: rows, columns: columns)
+      let batch = try zooCase.batch(model.signature.features)
+      rows = batch.rowCount
       let answer = try model.predict(batch, workspace: Workspace())
       let failed = try compareFailures(answer)
       let signature = model.signature.outputs

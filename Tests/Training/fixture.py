@@ -17,12 +17,16 @@ FIXTURES = pathlib.Path(__file__).resolve().parent.parent / "InferenceTests" / "
 
 @dataclass
 class Feature:
-    """One column of the signature; `values` holds None where the row has NULL. `missing` is None where it is open."""
+    """One column of the signature; `values` holds None where the row has NULL. `missing` is None where it is open.
+
+    `written` is the type of the values in rows.csv where it is another, which the engine has to convert.
+    """
 
     name: str
     type: str
     values: list
     missing: str | None = None
+    written: str | None = None
 
 
 @dataclass
@@ -137,7 +141,7 @@ def write(case, root=FIXTURES):
     count = len(case.features[0].values)
     failures = case.failures or [None] * count
     refused = {row for row, code in enumerate(failures) if code}
-    write_table(folder / "rows.csv", [(f.name, f.type, f.values) for f in case.features], count)
+    write_table(folder / "rows.csv", [(f.name, f.written or f.type, f.values) for f in case.features], count)
     outputs = case.outputs + [output for view in case.views for output in view.outputs]
     columns = [(o.column or o.name, kind_of(o), o.values) for o in outputs]
     columns.append(("failure", "string", failures))
@@ -152,7 +156,13 @@ def write(case, root=FIXTURES):
         "rows": count,
         "tolerance": case.tolerance,
         "features": [
-            {"name": f.name, "type": f.type, **({"missing": f.missing} if f.missing else {})} for f in case.features
+            {
+                "name": f.name,
+                "type": f.type,
+                **({"missing": f.missing} if f.missing else {}),
+                **({"written": f.written} if f.written else {}),
+            }
+            for f in case.features
         ],
         "outputs": [described(output) for output in case.outputs],
         **({"views": [view_record(view) for view in case.views]} if case.views else {}),

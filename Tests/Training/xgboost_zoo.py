@@ -3,7 +3,7 @@
 
     python xgboost_zoo.py [CASE ...]      default all
 
-Run by an interpreter with an older XGBoost this writes the cases of that release that it can train.
+Run by an interpreter with an older XGBoost (1.6 at least) this writes the cases of that release that it can train.
 """
 
 import json
@@ -148,20 +148,18 @@ def matrix(X, data, y=None):
     )
 
 
-def splits_of(booster, names):
-    """Numeric splits of the trees: feature and threshold."""
-    found = []
-
-    def walk(node):
-        if "split" in node:
-            if not isinstance(node["split_condition"], list):
-                found.append((names.index(node["split"]), node["split_condition"]))
-            for child in node["children"]:
-                walk(child)
-
-    for tree in booster.get_dump(dump_format="json"):
-        walk(json.loads(tree))
-    return found
+def splits_of(text):
+    """Numeric splits of the trees of a model in JSON: feature and threshold."""
+    booster = json.loads(text)["learner"]["gradient_booster"]
+    booster = booster.get("gbtree", booster)
+    return [
+        split
+        for tree in booster["model"].get("trees", [])
+        for *split, left, kind in zip(
+            tree["split_indices"], tree["split_conditions"], tree["left_children"], tree["split_type"]
+        )
+        if left != -1 and not kind
+    ]
 
 
 def answers(objective, kind, booster, data):
@@ -197,11 +195,11 @@ def case(name, parameters, target, kind, data, as_fixture=False, number=0):
     rounds = 3 if as_fixture else 8
     booster = xgboost.train(settings, training, rounds)
     # Files of both kinds, one after the other.
-    suffix = "ubj" if number % 2 and VERSION >= (1, 6) else "json"
-    text = bytes(booster.save_raw(suffix)) if VERSION >= (1, 6) else saved(booster)
+    suffix = "ubj" if number % 2 else "json"
+    text = bytes(booster.save_raw(suffix))
     booster = xgboost.Booster(model_file=bytearray(text), params={"nthread": 1})
     is_linear = settings.get("booster") == "gblinear"
-    splits = [] if is_linear else thinned(splits_of(booster, train.names), 6 if as_fixture else 30)
+    splits = thinned(splits_of(booster.save_raw("json")), 6 if as_fixture else 30)
     X = edge_rows(test, splits, SPECIAL, CODES + HUGE, np.float32)
     rows = matrix(X, test)
     margin = booster.predict(rows, output_margin=True)
@@ -228,15 +226,6 @@ def case(name, parameters, target, kind, data, as_fixture=False, number=0):
         "xgboost",
         as_fixture,
     )
-
-
-def saved(booster):
-    """The JSON file of releases that cannot write it to memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.json")
-        booster.save_model(path)
-        with open(path, "rb") as file:
-            return file.read()
 
 
 def infinite_case():

@@ -51,10 +51,7 @@ struct CatBoostDocument {
   /// What wrote the file.
   var version: String?
 
-  private let depthLimit: Int
-
   init(_ reader: inout JSONReader, limits: ModelLimits) throws(ModelError) {
-    depthLimit = limits.nestingDepth
     try reader.object { reader, key throws(ModelError) in
       switch key {
       case "features_info": try readFeatures(&reader)

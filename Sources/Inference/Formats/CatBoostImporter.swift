@@ -5,12 +5,19 @@
 /// trees, then scaled and shifted. What it computes from statistics of categories (CTRs), texts
 /// and embeddings is refused.
 enum CatBoostImporter {
-  static func load(
-    _ bytes: [UInt8], labels: [String]?, options: ModelOptions, limits: ModelLimits
-  ) throws(ModelError) -> Model {
+  static func document(
+    _ bytes: [UInt8], limits: ModelLimits
+  ) throws(ModelError) -> CatBoostDocument {
     var reader = JSONReader(bytes, limits: limits)
     let document = try CatBoostDocument(&reader, limits: limits)
     try reader.end()
+    return document
+  }
+
+  static func load(
+    _ bytes: [UInt8], labels: [String]?, options: ModelOptions, limits: ModelLimits
+  ) throws(ModelError) -> Model {
+    let document = try document(bytes, limits: limits)
     let outputCount = try document.outputCount()
     guard outputCount <= limits.features else {
       throw ModelError(.tooLarge, "\(outputCount) outputs")
@@ -188,6 +195,13 @@ extension CatBoostDocument.ObliviousTree {
 }
 
 extension CatBoostDocument {
+  /// The release that wrote the file, as "1.2.10"; nil where the file does not say.
+  var release: String? {
+    // In words for people: "… Branch: tags/v1.2.10 …".
+    guard let start = version?.firstRange(of: "tags/v")?.upperBound else { return nil }
+    return version.map { String($0[start...].prefix { $0.isNumber || $0 == "." }) }
+  }
+
   /// Values a leaf.
   func outputCount() throws(ModelError) -> Int {
     guard obliviousTrees.isEmpty || trees.isEmpty else {

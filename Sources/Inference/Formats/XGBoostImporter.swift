@@ -4,23 +4,26 @@
 /// threshold, and leaves are added to the base score as floats in the order of the trees. Which
 /// rounds count is said at `XGBoostDocument.countedTrees`.
 enum XGBoostImporter {
+  /// What the file says, whichever of both formats it is in.
+  static func document(
+    _ bytes: [UInt8], limits: ModelLimits
+  ) throws(ModelError) -> XGBoostDocument {
+    func read<Reader: DocumentReader>(
+      _ reader: consuming Reader
+    ) throws(ModelError) -> XGBoostDocument {
+      let document = try XGBoostDocument(&reader)
+      try reader.end()
+      return document
+    }
+    return ModelFormat.isUBJSON(bytes)
+      ? try read(UBJSONReader(bytes, limits: limits))
+      : try read(JSONReader(bytes, limits: limits))
+  }
+
   static func load(
     _ bytes: [UInt8], labels: [String]?, options: ModelOptions, limits: ModelLimits
   ) throws(ModelError) -> Model {
-    if ModelFormat.isUBJSON(bytes) {
-      var reader = UBJSONReader(bytes, limits: limits)
-      return try load(&reader, labels: labels, options: options, limits: limits)
-    }
-    var reader = JSONReader(bytes, limits: limits)
-    return try load(&reader, labels: labels, options: options, limits: limits)
-  }
-
-  private static func load<Reader: DocumentReader>(
-    _ reader: inout Reader, labels: [String]?, options: ModelOptions, limits: ModelLimits
-  ) throws(ModelError) -> Model {
-    let document = try XGBoostDocument(&reader)
-    try reader.end()
-
+    let document = try document(bytes, limits: limits)
     let groups = document.outputCount
     guard document.featureCount >= 1, document.featureCount <= limits.features else {
       throw ModelError(
@@ -28,7 +31,7 @@ enum XGBoostImporter {
     }
     guard groups <= limits.features else { throw ModelError(.tooLarge, "\(groups) outputs") }
     let objective = try XGBoostObjective(
-      document.objective, groups: groups, major: document.version.first ?? 3)
+      document.objective, groups: groups, version: document.version)
     let outputs = try ForestOutputs(
       link: objective.link, kind: objective.kind, count: groups, labels: labels)
     let base = try document.baseMargins(objective)

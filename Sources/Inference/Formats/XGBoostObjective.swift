@@ -14,8 +14,8 @@ struct XGBoostObjective {
 
   /// - Parameters:
   ///   - groups: how many outputs a row has.
-  ///   - major: of the release that wrote the model.
-  init(_ name: String, groups: Int, major: Int) throws(ModelError) {
+  ///   - version: of the release that wrote the model.
+  init(_ name: String, groups: Int, version: [Int]) throws(ModelError) {
     switch name {
     case "reg:squarederror", "reg:linear", "reg:squaredlogerror", "reg:pseudohubererror",
       "reg:absoluteerror", "reg:quantileerror", "rank:pairwise", "rank:ndcg", "rank:map":
@@ -29,9 +29,10 @@ struct XGBoostObjective {
         .logistic(slope: 1), groups == 1 ? .binary : .scores, .logistic(slope: 1)
       )
     case "binary:logitraw":
-      // Margins in and out; before XGBoost 2 its base score was a probability all the same.
+      // Margins in and out; before XGBoost 1.4 its base score was a probability all the same.
       (link, kind, baseLink) = (
-        .identity, .scores, major < 2 ? .logistic(slope: 1) : .identity
+        .identity, .scores,
+        version.lexicographicallyPrecedes([1, 4]) ? .logistic(slope: 1) : .identity
       )
     case "binary:hinge":
       (link, kind, baseLink) = (.identity, groups == 1 ? .binaryMargin : .scores, .identity)

@@ -21,6 +21,7 @@ public struct ModelOrigin: Sendable, Codable, Equatable {
     case .onnx: try readOnnx(ProtobufReader(bytes, nestingDepth: limits.nestingDepth))
     case .lightgbm: readLightGBM(bytes)
     case .xgboost: try readXGBoost(bytes, limits: limits)
+    case .catboost: try readCatBoost(bytes, limits: limits)
     }
   }
 }
@@ -128,12 +129,23 @@ extension ModelOrigin {
   private mutating func readXGBoost(
     _ bytes: [UInt8], limits: ModelLimits
   ) throws(ModelError) {
-    var reader = JSONReader(bytes, limits: limits)
-    let document = try XGBoostDocument(&reader)
-    producer = "XGBoost"
+    let document = try XGBoostImporter.document(bytes, limits: limits)
+    producer = document.producer.map { "XGBoost \($0)" } ?? "XGBoost"
     facts = [
       Fact(name: "booster", value: document.booster),
       Fact(name: "objective", value: document.objective),
     ]
+  }
+}
+
+// MARK: CatBoost
+
+extension ModelOrigin {
+  private mutating func readCatBoost(
+    _ bytes: [UInt8], limits: ModelLimits
+  ) throws(ModelError) {
+    let document = try CatBoostImporter.document(bytes, limits: limits)
+    producer = document.release.map { "CatBoost \($0)" } ?? "CatBoost"
+    facts = [Fact(name: "loss", value: document.loss ?? "of the trainer's own")]
   }
 }
