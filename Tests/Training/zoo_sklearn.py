@@ -15,8 +15,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import warnings
 
-import onnx
-import onnxruntime
 from skl2onnx import to_onnx
 from skl2onnx._supported_operators import build_sklearn_operator_name_map
 
@@ -30,6 +28,7 @@ import zoo_trees
 from onnx_case import TENSORS, VERSIONS, settle
 from zoo_case import ZOO, write_case
 from zoo_rows import NotConverted
+from zoo_runtime import run_onnxruntime
 
 warnings.filterwarnings("ignore")
 
@@ -41,18 +40,6 @@ NOT_MODELS = {
     "ReplaceTransformer": "a class of skl2onnx",
     "_ConstantPredictor": "a private class that OneVsRestClassifier uses",
 }
-
-
-def run_onnxruntime(model, feeds):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    for node in model.graph.node:
-        # Its default, en_US, is on few servers; this one is on all, and knows the same letters.
-        if node.op_type == "StringNormalizer":
-            node.attribute.append(onnx.helper.make_attribute("locale", "C.UTF-8"))
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return session.run(None, feeds)
 
 
 def make(spec):
@@ -67,7 +54,7 @@ def make(spec):
     feeds = {name: values for name, _, values in inputs}
     runtime, refusal = None, None
     try:
-        runtime = run_onnxruntime(onnx.ModelProto.FromString(model.SerializeToString()), feeds)
+        runtime = run_onnxruntime(model, feeds)
     except Exception as error:
         refusal = str(error).split("\n")[0][:300]
     features = []
