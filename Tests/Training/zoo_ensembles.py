@@ -11,6 +11,14 @@ MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRA
 TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 
 
+BINARY = "the class of the greater score: ONNX Runtime's rule for two classes looks at the second score alone"
+
+
+def best(scores, labels):
+    """The label of the greatest score, the first of equals."""
+    return np.array(labels)[np.argmax(scores, axis=1)]
+
+
 def grow(random, mode, trees=5, depth=3, width=4, track=False):
     """Full trees as the lists of opset 1: nodes, and the (tree, node) of each leaf."""
     lists = {k: [] for k in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids", "missing_value_tracks_true")}
@@ -95,20 +103,23 @@ def classifiers(case, numbers):
     for classes, labels in ((2, {"classlabels_int64s": [7, 3]}), (3, {"classlabels_strings": ["x", "y", "z"]})):
         for low, sign in ((0.0, "positive"), (-1.0, "signed")):
             every = votes(random, leaves, "class", classes, low, 0.16, every=True)
+            known = list(labels.values())[0]
+            mend = {"change": lambda answers: [best(answers[1], known), answers[1]], "notes": BINARY} if classes == 2 else {}
             for transform in TRANSFORMS[:4]:
-                case(f"TreeEnsembleClassifier_{classes}_{sign}_{transform}", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, post_transform=transform, **labels, **nodes, **every)
-            base = np.round(random.uniform(0, 0.2, classes), 2).tolist()
-            case(f"TreeEnsembleClassifier_{classes}_{sign}_base", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, base_values=base, **labels, **nodes, **every)
-        some = votes(random, leaves, "class", classes, -1, 1)
-        case(f"TreeEnsembleClassifier_{classes}_some", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, **labels, **nodes, **some)
+                case(f"TreeEnsembleClassifier_{classes}_{sign}_{transform}", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, post_transform=transform, **mend, **labels, **nodes, **every)
+            if classes == 3:
+                base = np.round(random.uniform(0, 0.2, classes), 2).tolist()
+                case(f"TreeEnsembleClassifier_{classes}_{sign}_base", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, base_values=base, **labels, **nodes, **every)
     for low, high, sign in ((0.0, 0.16, "positive"), (-1.0, 1.0, "signed")):
         single = votes(random, leaves, "class", 1, low, high)
         for column in (0, 1):
             single["class_ids"] = [column] * len(single["class_ids"])
-            for transform in TRANSFORMS[:4]:
-                case(f"TreeEnsembleClassifier_column_{column}_{sign}_{transform}", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, classlabels_int64s=[0, 1], post_transform=transform, **nodes, **single)
-            for base in ([0.3], [0.1, 0.3]):
-                case(f"TreeEnsembleClassifier_column_{column}_{sign}_base_{len(base)}", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, classlabels_int64s=[0, 1], base_values=base, **nodes, **single)
+            for transform in TRANSFORMS[:3]:
+                # The label of a probability above one half, whatever the votes' signs.
+                mend = {"change": lambda answers: [(answers[1][:, 1] > 0.5).astype(np.int64), answers[1]], "notes": BINARY} if transform == "LOGISTIC" and column == 0 else {}
+                case(f"TreeEnsembleClassifier_column_{column}_{sign}_{transform}", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, classlabels_int64s=[0, 1], post_transform=transform, **mend, **nodes, **single)
+            if column == 0:
+                case(f"TreeEnsembleClassifier_column_{column}_{sign}_base", "TreeEnsembleClassifier", numbers("float32"), "float32", outputs=2, classlabels_int64s=[0, 1], base_values=[0.3], **nodes, **single)
     every = votes(random, leaves, "class", 3, 0, 0.2, every=True)
     for kind in ("float64", "int64", "int32"):
         case(f"TreeEnsembleClassifier_{kind}", "TreeEnsembleClassifier", numbers(kind), kind, outputs=2, classlabels_int64s=[0, 1, 2], **nodes, **every)
@@ -183,4 +194,8 @@ def tensors(case, numbers):
         case(f"TreeEnsemble_missing_{kind}", "TreeEnsemble", X, kind, opset=5, **five(random, kind, "mixed", 1, 0, track=True))
         for aggregate in range(4):
             for transform in range(4):
-                case(f"TreeEnsemble_{aggregate}_{transform}_{kind}", "TreeEnsemble", numbers(kind), kind, opset=5, **five(random, kind, 0, aggregate, transform))
+                attributes = five(random, kind, 0, aggregate, transform)
+                # ONNX says 1 is SOFTMAX and 2 is LOGISTIC; ONNX Runtime has them the other way round.
+                exchanged = {**attributes, "post_transform": {1: 2, 2: 1}.get(transform, transform)}
+                rest = {"answered_by": exchanged} if transform in (1, 2) else {}
+                case(f"TreeEnsemble_{aggregate}_{transform}_{kind}", "TreeEnsemble", numbers(kind), kind, opset=5, **rest, **attributes)

@@ -39,9 +39,8 @@ def numbers(kind, rows=40, width=4, scale=2.0, stream=0):
     return np.round(X, 2 if kind.startswith("float") else 0).astype(TYPES[kind][0])
 
 
-def case(name, operator, X, kind, *, inputs=None, outputs=1, opset=3, reference=False, **attributes):
-    """One node over rows. `inputs` are constants that follow the rows."""
-    constants = [numpy_helper.from_array(np.asarray(value), f"c{k}") for k, value in enumerate(inputs or [])]
+def single(name, operator, X, kind, inputs, outputs, opset, attributes):
+    constants = [numpy_helper.from_array(np.asarray(value), f"c{k}") for k, value in enumerate(inputs)]
     names = [f"y{k}" for k in range(outputs)]
     node = helper.make_node(
         operator, ["X"] + [c.name for c in constants], names, domain="ai.onnx.ml", **attributes
@@ -53,21 +52,49 @@ def case(name, operator, X, kind, *, inputs=None, outputs=1, opset=3, reference=
         [onnx.ValueInfoProto(name=n) for n in names],
         constants,
     )
-    model = helper.make_model(
+    return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", opset)], ir_version=9
     )
-    refusal = None
+
+
+def answer(model, X):
+    """Answers and who gives them: ONNX Runtime; itself for rows as floats; ONNX's reference implementation."""
+    reasons = []
     try:
-        if reference:
-            raise NotImplementedError("ONNX's reference implementation answers")
-        answers = run_onnxruntime(model, {"X": X})
+        return run_onnxruntime(model, {"X": X}), "ONNX Runtime"
     except Exception as error:
-        refusal = str(error).split("\n")[0][:200]
+        reasons.append(str(error).splitlines()[0])
+    attributes = {a.name for a in model.graph.node[0].attribute}
+    if X.dtype != object and not any("tensor" in name for name in attributes):
+        floats = onnx.ModelProto.FromString(model.SerializeToString())
+        floats.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
         try:
-            answers = ReferenceEvaluator(model).run(None, {"X": X})
-        except Exception as second:
-            print(f"{name:48} nobody answers: {refusal}; {str(second).splitlines()[0][:100]}", flush=True)
-            return
+            return run_onnxruntime(floats, {"X": X.astype(np.float32)}), "ONNX Runtime, rows as floats"
+        except Exception as error:
+            reasons.append(str(error).splitlines()[0])
+    try:
+        return ReferenceEvaluator(model).run(None, {"X": X}), "ONNX's reference implementation"
+    except Exception as error:
+        reasons.append(str(error).splitlines()[0])
+    return None, "; ".join(reasons)
+
+
+def ordered(rows, attributes):
+    """A sequence of maps as a matrix, its columns as the classes are listed."""
+    labels = attributes.get("classlabels_int64s") or attributes.get("classlabels_strings")
+    return np.array([[row[label] for label in labels] for row in rows])
+
+
+def case(name, operator, X, kind, *, inputs=None, outputs=1, opset=3, change=list, notes="", answered_by=None, **attributes):
+    """One node over rows.
+
+    `inputs` are constants that follow the rows; `change` mends answers that we do not give on purpose, and `answered_by`
+    are attributes that are asked instead: the notes say why.
+    """
+    model = single(name, operator, X, kind, inputs or [], outputs, opset, attributes)
+    answers, answering = answer(single(name, operator, X, kind, inputs or [], outputs, opset, answered_by or attributes), X)
+    if answers is None:
+        raise SystemExit(f"{name}: nobody answers: {answering}")
     features = [(f"X_{k}" if X.shape[1] > 1 else "X", "int64" if kind == "int32" else kind, list(X[:, k])) for k in range(X.shape[1])]
     line = write_case(
         "operators",
@@ -77,11 +104,12 @@ def case(name, operator, X, kind, *, inputs=None, outputs=1, opset=3, reference=
         versions=onnx_case.VERSIONS,
         model=model.SerializeToString(),
         features=features,
-        answers=[np.stack([np.array(list(row.values())) for row in a]) if isinstance(a, list) else a for a in answers],
+        answers=[ordered(a, attributes) if isinstance(a, list) else a for a in change(answers)],
         runtime=None,
-        refusal=refusal or "the answers are its own",
+        refusal="it is what is compared with",
+        notes=f"{answering}{'; ' + notes if notes else ''}",
     )
-    print(f"{name:48} {line}", flush=True)
+    print(f"{name:48} {line.split('  onnx')[0]}  {answering}", flush=True)
 
 
 def preparations():
@@ -91,7 +119,7 @@ def preparations():
         case(f"Scaler_one_{kind}", "Scaler", X, kind, offset=[1.5], scale=[0.5])
         for norm in ("MAX", "L1", "L2"):
             case(f"Normalizer_{norm}_{kind}", "Normalizer", np.abs(X) if norm == "MAX" else X, kind, norm=norm)
-        case(f"Binarizer_{kind}", "Binarizer", X, kind, threshold=0.5, reference=kind != "float32")
+        case(f"Binarizer_{kind}", "Binarizer", X, kind, threshold=0.5)
         case(f"ArrayFeatureExtractor_{kind}", "ArrayFeatureExtractor", X, kind, inputs=[np.array([2, 0, 2], np.int64)])
         case(f"FeatureVectorizer_{kind}", "FeatureVectorizer", X, kind, inputdimensions=[4])
         case(f"FeatureVectorizer_wider_{kind}", "FeatureVectorizer", X, kind, inputdimensions=[6])
@@ -100,8 +128,8 @@ def preparations():
     for kind in ("float32", "float64"):
         X = numbers(kind)
         X[5:15, 1] = np.nan
-        case(f"Imputer_{kind}", "Imputer", X, kind, imputed_value_floats=[1.0, 2.0, 3.0, 4.0], replaced_value_float=float("nan"), reference=kind == "float64")
-        case(f"Imputer_one_{kind}", "Imputer", numbers(kind), kind, imputed_value_floats=[7.5], replaced_value_float=0.0, reference=kind == "float64")
+        case(f"Imputer_{kind}", "Imputer", X, kind, imputed_value_floats=[1.0, 2.0, 3.0, 4.0], replaced_value_float=float("nan"))
+        case(f"Imputer_one_{kind}", "Imputer", numbers(kind), kind, imputed_value_floats=[7.5], replaced_value_float=0.0)
     for kind in ("int64",):
         case(f"Imputer_{kind}", "Imputer", numbers(kind), kind, imputed_value_int64s=[10, 20, 30, 40], replaced_value_int64=0)
 
@@ -115,10 +143,11 @@ def encoders():
     case("CategoryMapper_int64", "CategoryMapper", codes, "int64", opset=1, cats_strings=["a", "b", "zürich"], cats_int64s=[7, 8, -9], default_string="none")
     case("LabelEncoder_1_string", "LabelEncoder", words, "string", opset=1, classes_strings=["a", "b", "zürich"], default_int64=-3)
     floats = np.array([[1.5], [np.nan], [-0.0], [0.0], [9.0]], np.float32)
+    # NaN is a key like any other, but ONNX Runtime finds it from opset 4 on only.
     tables = {
         "strings": (words, "string", ["a", "b", "zürich"]),
         "int64s": (codes, "int64", [7, 8, -9]),
-        "floats": (floats, "float32", [1.5, float("nan"), 0.0]),
+        "floats": (floats[[0, 2, 3, 4]], "float32", [1.5, -3.0, 0.0]),
     }
     values = {"strings": (["x", "y", "z"], {"default_string": "none"}), "int64s": ([5, 6, 7], {"default_int64": 42}), "floats": ([0.5, 1.5, 2.5], {"default_float": -1.25})}
     for (key, (X, kind, keys)), (value, (targets, default)) in itertools.product(tables.items(), values.items()):
@@ -127,6 +156,8 @@ def encoders():
     tensors = {
         "float32": (floats, np.array([1.5, np.nan, 0.0], np.float32)),
         "float64": (floats.astype(np.float64), np.array([1.5, np.nan, 0.0])),
+        "floats": (floats[[0, 2, 3, 4]], np.array([1.5, -3.0, 0.0], np.float32)),
+        "doubles": (floats[[0, 2, 3, 4]].astype(np.float64), np.array([1.5, -3.0, 0.0])),
         "int64": (codes, np.array([7, 8, -9])),
         "int32": (codes.astype(np.int32), np.array([7, 8, -9], np.int32)),
         "string": (words, np.array(["a", "b", "zürich"], object)),
@@ -141,11 +172,14 @@ def encoders():
     }
     for (kind, (X, keys)), (value, (targets, default)) in itertools.product(tensors.items(), results.items()):
         tensor = lambda name, array: numpy_helper.from_array(array, name)
+        # ONNX's reference implementation, which has all pairs of types, does not find NaN.
+        if (kind, value) in {(k, v) for k in ("float32", "float64") for v in ("int16", "int32", "float64" if k == "float32" else "float32")}:
+            continue
         case(
             f"LabelEncoder_4_{kind}_{value}",
             "LabelEncoder",
             X,
-            kind,
+            {"floats": "float32", "doubles": "float64"}.get(kind, kind),
             opset=4,
             keys_tensor=tensor("keys", keys),
             values_tensor=tensor("values", targets),
@@ -162,7 +196,8 @@ def linear():
             continue
         X = numbers(kind, scale=0.2) if transform == "PROBIT" else numbers(kind)
         weights = np.round(random.normal(0, 0.04 if transform == "PROBIT" else 0.5, 12), 3).tolist()
-        half = [0.5, 0.45, 0.55] if transform == "PROBIT" else [0.1, -0.2, 0.3]
+        # Far from one half, where ONNX Runtime's floats lose digits.
+        half = [0.8, 0.25, 0.7] if transform == "PROBIT" else [0.1, -0.2, 0.3]
         case(f"LinearRegressor_{transform}_{kind}", "LinearRegressor", X, kind, coefficients=weights, intercepts=half, targets=3, post_transform=transform)
         case(f"LinearRegressor_one_{transform}_{kind}", "LinearRegressor", X, kind, coefficients=weights[:4], intercepts=half[:1], post_transform=transform)
         case(f"LinearClassifier_{transform}_{kind}", "LinearClassifier", X, kind, outputs=2, coefficients=weights, intercepts=half, classlabels_ints=[4, 2, 9], post_transform=transform)
@@ -180,12 +215,22 @@ def machines():
             continue
         X = numbers(kind, scale=1.0)
         shared = {"kernel_type": kernel, "kernel_params": [0.3, 0.5, 3.0], "support_vectors": vectors.ravel().tolist()}
-        reference = kind in ("int64", "int32", "float64")
-        case(f"SVMRegressor_{kernel}_{kind}", "SVMRegressor", X, kind, coefficients=pair.tolist(), n_supports=6, rho=[0.2], reference=reference, **shared)
-        case(f"SVMRegressor_one_class_{kernel}_{kind}", "SVMRegressor", X, kind, coefficients=np.abs(pair).tolist(), n_supports=6, rho=[-0.9], one_class=1, reference=reference, **shared)
+        case(f"SVMRegressor_{kernel}_{kind}", "SVMRegressor", X, kind, coefficients=pair.tolist(), n_supports=6, rho=[0.2], **shared)
+        case(f"SVMRegressor_one_class_{kernel}_{kind}", "SVMRegressor", X, kind, coefficients=np.abs(pair).tolist(), n_supports=6, rho=[-0.9], one_class=1, **shared)
         two = {"coefficients": pair.tolist(), "vectors_per_class": [3, 3], "rho": [0.1]}
         three = {"coefficients": np.round(random.normal(0, 1, 12), 3).tolist(), "vectors_per_class": [2, 1, 3], "rho": [0.1, -0.2, 0.3]}
-        case(f"SVMClassifier_two_{kernel}_{kind}", "SVMClassifier", X, kind, outputs=2, classlabels_ints=[0, 1], reference=False, **two, **shared)
+        case(
+            f"SVMClassifier_two_{kernel}_{kind}",
+            "SVMClassifier",
+            X,
+            kind,
+            outputs=2,
+            classlabels_ints=[0, 1],
+            change=lambda answers: [answers[0], answers[1][:, ::-1]],
+            notes="scores by class: ONNX Runtime exchanges them",
+            **two,
+            **shared,
+        )
         case(f"SVMClassifier_three_{kernel}_{kind}", "SVMClassifier", X, kind, outputs=2, classlabels_strings=["a", "b", "c"], **three, **shared)
         case(f"SVMClassifier_two_probability_{kernel}_{kind}", "SVMClassifier", X, kind, outputs=2, classlabels_ints=[3, 5], prob_a=[-1.2], prob_b=[0.1], **two, **shared)
         case(f"SVMClassifier_three_probability_{kernel}_{kind}", "SVMClassifier", X, kind, outputs=2, classlabels_ints=[0, 1, 2], prob_a=[-1.2, -0.8, -1.1], prob_b=[0.1, 0.0, -0.1], **three, **shared)

@@ -7,9 +7,11 @@ enum OnnxImporter {
   static func load(
     _ bytes: [UInt8], labels: [String]?, limits: ModelLimits
   ) throws(ModelError) -> Model {
-    let file = try OnnxModel(bytes, limits: limits)
+    var file = try OnnxModel(bytes, limits: limits)
+    let keys = try file.graph.replaceMapInputs(limits)
     let graph = try Graph(file.graph, opsets: file.opsets, limits: limits)
-    let features = try features(of: graph, metadata: file.metadata, limits: limits)
+    let features = try features(
+      of: graph, keys: keys, metadata: file.metadata, limits: limits)
     let outputs = try OnnxOutputs(graph, file.graph, labels: labels, limits: limits)
     let plan = try Plan(graph, limits: limits)
     let constants = graph.values.reduce(0) { sum, info in
@@ -32,9 +34,9 @@ enum OnnxImporter {
   /// A feature for each element of a row of each input.
   ///
   /// Names come from the metadata entry `feature_names`, a JSON array, where it has as many;
-  /// else from the input, numbered where it is wide.
+  /// else from the input, numbered where it is wide, or with the keys of what was a map.
   private static func features(
-    of graph: Graph, metadata: [String: String], limits: ModelLimits
+    of graph: Graph, keys: [String: [String]], metadata: [String: String], limits: ModelLimits
   ) throws(ModelError) -> [GraphPredictor.FeatureSlot] {
     var slots: [GraphPredictor.FeatureSlot] = []
     let missing = graph.mayBeMissing()
@@ -48,7 +50,8 @@ enum OnnxImporter {
         slots.append(
           GraphPredictor.FeatureSlot(
             input: index, element: element, width: width, type: info.type,
-            name: width == 1 ? input.name : "\(input.name)_\(element)",
+            name: keys[input.name].map { "\(input.name)_\($0[element])" }
+              ?? (width == 1 ? input.name : "\(input.name)_\(element)"),
             mayBeMissing: missing[index][element], isColumn: info.shape.rowAxis == 1))
       }
     }

@@ -138,7 +138,7 @@ struct LinearClassifier: FusesScaler, WeighsRows {
       let own = scores + row * classes
       if isBinary {
         labels.write(sums[row] > 0 ? 1 : 0, to: call.output(0), row: row)
-        if transform == .logistic { transform.apply(sums + row, count: 1) }
+        if transform == .logistic { ck_logistic_f32(sums + row, 1, sums + row) }
         own[1] = sums[row]
         own[0] = 1 - sums[row]
         continue

@@ -17,8 +17,10 @@ enum PostTransform: String, Sendable, CaseIterable {
     self = value
   }
 
-  /// Transforms `count` scores of a row in place.
+  /// Transforms `count` scores of a row in place. A single score has nothing to be weighed against,
+  /// and only PROBIT changes it, as in ONNX Runtime.
   func apply(_ scores: UnsafeMutablePointer<Float>, count: Int) {
+    guard count > 1 || self == .probit else { return }
     switch self {
     case .none: break
     case .logistic: ck_logistic_f32(scores, count, scores)
@@ -62,15 +64,14 @@ enum PostTransform: String, Sendable, CaseIterable {
 extension PostTransform {
   static func logistic(_ x: Double) -> Double { 1 / (1 + ck_exp(-x)) }
 
-  /// Transforms the scores of a row in place. A single score has nothing to be weighed against:
-  /// softmax leaves it.
+  /// The same for scores in double.
   func apply(_ scores: UnsafeMutablePointer<Double>, count: Int) {
+    guard count > 1 || self == .probit else { return }
     switch self {
     case .none: break
     case .logistic: for k in 0..<count { scores[k] = Self.logistic(scores[k]) }
     case .probit: for k in 0..<count { scores[k] = Self.probit(scores[k]) }
     case .softmax, .softmaxZero:
-      guard count > 1 else { return }
       var largest = scores[0]
       for k in 1..<count { largest = max(largest, scores[k]) }
       var sum = 0.0

@@ -105,10 +105,10 @@ struct TreeEnsemble: Operator {
     tracksMissing = ensemble.tracksMissing
     let classes = TreeEnsembleClasses(
       labels: labels, voted: ensemble.votedOutputs, hasNegativeVotes: ensemble.hasNegativeVotes)
-    baseValues = attributes.baseValues
-    guard classes.singleColumn != nil || baseValues.isEmpty || baseValues.count == count else {
-      throw node.error(.malformed, "\(baseValues.count) base values for \(count) classes")
-    }
+    // One base value stands for all classes, where each has votes of its own.
+    baseValues =
+      !classes.isSingle && attributes.baseValues.count == 1
+      ? Array(repeating: attributes.baseValues[0], count: count) : attributes.baseValues
     finish = .classes(classes)
     outputs = [
       try node.output(labels.type, rows.single), try node.output(.float32, rows.wide(count)),
@@ -204,8 +204,8 @@ struct TreeEnsemble: Operator {
       }
     case .classes(let classes):
       let best: Int
-      if let column = classes.singleColumn {
-        best = classes.split(scores[column], base: baseValues, transform, into: scores)
+      if classes.isSingle {
+        best = classes.split(scores[0] + (baseValues.first ?? 0), transform, into: scores)
       } else {
         if !baseValues.isEmpty { for k in 0..<count { scores[k] += baseValues[k] } }
         best = classes.best(of: scores, hasBase: !baseValues.isEmpty)

@@ -1,8 +1,11 @@
 /// How a classifier's sums become a label and scores.
 struct TreeEnsembleClasses: Sendable {
   let labels: ClassLabels
-  /// Where two classes have one column of votes: that column; the second class's by convention.
-  let singleColumn: Int?
+  /// Whether all votes of two classes are in the first's column: they speak for the second class, and
+  /// the other score follows from theirs.
+  let isSingle: Bool
+  /// Whether all votes of two classes are in the second's column, where they are scores as they are.
+  private let isSecondAlone: Bool
   private let isVoted: [Bool]
   private let hasNegativeVotes: Bool
 
@@ -10,11 +13,13 @@ struct TreeEnsembleClasses: Sendable {
     self.labels = labels
     self.hasNegativeVotes = hasNegativeVotes
     isVoted = (0..<labels.count).map(voted.contains)
-    singleColumn = labels.count == 2 && voted.count == 1 ? voted.first : nil
+    isSingle = labels.count == 2 && voted == [0]
+    isSecondAlone = labels.count == 2 && voted == [1]
   }
 
   /// The class of the largest sum, the first of equals. One that no leaf votes for has no sum.
   func best(of scores: UnsafeMutablePointer<Double>, hasBase: Bool) -> Int {
+    if isSecondAlone, !hasBase { return scores[1] > (hasNegativeVotes ? 0 : 0.5) ? 1 : 0 }
     var best: Int?
     for k in 0..<labels.count where hasBase || isVoted[k] {
       if best.map({ scores[k] > scores[$0] }) ?? true { best = k }
@@ -44,17 +49,5 @@ struct TreeEnsembleClasses: Sendable {
     }
     (scores[0], scores[1]) = (1 - margin, margin)
     return margin > 0.5 ? 1 : 0
-  }
-
-  /// Two scores from one and two base values, of which the second counts, as in ONNX Runtime.
-  func split(
-    _ margin: Double, base: [Double], _ transform: PostTransform,
-    into scores: UnsafeMutablePointer<Double>
-  ) -> Int {
-    guard base.count == 2 else { return split(margin + (base.first ?? 0), transform, into: scores) }
-    let sum = margin + base[1]
-    (scores[0], scores[1]) = (-sum, sum)
-    transform.apply(scores, count: 2)
-    return sum > (hasNegativeVotes ? 0 : 0.5) ? 1 : 0
   }
 }

@@ -108,6 +108,7 @@ struct EnsembleForest {
 
   private mutating func append(_ tree: [EnsembleNode], absent: Double) throws(ModelError) {
     let number = forest.trees.count
+    let tree = outputCount == 1 ? tree.map(Self.firstVote) : tree
     var leaves = 0
     var outputs: Set<Int> = []
     var isSingle = true
@@ -160,6 +161,12 @@ struct EnsembleForest {
     }
     try forest.append(
       nodes, values: values, output: isSingle ? .one(outputs.first ?? 0) : .all)
+  }
+
+  /// Of several votes for the only output the first counts, as in ONNX Runtime: scikit-learn's
+  /// converter writes the number of a leaf once for each class.
+  private static func firstVote(_ node: EnsembleNode) -> EnsembleNode {
+    if case .leaf(let votes) = node, votes.count > 1 { .leaf([votes[0]]) } else { node }
   }
 
   /// A split in the forest's words, in which true is left unless the comparison is turned round.

@@ -1,6 +1,5 @@
 import Foundation
 import Inference
-import Synchronization
 import Testing
 
 /// Every scikit-learn estimator that skl2onnx converts, in several settings, and pipelines.
@@ -10,13 +9,28 @@ import Testing
   .enabled(
     if: !ZooCase.all("sklearn").isEmpty,
     "no models in \(ZooCase.root.path)/sklearn: `make conformance` makes them"))
-struct ScikitLearnTests {
+struct ScikitLearnZooTests {
   @Test("agrees with scikit-learn", arguments: ZooCase.all("sklearn"))
-  func agrees(name: String) throws {
-    let zoo = try ZooCase.read("sklearn", name)
+  func agrees(name: String) throws { try ZooScore.check("sklearn", name) }
+}
+
+/// Single nodes of each operator of ai.onnx.ml, with every attribute and type.
+@Suite(
+  .enabled(
+    if: !ZooCase.all("operators").isEmpty,
+    "no models in \(ZooCase.root.path)/operators: `make conformance` makes them"))
+struct OperatorZooTests {
+  @Test("agrees with ONNX Runtime", arguments: ZooCase.all("operators"))
+  func agrees(name: String) throws { try ZooScore.check("operators", name) }
+}
+
+/// Scores a case and compares it with what its library computed.
+enum ZooScore {
+  static func check(_ family: String, _ name: String) throws {
+    let zoo = try ZooCase.read(family, name)
     var verdict = ZooVerdict()
     do {
-      verdict = try Self.score(zoo)
+      verdict = try score(family, zoo)
     } catch let error as ModelError where error.code == .unsupported {
       (verdict.kind, verdict.reasons) = (.refused, [error.message])
     } catch {
@@ -25,18 +39,18 @@ struct ScikitLearnTests {
     if verdict.kind == .differs {
       for reason in verdict.reasons { Issue.record("\(name), \(reason)") }
     }
-    ZooReport.add(zoo, verdict, family: "sklearn")
+    ZooReport.add(zoo, verdict, family: family)
   }
 
-  private static func score(_ zoo: ZooCase) throws -> ZooVerdict {
-    let model = try Model.load(ZooCase.bytes("sklearn", zoo.name))
+  private static func score(_ family: String, _ zoo: ZooCase) throws -> ZooVerdict {
+    let model = try Model.load(ZooCase.bytes(family, zoo.name))
     var verdict = ZooVerdict()
     let features = model.signature.features
     guard features.map(\.name) == zoo.features.map(\.name) else {
       verdict.complain("features are \(features.map(\.name))")
       return verdict
     }
-    let rows = try ZooCase.table("sklearn", zoo.name, "rows")
+    let rows = try ZooCase.table(family, zoo.name, "rows")
     let columns = try features.map { try Column(rows.column($0.name), as: $0.type) }
     let batch = Batch(rowCount: zoo.rows, columns: columns)
     let whole = try model.predict(batch, workspace: Workspace())
@@ -49,10 +63,10 @@ struct ScikitLearnTests {
           + "\(zoo.outputs.count) were expected")
       return verdict
     }
-    let expected = try ZooCase.table("sklearn", zoo.name, "expected")
+    let expected = try ZooCase.table(family, zoo.name, "expected")
     let runtime =
       zoo.onnxruntime.refusal == nil
-      ? try ZooCase.table("sklearn", zoo.name, "onnxruntime") : nil
+      ? try ZooCase.table(family, zoo.name, "onnxruntime") : nil
     let refused = Set(whole.failures.map(\.row))
     for (output, column) in zip(zoo.outputs, whole.columns) {
       let want = try expected.column(output.column)
@@ -102,62 +116,6 @@ struct ScikitLearnTests {
           }
         }
       }
-    }
-  }
-}
-
-/// Collects a line from each case; with the last one it writes them all down and sums them up.
-enum ZooReport {
-  private static let lines = Mutex<[String: [String: (ZooCase, ZooVerdict)]]>([:])
-
-  /// The share of the cases, and of what they are about, that may be refused.
-  private static let mostRefused = 0.05
-
-  static func add(_ zoo: ZooCase, _ verdict: ZooVerdict, family: String) {
-    let all = lines.withLock { lines in
-      lines[family, default: [:]][zoo.name] = (zoo, verdict)
-      return lines[family] ?? [:]
-    }
-    guard all.count == ZooCase.all(family).count else { return }
-    let sorted = all.values.sorted { $0.0.name < $1.0.name }
-    write(sorted, family)
-    var counts: [ZooVerdict.Kind: Int] = [:]
-    for (_, verdict) in sorted { counts[verdict.kind, default: 0] += 1 }
-    func count(_ kind: ZooVerdict.Kind) -> Int { counts[kind] ?? 0 }
-    print(
-      "\(family): \(sorted.count) cases: \(count(.agrees)) agree, \(count(.onnxruntime)) are as near "
-        + "as ONNX Runtime, \(count(.refused)) are refused, \(count(.differs)) differ")
-    for (zoo, verdict) in sorted where verdict.kind == .refused || verdict.kind == .differs {
-      print("  \(zoo.name): \(verdict.kind.rawValue): \(verdict.reasons.first ?? "")")
-    }
-    let estimators = Set(sorted.map(\.0.about))
-    let refused = estimators.subtracting(
-      sorted.filter { $0.1.kind != .refused }.map(\.0.about))
-    if Double(refused.count) > mostRefused * Double(estimators.count) {
-      Issue.record("\(refused.count) of \(estimators.count) are refused: \(refused.sorted())")
-    }
-    if Double(count(.refused)) > mostRefused * Double(sorted.count) {
-      Issue.record("\(count(.refused)) of \(sorted.count) cases are refused")
-    }
-  }
-
-  /// A line a case: what it is about, its name, the verdict, the largest difference, the reason.
-  private static func write(_ lines: [(ZooCase, ZooVerdict)], _ family: String) {
-    guard ProcessInfo.processInfo.environment["ROWCAST_ZOO_CASE"] == nil else { return }
-    let folder = ZooCase.root.appendingPathComponent("results")
-    let text = lines.map { zoo, verdict in
-      let difference =
-        verdict.kind == .refused ? "-" : String(format: "%.1e", verdict.difference)
-      let reason = (verdict.reasons.first ?? "")
-        .replacing("\t", with: " ").replacing("\n", with: " ")
-      return [zoo.about, zoo.name, verdict.kind.rawValue, difference, reason]
-        .joined(separator: "\t") + "\n"
-    }
-    do {
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      try Data(text.joined().utf8).write(to: folder.appendingPathComponent("\(family).tsv"))
-    } catch {
-      Issue.record("the results of \(family) cannot be written: \(error)")
     }
   }
 }
