@@ -127,7 +127,23 @@ def classifiers(case, numbers):
     case("TreeEnsembleClassifier_as_tensor", "TreeEnsembleClassifier", numbers("float64"), "float64", outputs=2, classlabels_int64s=[0, 1, 2], **doubles)
 
 
+def shared(case, numbers):
+    """A chain of BRANCH_EQ whose true branches meet, as converters write a split by categories."""
+    nodes = {
+        "nodes_treeids": [0] * 8,
+        "nodes_nodeids": list(range(8)),
+        "nodes_featureids": [1, 1, 1, 0, 0, 0, 0, 0],
+        "nodes_values": [2.0, -1.0, 3.0, 0.5, 0.0, 0.0, 0.0, 0.0],
+        "nodes_modes": ["BRANCH_EQ", "BRANCH_EQ", "BRANCH_EQ", "BRANCH_LEQ", "LEAF", "LEAF", "LEAF", "LEAF"],
+        "nodes_truenodeids": [3, 3, 3, 4, 0, 0, 0, 0],
+        "nodes_falsenodeids": [1, 2, 6, 5, 0, 0, 0, 0],
+    }
+    leaves = {"target_treeids": [0] * 4, "target_nodeids": [4, 5, 6, 7], "target_ids": [0] * 4, "target_weights": [1.5, -2.0, 0.25, 9.0]}
+    case("TreeEnsembleRegressor_shared", "TreeEnsembleRegressor", np.round(numbers("float32")), "float32", n_targets=1, **nodes, **leaves)
+
+
 def ensembles(case, numbers):
+    shared(case, numbers)
     regressors(case, numbers)
     classifiers(case, numbers)
     tensors(case, numbers)

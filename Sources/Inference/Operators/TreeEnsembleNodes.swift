@@ -87,6 +87,7 @@ struct EnsembleForest {
   init(
     _ node: Node, trees: [[EnsembleNode]], width: Int, outputCount: Int, absent: Double
   ) throws(ModelError) {
+    let trees = trees.map(Self.joined)
     var members: [Int: Set<Double>] = [:]
     for case .split(let split, _, _) in trees.joined() {
       if case .member(let values) = split.mode {
@@ -161,6 +162,31 @@ struct EnsembleForest {
     }
     try forest.append(
       nodes, values: values, output: isSingle ? .one(outputs.first ?? 0) : .all)
+  }
+
+  /// The tree with chains of "equal" made one "member of" each: tests of one feature that all lead to
+  /// the same node where they hold, as LightGBM's converter writes a categorical split.
+  ///
+  /// So that node has one parent again; the rest of the chain is reached no more.
+  private static func joined(_ tree: [EnsembleNode]) -> [EnsembleNode] {
+    tree.map { node in
+      guard case .split(var split, let whenTrue, var whenFalse) = node,
+        case .equal(let first) = split.mode
+      else { return node }
+      var values = [first]
+      // A chain is no longer than the tree, or it is a cycle.
+      while values.count <= tree.count, tree.indices.contains(whenFalse),
+        case .split(let next, whenTrue, let otherwise) = tree[whenFalse],
+        case .equal(let value) = next.mode, next.feature == split.feature,
+        next.missingIsTrue == split.missingIsTrue
+      {
+        values.append(value)
+        whenFalse = otherwise
+      }
+      guard values.count > 1, !values.contains(where: \.isNaN) else { return node }
+      split.mode = .member(values)
+      return .split(split, whenTrue: whenTrue, whenFalse: whenFalse)
+    }
   }
 
   /// Of several votes for the only output the first counts, as in ONNX Runtime: scikit-learn's
