@@ -16,13 +16,15 @@ PEERS := .data/peers
 FUZZ_SECONDS ?= 60
 TARGET ?=
 FUZZ := .data/fuzz
+TRAINING := .data/training
+ZOO_FAMILIES ?= sklearn operators lightgbm xgboost catboost onnx
 BINARY := .build/release/rowcast
 SOURCES := Package.swift Plugins Sources Tests
 
 .PHONY: help
 help: ## List the targets
 	@echo "usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build ## Start an appliance, stream sensor readings, show predictions (DEMO_SECONDS=20)
@@ -63,6 +65,17 @@ peers: build ## Measure the engine beside its peers, in Python (PEERS_FLAGS="--q
 fuzz: ## Fuzz the readers and the executor (FUZZ_SECONDS=60 a target, TARGET=onnx for one)
 	ROWCAST_FUZZ=1 swift build -c release --scratch-path .build-fuzz --product fuzz
 	Tests/Fuzz/run $(FUZZ) $(FUZZ_SECONDS) $(TARGET)
+
+# The models are made by the libraries that train them, in an environment of their own, and kept:
+# ZOO_FAMILIES= makes none of them again.
+.PHONY: conformance
+conformance: needs ## Compare with what the training libraries compute (ZOO_FAMILIES=sklearn for one)
+	@[ -x $(TRAINING)/bin/python ] || python3 -m venv $(TRAINING)
+	$(TRAINING)/bin/pip install -q -r Tests/Training/requirements.txt
+	@if [ -n "$(ZOO_FAMILIES)" ]; then $(TRAINING)/bin/python Tests/Training/make_zoo.py $(ZOO_FAMILIES); fi
+	swift build -c release $(SWIFT_FLAGS) --build-tests
+	swift test -c release $(SWIFT_FLAGS) --skip-build --filter 'ZooTests|OnnxConformanceTests'
+	$(TRAINING)/bin/python Tests/Training/supported_models.py
 
 .PHONY: lint
 lint: ## Check the format of all Swift sources

@@ -2,6 +2,8 @@
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
@@ -20,9 +22,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScaler
-from sklearn.decomposition import PCA
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from skl2onnx.sklapi import CastRegressor, CastTransformer, ReplaceTransformer
 
 from fixture import SEED
 from zoo_rows import Spec, two_sided
@@ -92,6 +94,14 @@ def specs():
     yield Spec("MultiOutputRegressor_tree", MultiOutputRegressor(STUMP), "reals")
     yield Spec("FeatureUnion", make_union(StandardScaler(), PCA(2, svd_solver="full"), PolynomialFeatures(2)), data="scaled")
     yield Spec("FeatureUnion_weights", FeatureUnion([("s", StandardScaler()), ("m", MinMaxScaler())], transformer_weights={"s": 2, "m": 0.5}), data="tame")
+    parts = [("s", StandardScaler(), [0, 3]), ("m", MinMaxScaler(), slice(1, 3))]
+    yield Spec("ColumnTransformer", ColumnTransformer(parts), data="tame")
+    yield Spec("ColumnTransformer_remainder", ColumnTransformer(parts, remainder="passthrough"), data="tame")
+    yield Spec("ColumnTransformer_weights", ColumnTransformer(parts, transformer_weights={"s": 0.5, "m": 3}), data="tame")
+    yield Spec("CastTransformer", make_pipeline(CastTransformer(), StandardScaler()), data="tame", about="CastTransformer")
+    yield Spec("CastTransformer_double", make_pipeline(CastTransformer(dtype=np.float64), StandardScaler()), data="tame", about="CastTransformer")
+    yield Spec("CastRegressor", CastRegressor(STUMP), "real")
+    yield Spec("ReplaceTransformer", make_pipeline(ReplaceTransformer(from_value=0.0, to_value=7.0), StandardScaler()), data="counts", about="ReplaceTransformer")
     yield Spec("Pipeline", make_pipeline(StandardScaler(), PCA(3, svd_solver="full"), LogisticRegression()), "three")
     yield Spec("Pipeline_nested", make_pipeline(make_pipeline(MinMaxScaler(), PolynomialFeatures()), StandardScaler(), Ridge()), "real")
     yield Spec("Pipeline_transformer", make_pipeline(StandardScaler(), PCA(3, svd_solver="full")), data="tame")

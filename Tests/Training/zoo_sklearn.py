@@ -15,6 +15,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import warnings
 
+import numpy as np
 from skl2onnx import to_onnx
 from skl2onnx._supported_operators import build_sklearn_operator_name_map
 
@@ -33,36 +34,48 @@ from zoo_runtime import run_onnxruntime
 warnings.filterwarnings("ignore")
 
 MODULES = (zoo_linear, zoo_trees, zoo_neighbors, zoo_transforms, zoo_meta, zoo_text, zoo_pipelines)
-# skl2onnx's own classes, and what cannot be a model of rows, with the reason.
+# What is no model that anybody makes, with the reason.
 NOT_MODELS = {
-    "CastRegressor": "a class of skl2onnx",
-    "CastTransformer": "a class of skl2onnx",
-    "ReplaceTransformer": "a class of skl2onnx",
     "_ConstantPredictor": "a private class that OneVsRestClassifier uses",
 }
+
+
+def run_rows(model, inputs):
+    """ONNX Runtime's answers; a map goes in row by row."""
+    if isinstance(inputs[0][2], list):
+        (name, _, rows), *_ = inputs
+        parts = [run_onnxruntime(model, {name: row}) for row in rows]
+        return [np.concatenate(outputs) for outputs in zip(*parts)]
+    return run_onnxruntime(model, {name: values for name, _, values in inputs})
+
+
+def features_of(inputs):
+    """A feature for each column of each input."""
+    features = []
+    for name, kind, values in inputs:
+        width = values.shape[1]
+        for k in range(width):
+            features.append((name if width == 1 else f"{name}_{k}", kind, list(values[:, k])))
+    return features
 
 
 def make(spec):
     """One case: fits, converts, and writes what both libraries compute."""
     inputs, answers = spec.prepare()
-    types = [(name, TENSORS[kind]([None, values.shape[1]])) for name, kind, values in inputs]
+    types = [
+        (name, TENSORS[kind]([None, values.shape[1]]) if kind in TENSORS else kind) for name, kind, values in inputs
+    ]
     try:
         model = to_onnx(spec.model, initial_types=types, options=spec.converter_options(), target_opset=spec.opset)
     except Exception as error:
         raise NotConverted(str(error).split("\n")[0][:160] or type(error).__name__) from error
     settle(model, spec.name)
-    feeds = {name: values for name, _, values in inputs}
     runtime, refusal = None, None
     try:
-        runtime = run_onnxruntime(model, feeds)
+        runtime = run_rows(model, inputs)
     except Exception as error:
         refusal = str(error).split("\n")[0][:300]
-    features = []
-    for name, kind, values in inputs:
-        width = values.shape[1]
-        for k in range(width):
-            cells = [None if kind == "string" and v is None else v for v in values[:, k]]
-            features.append((name if width == 1 else f"{name}_{k}", kind, cells))
+    features = getattr(spec, "features", None) or features_of(inputs)
     return write_case(
         "sklearn",
         spec.name,

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.naive_bayes import ComplementNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
+from skl2onnx.common.data_types import DictionaryType, FloatTensorType, StringTensorType
 
 from fixture import SEED
-from zoo_rows import Spec, machine_options
+from zoo_rows import Spec, dense, machine_options
 
 WORDS = (
     "red green blue big small cat dog house tree river stone fast slow bright dark north south "
@@ -64,6 +65,21 @@ class TextSpec(Spec):
         return machine_options(self.model) | (super().converter_options() or {}) or None
 
 
+class DictSpec(Spec):
+    """DictVectorizer: a row brings a map; a key that it lacks is NULL."""
+
+    def prepare(self):
+        random = np.random.default_rng(SEED + 90)
+        keys = ["price", "size", "plan=pro", "größe"]
+        table = np.where(random.random((40, 4)) < 0.6, np.round(random.normal(0, 5, (40, 4)), 2), np.nan).astype(np.float32)
+        self.rows = [{k: float(v) for k, v in zip(keys, row) if not np.isnan(v)} for row in table]
+        self.model.fit(self.rows)
+        names = self.model.get_feature_names_out()
+        columns = [[row.get(name) for row in self.rows] for name in names]
+        self.features = [(f"X_{name}", "float32", [None if v is None else np.float32(v) for v in c]) for name, c in zip(names, columns)]
+        return [("X", DictionaryType(StringTensorType([1]), FloatTensorType([1])), self.rows)], [dense(self.model.transform(self.rows))]
+
+
 class HashSpec(TextSpec):
     """FeatureHasher: each text is one token."""
 
@@ -97,6 +113,7 @@ def specs():
     yield TextSpec("TfidfVectorizer_no_norm", TfidfVectorizer(norm=None, smooth_idf=False), answers=vectors)
     yield TextSpec("TfidfVectorizer_no_idf", TfidfVectorizer(use_idf=False), answers=vectors)
     yield TextSpec("HashingVectorizer", HashingVectorizer(n_features=64), answers=vectors)
+    yield DictSpec("DictVectorizer", DictVectorizer())
     yield HashSpec("FeatureHasher", FeatureHasher(16, input_type="string"))
     yield HashSpec("FeatureHasher_positive", FeatureHasher(8, input_type="string", alternate_sign=False, dtype=np.float32))
     yield Spec("TfidfTransformer", TfidfTransformer(), data="counts")

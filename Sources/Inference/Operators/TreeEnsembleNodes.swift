@@ -87,7 +87,13 @@ struct EnsembleForest {
   init(
     _ node: Node, trees: [[EnsembleNode]], width: Int, outputCount: Int, absent: Double
   ) throws(ModelError) {
-    let trees = trees.map(Self.joined)
+    let trees = try trees.map { tree throws(ModelError) in
+      do throws(ModelError) {
+        return try Self.joined(tree)
+      } catch {
+        throw node.error(error.code, error.message)
+      }
+    }
     var members: [Int: Set<Double>] = [:]
     for case .split(let split, _, _) in trees.joined() {
       if case .member(let values) = split.mode {
@@ -168,25 +174,46 @@ struct EnsembleForest {
   /// the same node where they hold, as LightGBM's converter writes a categorical split.
   ///
   /// So that node has one parent again; the rest of the chain is reached no more.
-  private static func joined(_ tree: [EnsembleNode]) -> [EnsembleNode] {
-    tree.map { node in
-      guard case .split(var split, let whenTrue, var whenFalse) = node,
-        case .equal(let first) = split.mode
-      else { return node }
-      var values = [first]
-      // A chain is no longer than the tree, or it is a cycle.
-      while values.count <= tree.count, tree.indices.contains(whenFalse),
-        case .split(let next, whenTrue, let otherwise) = tree[whenFalse],
-        case .equal(let value) = next.mode, next.feature == split.feature,
-        next.missingIsTrue == split.missingIsTrue
+  private static func joined(_ tree: [EnsembleNode]) throws(ModelError) -> [EnsembleNode] {
+    var isInChain = Array(repeating: false, count: tree.count)
+    for node in tree {
+      if let next = follower(node, in: tree) { isInChain[next] = true }
+    }
+    guard isInChain.contains(true) else { return tree }
+    var result = tree
+    var steps = 0
+    for (place, node) in tree.enumerated() where !isInChain[place] {
+      guard case .split(var split, let whenTrue, var whenFalse) = node else { continue }
+      var values: [Double] = []
+      var last = node
+      while let next = follower(last, in: tree), case .split(let test, _, _) = last,
+        case .equal(let value) = test.mode
       {
         values.append(value)
-        whenFalse = otherwise
+        last = tree[next]
+        steps += 1
+        guard steps <= tree.count else {
+          throw ModelError(.malformed, "a chain of tests has two heads")
+        }
       }
-      guard values.count > 1, !values.contains(where: \.isNaN) else { return node }
-      split.mode = .member(values)
-      return .split(split, whenTrue: whenTrue, whenFalse: whenFalse)
+      guard !values.isEmpty, case .split(let test, _, let otherwise) = last,
+        case .equal(let value) = test.mode
+      else { continue }
+      values.append(value)
+      (split.mode, whenFalse) = (.member(values), otherwise)
+      result[place] = .split(split, whenTrue: whenTrue, whenFalse: whenFalse)
     }
+    return result
+  }
+
+  /// The next test of a chain that a node stands in.
+  private static func follower(_ node: EnsembleNode, in tree: [EnsembleNode]) -> Int? {
+    guard case .split(let split, let whenTrue, let whenFalse) = node,
+      case .equal(let value) = split.mode, !value.isNaN, tree.indices.contains(whenFalse),
+      case .split(let next, whenTrue, _) = tree[whenFalse], case .equal(let other) = next.mode,
+      !other.isNaN, next.feature == split.feature, next.missingIsTrue == split.missingIsTrue
+    else { return nil }
+    return whenFalse
   }
 
   /// Of several votes for the only output the first counts, as in ONNX Runtime: scikit-learn's
