@@ -113,6 +113,26 @@ DISPATCH(
 DISPATCH(ck_forest_encode_u16_f32, float, uint16_t, encode_u16_f32_avx2, encode_u16_f32_scalar)
 DISPATCH(ck_forest_encode_u16_f64, double, uint16_t, encode_u16_f64_avx2, encode_u16_f64_scalar)
 
+#define ENCODE_ALL(NAME, T, VECTOR, SCALAR)                                                        \
+  void NAME(                                                                                       \
+      const ck_forest_feature *features, size_t feature_count, const T *const *columns,            \
+      const T *rows, size_t width, size_t n, uint8_t *codes, size_t view_step, size_t row_step) {  \
+    void (*encode)(                                                                                \
+        const ck_forest_feature *, const T *, ptrdiff_t, size_t, uint8_t *, size_t, size_t) =      \
+        CHOOSE(VECTOR, SCALAR);                                                                    \
+    for (size_t f = 0; f < feature_count; f++) {                                                   \
+      if (columns)                                                                                 \
+        encode(&features[f], columns[f], 1, n, codes, view_step, row_step);                        \
+      else                                                                                         \
+        encode(                                                                                    \
+            &features[f], rows + features[f].column, (ptrdiff_t)width, n, codes, view_step,        \
+            row_step);                                                                             \
+    }                                                                                              \
+  }
+
+ENCODE_ALL(ck_forest_encode_all_u8_f32, float, encode_u8_f32_avx2, ck_forest_encode_u8_f32_scalar)
+ENCODE_ALL(ck_forest_encode_all_u8_f64, double, encode_u8_f64_avx2, ck_forest_encode_u8_f64_scalar)
+
 #define FLOATS(CONDITION, REPLACEMENT)                                                             \
   for (size_t i = 0; i < n; i++) {                                                                 \
     float value = x[(ptrdiff_t)i * stride];                                                        \
@@ -137,4 +157,10 @@ size_t ck_forest_infinite_f32(const float *x, size_t n) {
   uint32_t count = 0;
   for (size_t i = 0; i < n; i++) count += __builtin_fabsf(x[i]) == __builtin_inff();
   return count;
+}
+
+size_t ck_forest_infinite_columns_f32(const float *const *columns, size_t count, size_t n) {
+  size_t found = 0;
+  for (size_t c = 0; c < count; c++) found += ck_forest_infinite_f32(columns[c], n);
+  return found;
 }

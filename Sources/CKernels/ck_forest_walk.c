@@ -6,6 +6,8 @@
 enum { LEVELS = 4 };
 // Trees no deeper than this are walked to their depth without asking.
 enum { STRAIGHT = 8 };
+// Rows or trees side by side, to hide what loads take.
+enum { TOGETHER = 12 };
 // Fewer rows than these walk tree after tree, with many trees in flight, instead of row after row.
 enum { FEW_ROWS = 8 };
 

@@ -1,81 +1,98 @@
 // One kind of walk. The includer defines FORM(name), NODE, CODE and STEP(node, row): the child that
 // a row's codes lead to.
 //
-// Rows (or trees) go LEVELS levels at a time without a branch, so that many of them are in flight
-// whatever the leaves' depths are; in between those that have arrived drop out.
+// Rows (or trees) go LEVELS levels at a time without a branch, whatever the leaves' depths are; in
+// between those that have arrived drop out. TOGETHER of them go side by side: each step of one
+// waits for the last one's loads.
 
-// The index of the leaf's value for each row.
+// Moves TOGETHER rows or fewer on, each from its place in its tree.
+INLINE void FORM(move)(
+    const ck_forest_walk *forest, const NODE *const *nodes, const CODE *const *codes,
+    uint32_t levels, uint32_t *at) {
+  (void)forest;
+  for (uint32_t level = 0; level < levels; level++) {
+    for (int g = 0; g < TOGETHER; g++) {
+      NODE node = nodes[g][at[g]];
+      at[g] = STEP(node, codes[g]);
+    }
+  }
+}
+
+// The index of the leaf's value for each of at most CK_FOREST_WALK_ROWS rows.
 static void FORM(rows)(
     const ck_forest_walk *forest, const ck_forest_tree *tree, const void *codes, size_t rows,
     uint32_t *leaf) {
-  const NODE *nodes = (const NODE *)forest->nodes + tree->root;
-  const CODE *row = codes;
+  const NODE *root = (const NODE *)forest->nodes + tree->root;
+  const CODE *first = codes;
   size_t stride = forest->stride;
-  uint16_t open[CK_FOREST_WALK_ROWS];
-  size_t count = 0;
-  uint32_t levels = tree->max_depth <= STRAIGHT ? tree->max_depth : LEVELS;
+  uint16_t open[CK_FOREST_WALK_ROWS + TOGETHER];
+  size_t count = rows;
   for (size_t r = 0; r < rows; r++) {
-    const CODE *x = row + r * stride;
-    uint32_t at = 0;
-    for (uint32_t level = 0; level < levels; level++) {
-      NODE node = nodes[at];
-      at = STEP(node, x);
-    }
-    leaf[r] = at;
-    open[count] = (uint16_t)r;
-    count += nodes[at].child != at;
+    leaf[r] = 0;
+    open[r] = (uint16_t)r;
   }
+  uint32_t levels = tree->max_depth <= STRAIGHT ? tree->max_depth : LEVELS;
   while (count > 0) {
     size_t left = 0;
-    for (size_t i = 0; i < count; i++) {
-      size_t r = open[i];
-      const CODE *x = row + r * stride;
-      uint32_t at = leaf[r];
-      for (int level = 0; level < LEVELS; level++) {
-        NODE node = nodes[at];
-        at = STEP(node, x);
+    // The last few go with repetitions of one of them.
+    for (int g = 0; g < TOGETHER; g++) open[count + (size_t)g] = open[count - 1];
+    for (size_t i = 0; i < count; i += TOGETHER) {
+      const NODE *nodes[TOGETHER];
+      const CODE *x[TOGETHER];
+      uint32_t at[TOGETHER];
+      for (int g = 0; g < TOGETHER; g++) {
+        size_t r = open[i + (size_t)g];
+        nodes[g] = root;
+        x[g] = first + r * stride;
+        at[g] = leaf[r];
       }
-      leaf[r] = at;
-      open[left] = (uint16_t)r;
-      left += nodes[at].child != at;
+      FORM(move)(forest, nodes, x, levels, at);
+      size_t some = count - i < TOGETHER ? count - i : TOGETHER;
+      for (size_t g = 0; g < some; g++) {
+        uint16_t r = open[i + g];
+        leaf[r] = at[g];
+        open[left] = r;
+        left += root[at[g]].child != at[g];
+      }
     }
     count = left;
+    levels = LEVELS;
   }
   const uint32_t *leaves = forest->leaves + tree->root;
   for (size_t r = 0; r < rows; r++) leaf[r] = leaves[leaf[r]];
 }
 
-// The index of the leaf's value of one row in each of `count` trees.
+// The index of the leaf's value of one row in each of at most CK_FOREST_WALK_ROWS trees.
 static void FORM(trees)(
     const ck_forest_walk *forest, const ck_forest_tree *trees, size_t count, const void *codes,
     uint32_t *leaf) {
-  const CODE *x = codes;
-  uint16_t open[CK_FOREST_WALK_ROWS];
-  size_t opened = 0;
+  uint16_t open[CK_FOREST_WALK_ROWS + TOGETHER];
   for (size_t t = 0; t < count; t++) {
-    const NODE *nodes = (const NODE *)forest->nodes + trees[t].root;
-    uint32_t at = 0;
-    for (int level = 0; level < LEVELS; level++) {
-      NODE node = nodes[at];
-      at = STEP(node, x);
-    }
-    leaf[t] = at;
-    open[opened] = (uint16_t)t;
-    opened += nodes[at].child != at;
+    leaf[t] = 0;
+    open[t] = (uint16_t)t;
   }
+  size_t opened = count;
   while (opened > 0) {
     size_t left = 0;
-    for (size_t i = 0; i < opened; i++) {
-      size_t t = open[i];
-      const NODE *nodes = (const NODE *)forest->nodes + trees[t].root;
-      uint32_t at = leaf[t];
-      for (int level = 0; level < LEVELS; level++) {
-        NODE node = nodes[at];
-        at = STEP(node, x);
+    for (int g = 0; g < TOGETHER; g++) open[opened + (size_t)g] = open[opened - 1];
+    for (size_t i = 0; i < opened; i += TOGETHER) {
+      const NODE *nodes[TOGETHER];
+      const CODE *x[TOGETHER];
+      uint32_t at[TOGETHER];
+      for (int g = 0; g < TOGETHER; g++) {
+        size_t t = open[i + (size_t)g];
+        nodes[g] = (const NODE *)forest->nodes + trees[t].root;
+        x[g] = codes;
+        at[g] = leaf[t];
       }
-      leaf[t] = at;
-      open[left] = (uint16_t)t;
-      left += nodes[at].child != at;
+      FORM(move)(forest, nodes, x, LEVELS, at);
+      size_t some = opened - i < TOGETHER ? opened - i : TOGETHER;
+      for (size_t g = 0; g < some; g++) {
+        uint16_t t = open[i + g];
+        leaf[t] = at[g];
+        open[left] = t;
+        left += nodes[g][at[g]].child != at[g];
+      }
     }
     opened = left;
   }

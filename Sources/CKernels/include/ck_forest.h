@@ -71,6 +71,15 @@ void ck_forest_encode_u16_f64(
     const ck_forest_feature *feature, const double *x, ptrdiff_t stride, size_t n, uint16_t *codes,
     size_t view_step, size_t row_step);
 
+// The same for all features of a block at once: where `columns` is null their values lie row by row
+// in `rows`, `width` apart, each in its feature's column; else one column a feature.
+void ck_forest_encode_all_u8_f32(
+    const ck_forest_feature *features, size_t feature_count, const float *const *columns,
+    const float *rows, size_t width, size_t n, uint8_t *codes, size_t view_step, size_t row_step);
+void ck_forest_encode_all_u8_f64(
+    const ck_forest_feature *features, size_t feature_count, const double *const *columns,
+    const double *rows, size_t width, size_t n, uint8_t *codes, size_t view_step, size_t row_step);
+
 // What a view of floats makes of values that are missing.
 typedef enum {
   // NaN becomes 0.
@@ -91,6 +100,8 @@ void ck_forest_encode_float(
 
 // How many values are infinite.
 size_t ck_forest_infinite_f32(const float *x, size_t n);
+// The same for several columns of n values.
+size_t ck_forest_infinite_columns_f32(const float *const *columns, size_t count, size_t n);
 
 // Walks: from node to node
 

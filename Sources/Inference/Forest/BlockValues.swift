@@ -16,6 +16,36 @@ struct BlockValues {
     doubles = memory.assumingMemoryBound(to: Double.self)
   }
 
+  /// Where the values of the features lie from a row on, if all are floats without NULL. The
+  /// columns outlive the pointers.
+  static func floats(
+    _ columns: [Column], _ features: [Int], from row: Int,
+    _ target: UnsafeMutablePointer<UnsafePointer<Float>?>
+  ) -> Bool {
+    columns.withUnsafeBufferPointer { columns in
+      for (index, feature) in features.enumerated() {
+        guard columns[feature].nulls == nil, case .float32(let values) = columns[feature].values
+        else { return false }
+        target[index] = values.withUnsafeBufferPointer { $0.baseAddress! + row }
+      }
+      return true
+    }
+  }
+
+  static func doubles(
+    _ columns: [Column], _ features: [Int], from row: Int,
+    _ target: UnsafeMutablePointer<UnsafePointer<Double>?>
+  ) -> Bool {
+    columns.withUnsafeBufferPointer { columns in
+      for (index, feature) in features.enumerated() {
+        guard columns[feature].nulls == nil, case .float64(let values) = columns[feature].values
+        else { return false }
+        target[index] = values.withUnsafeBufferPointer { $0.baseAddress! + row }
+      }
+      return true
+    }
+  }
+
   /// Calls `body` with the values of the rows.
   ///
   /// Floats stay floats, since thresholds are known as such; all else becomes `Real`. A column

@@ -30,7 +30,7 @@ final class ForestCodes: @unchecked Sendable {
   let byteCount: Int
   private let firstViews: [Int]
   private let ranksPerView: Int
-  private let table: KernelTable<ck_forest_feature>
+  fileprivate let table: KernelTable<ck_forest_feature>
   private let missing: [(first: Int, rules: [ck_forest_missing])]
   /// What `table` points into.
   private let parts: [AnyObject]
@@ -197,7 +197,7 @@ final class ForestCodes: @unchecked Sendable {
     }
   }
 
-  private var steps: (view: Int, row: Int) {
+  fileprivate var steps: (view: Int, row: Int) {
     kind == .bytesByView ? (Int(CK_FOREST_ROWS), 1) : (1, stride)
   }
 
@@ -241,6 +241,70 @@ final class ForestCodes: @unchecked Sendable {
     case .floats:
       preconditionFailure("kernels of floats are not chosen where values are doubles")
     }
+  }
+}
+
+extension ForestCodes {
+  /// Encodes all features of a block.
+  ///
+  /// - Parameters:
+  ///   - columns: the values of each of `features`, side by side.
+  func encode(
+    columns: UnsafePointer<UnsafePointer<Float>?>, count: Int, into codes: UnsafeMutableRawPointer
+  ) {
+    guard kind == .bytesByView || kind == .bytesByRow else {
+      for index in features.indices {
+        encode(columns[index]!, stride: 1, count: count, feature: index, into: codes)
+      }
+      return
+    }
+    ck_forest_encode_all_u8_f32(
+      table.base, features.count, columns, nil, 0, count,
+      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
+  }
+
+  func encode(
+    columns: UnsafePointer<UnsafePointer<Double>?>, count: Int,
+    into codes: UnsafeMutableRawPointer
+  ) {
+    guard kind == .bytesByView || kind == .bytesByRow else {
+      for index in features.indices {
+        encode(columns[index]!, stride: 1, count: count, feature: index, into: codes)
+      }
+      return
+    }
+    ck_forest_encode_all_u8_f64(
+      table.base, features.count, columns, nil, 0, count,
+      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
+  }
+
+  /// - Parameter rows: values row by row, `width` each.
+  func encode(
+    rows: UnsafePointer<Float>, width: Int, count: Int, into codes: UnsafeMutableRawPointer
+  ) {
+    guard kind == .bytesByView || kind == .bytesByRow else {
+      for (index, feature) in features.enumerated() {
+        encode(rows + feature, stride: width, count: count, feature: index, into: codes)
+      }
+      return
+    }
+    ck_forest_encode_all_u8_f32(
+      table.base, features.count, nil, rows, width, count,
+      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
+  }
+
+  func encode(
+    rows: UnsafePointer<Double>, width: Int, count: Int, into codes: UnsafeMutableRawPointer
+  ) {
+    guard kind == .bytesByView || kind == .bytesByRow else {
+      for (index, feature) in features.enumerated() {
+        encode(rows + feature, stride: width, count: count, feature: index, into: codes)
+      }
+      return
+    }
+    ck_forest_encode_all_u8_f64(
+      table.base, features.count, nil, rows, width, count,
+      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
   }
 }
 

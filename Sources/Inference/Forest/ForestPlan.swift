@@ -139,19 +139,28 @@ package final class ForestPlan: Sendable {
   package func encode(
     rows: UnsafePointer<Float>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
   ) {
-    let codes = kernel(count).codes
-    for (index, feature) in features.enumerated() {
-      codes.encode(rows + feature, stride: width, count: count, feature: index, into: scratch)
-    }
+    kernel(count).codes.encode(rows: rows, width: width, count: count, into: scratch)
   }
 
   package func encode(
     rows: UnsafePointer<Double>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
   ) {
-    let codes = kernel(count).codes
-    for (index, feature) in features.enumerated() {
-      codes.encode(rows + feature, stride: width, count: count, feature: index, into: scratch)
-    }
+    kernel(count).codes.encode(rows: rows, width: width, count: count, into: scratch)
+  }
+
+  /// Encodes one block of the columns of `features`.
+  func encode(
+    columns: UnsafePointer<UnsafePointer<Float>?>, count: Int,
+    into scratch: UnsafeMutableRawPointer
+  ) {
+    kernel(count).codes.encode(columns: columns, count: count, into: scratch)
+  }
+
+  func encode(
+    columns: UnsafePointer<UnsafePointer<Double>?>, count: Int,
+    into scratch: UnsafeMutableRawPointer
+  ) {
+    kernel(count).codes.encode(columns: columns, count: count, into: scratch)
   }
 
   // MARK: Sums

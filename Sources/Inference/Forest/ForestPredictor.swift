@@ -96,6 +96,7 @@ struct ForestScoring<Real: ForestReal>: Sendable {
     _ batch: Batch, _ rows: Range<Int>, _ values: BlockValues, _ scratch: UnsafeMutableRawPointer,
     _ failures: inout [Int: Predictions.Failure]
   ) {
+    if encodePlain(batch.columns, rows, scratch) { return }
     for (index, feature) in plan.features.enumerated() {
       values.withBlock(of: batch.columns[feature], rows: rows, as: Real.self) { read in
         switch read {
@@ -108,6 +109,37 @@ struct ForestScoring<Real: ForestReal>: Sendable {
         case .double(let values):
           plan.encode(values, count: rows.count, feature: index, into: scratch)
         }
+      }
+    }
+  }
+
+  /// Encodes a block whose columns are all floats, or all doubles, without NULL: at once, since for
+  /// a single row most of the time goes into looking at columns one by one.
+  ///
+  /// - Returns: whether it was; not where a row may have to be refused.
+  @inline(__always)
+  private func encodePlain(
+    _ columns: [Column], _ rows: Range<Int>, _ scratch: UnsafeMutableRawPointer
+  ) -> Bool {
+    let count = plan.features.count
+    return withUnsafeTemporaryAllocation(
+      of: Optional<UnsafePointer<Float>>.self, capacity: max(count, 1)
+    ) { floats in
+      let base = floats.baseAddress!
+      if BlockValues.floats(columns, plan.features, from: rows.lowerBound, base) {
+        if refusesInfinite, ck_forest_infinite_columns_f32(base, count, rows.count) > 0 {
+          return false
+        }
+        plan.encode(columns: base, count: rows.count, into: scratch)
+        return true
+      }
+      guard Real.self == Double.self else { return false }
+      return base.withMemoryRebound(to: Optional<UnsafePointer<Double>>.self, capacity: count) {
+        guard BlockValues.doubles(columns, plan.features, from: rows.lowerBound, $0) else {
+          return false
+        }
+        plan.encode(columns: $0, count: rows.count, into: scratch)
+        return true
       }
     }
   }

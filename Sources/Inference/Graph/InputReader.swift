@@ -177,7 +177,7 @@ private protocol ColumnNumber: BinaryFloatingPoint, TensorElement {
 extension Float: ColumnNumber {
   fileprivate static func base(of values: Column.Values) -> UnsafePointer<Float>? {
     if case .float32(let array) = values {
-      array.withUnsafeBufferPointer(\.baseAddress)
+      array.withUnsafeBufferPointer { $0.baseAddress }
     } else {
       nil
     }
@@ -194,7 +194,7 @@ extension Float: ColumnNumber {
 extension Double: ColumnNumber {
   fileprivate static func base(of values: Column.Values) -> UnsafePointer<Double>? {
     if case .float64(let array) = values {
-      array.withUnsafeBufferPointer(\.baseAddress)
+      array.withUnsafeBufferPointer { $0.baseAddress }
     } else {
       nil
     }
