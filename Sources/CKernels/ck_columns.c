@@ -65,6 +65,41 @@ CK_INLINE void weigh_one(
   }
 }
 
+// For few sums: each has a column of its own while the weights are added, so that rows lie together.
+CK_INLINE void weigh_few(
+    const float *const *columns, const size_t *steps, const float *replacements, size_t count,
+    size_t rows, const double *weights, size_t width, double *sums) {
+  enum { BLOCK = 256, FEW = 4 };
+  double own[FEW][BLOCK];
+  for (size_t start = 0; start < rows; start += BLOCK) {
+    size_t size = rows - start < BLOCK ? rows - start : BLOCK;
+    double *block = sums + start * width;
+    for (size_t c = 0; c < width; c++) {
+      for (size_t i = 0; i < size; i++) own[c][i] = block[i * width + c];
+    }
+    for (size_t j = 0; j < count; j++) {
+      size_t step = steps[j];
+      const float *x = columns[j] + start * step;
+      float replacement = replacements[j], gathered[BLOCK];
+      if (step == 1) {
+        for (size_t i = 0; i < size; i++) gathered[i] = x[i] == x[i] ? x[i] : replacement;
+      } else {
+        for (size_t i = 0; i < size; i++) {
+          float value = x[i * step];
+          gathered[i] = value == value ? value : replacement;
+        }
+      }
+      for (size_t c = 0; c < width; c++) {
+        double weight = weights[j * width + c];
+        for (size_t i = 0; i < size; i++) own[c][i] += (double)gathered[i] * weight;
+      }
+    }
+    for (size_t c = 0; c < width; c++) {
+      for (size_t i = 0; i < size; i++) block[i * width + c] = own[c][i];
+    }
+  }
+}
+
 CK_INLINE void ck_weigh_columns_f32_body(
     const float *const *columns, const size_t *steps, const float *replacements, size_t count,
     size_t rows, const double *weights, size_t width, double *sums) {
@@ -75,6 +110,10 @@ CK_INLINE void ck_weigh_columns_f32_body(
       size_t size = rows - start < BLOCK ? rows - start : BLOCK;
       weigh_one(columns, steps, replacements, count, start, size, weights, sums + start);
     }
+    return;
+  }
+  if (width <= 4 && rows >= 8) {
+    weigh_few(columns, steps, replacements, count, rows, weights, width, sums);
     return;
   }
   for (size_t i = 0; i < rows; i++) {

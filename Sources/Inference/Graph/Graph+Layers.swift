@@ -10,6 +10,7 @@ extension Graph {
   mutating func fuseLayers() {
     let links = GraphLinks(self)
     var activated: Set<Int> = []
+    var layered: Set<Int> = []
     var dead: Set<Int> = []
     for first in steps.indices {
       guard let product = steps[first].operation as? MatrixProduct, !product.isDouble,
@@ -25,7 +26,10 @@ extension Graph {
       let activation = next().flatMap { Self.activations.contains(steps[$0].type) ? $0 : nil }
       guard activation != nil || activated.contains(original(of: input, links)) else { continue }
       if let activation { activated.insert(steps[activation].outputs[0]) }
-      guard product.weights.depth * product.weights.columns >= Self.leastWeights else { continue }
+      // The last layer of a network is narrow; it goes with the others.
+      let isLast = activation == nil && layered.contains(original(of: input, links))
+      guard isLast || product.weights.depth * product.weights.columns >= Self.leastWeights
+      else { continue }
       let isRectified = activation.map { steps[$0].type == "Relu" } ?? false
       if let activation, isRectified { parts.append(activation) }
       let last = parts.removeLast()
@@ -37,6 +41,7 @@ extension Graph {
           operation: DenseLayer(
             values[output], LayerPanels(product.weights, bias: bias), isRectified: isRectified),
           inputs: [input], outputs: [output]))
+      layered.insert(output)
       dead.formUnion(parts)
     }
     removeSteps(dead)

@@ -24,7 +24,6 @@ private struct FeaturePart {
 
   var width: Int { factor.count }
   var isPlain: Bool { factor.allSatisfy { $0 == 1 } && addend.allSatisfy { $0 == 0 } }
-  var isNumbers: Bool { if case .numbers = source { true } else { false } }
 }
 
 extension Graph {
@@ -40,9 +39,12 @@ extension Graph {
         values[input].type == .float32, values[input].constant == nil,
         values[input].shape.rowAxis == 0, values[input].shape.elementCount == model.weights.depth
       else { continue }
-      let parts = featureParts(of: input, links, isRoot: true)
-      let isMatrix = parts.count == 1 && parts[0].isNumbers
-      guard !isMatrix || model.weights.columns <= Self.mostSumsOfColumns else { continue }
+      let parts = Self.merged(featureParts(of: input, links))
+      if parts.count == 1, case .numbers(let sources) = parts[0].source {
+        guard model.weights.columns <= Self.mostSumsOfColumns,
+          sources.allSatisfy({ links.maker(of: $0.value) == nil || !values[$0.value].isMatrix })
+        else { continue }
+      }
       var (inputs, terms) = ([Int](), [any SumTerm]())
       for part in parts { terms.append(Self.term(part, &inputs)) }
       let columns = model.weights.columns
@@ -70,6 +72,23 @@ extension Graph {
     removeUnread()
   }
 
+  /// Numbers that follow each other become one part.
+  private static func merged(_ parts: [FeaturePart]) -> [FeaturePart] {
+    var result: [FeaturePart] = []
+    for part in parts {
+      if case .numbers(let next) = part.source, let last = result.last,
+        case .numbers(let before) = last.source
+      {
+        result[result.count - 1].source = .numbers(before + next)
+        result[result.count - 1].factor += part.factor
+        result[result.count - 1].addend += part.addend
+      } else {
+        result.append(part)
+      }
+    }
+    return result
+  }
+
   private static func term(_ part: FeaturePart, _ inputs: inout [Int]) -> any SumTerm {
     func position(_ value: Int) -> Int {
       if let position = inputs.firstIndex(of: value) { return position }
@@ -94,9 +113,7 @@ extension Graph {
   /// The parts that a row's features come from, in order.
   ///
   /// A value that others read too is taken as it is: it is laid out anyway.
-  private func featureParts(of value: Int, _ links: GraphLinks, isRoot: Bool = false)
-    -> [FeaturePart]
-  {
+  private func featureParts(of value: Int, _ links: GraphLinks) -> [FeaturePart] {
     let value = original(of: value, links)
     guard let maker = links.maker(of: value), links.isReadOnce(value),
       values[value].shape.isRowMajor,
@@ -265,4 +282,9 @@ extension Graph {
     term.isPresence = true
     return [FeaturePart(.text(term, value: source), width: parts[0].width)]
   }
+}
+
+extension ValueInfo {
+  /// True where a row has more than one element, so that rows lie apart.
+  fileprivate var isMatrix: Bool { shape.elementCount > 1 }
 }

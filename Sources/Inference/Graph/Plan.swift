@@ -29,8 +29,8 @@ struct Plan: Sendable {
   let id: Int
 
   private static let lastID = Atomic<Int>(0)
-  /// Aimed at a share of a core's second-level cache.
-  private static let targetByteCount = 1 << 20
+  /// Aimed at a core's second-level cache, beside the weights of a layer.
+  private static let targetByteCount = 3 << 17
   private static let mostByteCount = 1 << 26
   private static let mostBlockRows = 1024
 
@@ -141,7 +141,8 @@ final class Frame {
   let failures = RowFailures()
   let inputs: [TensorView]
   let outputs: [TensorView]
-  private let calls: [(operation: any Operator, call: Call)]
+  /// The steps with their arguments; memory of the frame's own, so that running copies nothing.
+  private let calls: UnsafeMutableBufferPointer<(operation: any Operator, call: Call)>
   private let strings: [TensorBuffer]
 
   init(_ plan: Plan, rowCount: Int, memory: UnsafeMutableRawPointer) {
@@ -171,18 +172,25 @@ final class Frame {
     inputs = graph.inputs.map { view($0.value) }
     outputs = graph.outputs.map { view($0.value) }
     let failures = failures
-    calls = graph.steps.filter { !$0.operation.isView }.map { step in
+    let steps = graph.steps.filter { !$0.operation.isView }.map { step in
       let call = Call(
         rowCount: rowCount, inputs: step.inputs.map { $0.map(view) },
         outputs: step.outputs.map(view), scratch: memory + plan.scratchOffset,
         failures: failures)
-      return (step.operation, call)
+      return (operation: step.operation, call: call)
     }
+    calls = .allocate(capacity: steps.count)
+    _ = calls.initialize(from: steps)
     self.strings = strings
   }
 
+  deinit {
+    calls.deinitialize()
+    calls.deallocate()
+  }
+
   func run() {
-    for (operation, call) in calls { operation.run(call) }
+    for index in calls.indices { calls[index].operation.run(calls[index].call) }
   }
 }
 
