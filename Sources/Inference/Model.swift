@@ -49,10 +49,14 @@ public final class Model: Sendable {
         .mismatch,
         "\(batch.columns.count) columns for \(signature.features.count) features")
     }
-    for (column, feature) in zip(batch.columns, signature.features)
-    where column.count != batch.rowCount {
+    let odd = batch.columns.withUnsafeBufferPointer { columns in
+      columns.indices.first { columns[$0].count != batch.rowCount }
+    }
+    if let odd {
       throw ModelError(
-        .mismatch, "feature \"\(feature.name)\" has \(column.count) of \(batch.rowCount) rows")
+        .mismatch,
+        "feature \"\(signature.features[odd].name)\" has \(batch.columns[odd].count) of "
+          + "\(batch.rowCount) rows")
     }
     return try predictor.predict(batch, workspace: workspace)
   }

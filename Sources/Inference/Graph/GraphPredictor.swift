@@ -27,16 +27,20 @@ struct GraphPredictor: Predictor {
   let features: [FeatureSlot]
   let outputs: [OutputSlot]
   private let readers: [InputReader]
+  /// For each feature whether its column must be text.
+  private let isText: [Bool]
 
   init(plan: Plan, features: [FeatureSlot], outputs: [OutputSlot]) {
     (self.plan, self.features, self.outputs) = (plan, features, outputs)
     readers = InputReader.readers(of: features)
+    isText = features.map { $0.type == .string }
   }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
-    for index in features.indices {
-      try FeatureReader.check(batch.columns[index], features[index])
+    let wrong = batch.columns.withUnsafeBufferPointer { columns in
+      columns.indices.first { columns[$0].isText != isText[$0] }
     }
+    if let wrong { try FeatureReader.check(batch.columns[wrong], features[wrong]) }
     var builders = outputs.map { $0.makeBuilder(rowCount: batch.rowCount) }
     var failures: [Predictions.Failure] = []
     var start = 0
@@ -46,10 +50,7 @@ struct GraphPredictor: Predictor {
       frame.failures.removeAll()
       batch.columns.withUnsafeBufferPointer { columns in
         features.withUnsafeBufferPointer { slots in
-          for reader in readers {
-            reader.read(
-              columns, slots, rows, into: frame.inputs[reader.input], failures: frame.failures)
-          }
+          for index in readers.indices { readers[index].read(columns, slots, rows, into: frame) }
         }
       }
       frame.run()
@@ -65,4 +66,8 @@ struct GraphPredictor: Predictor {
     }
     return Predictions(columns: builders.map { $0.column() }, failures: failures)
   }
+}
+
+extension Column {
+  fileprivate var isText: Bool { if case .string = values { true } else { false } }
 }

@@ -31,18 +31,21 @@ struct InputReader: Sendable {
   func read(
     _ columns: UnsafeBufferPointer<Column>,
     _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>, _ rows: Range<Int>,
-    into view: TensorView, failures: RowFailures
+    into frame: Frame
   ) {
+    let base = frame.inputBases[input]
     switch type {
-    case .float32: readNumbers(Float.self, columns, slots, rows, view, failures)
-    case .float64: readNumbers(Double.self, columns, slots, rows, view, failures)
+    case .float32: readNumbers(Float.self, columns, slots, rows, base, frame.failures)
+    case .float64: readNumbers(Double.self, columns, slots, rows, base, frame.failures)
     case .string:
+      let target = base.assumingMemoryBound(to: String.self)
       for index in features {
-        readTexts(columns[index], slots, index, rows, view.strings, failures)
+        readTexts(columns[index], slots, index, rows, target, frame.failures)
       }
     default:
       for index in features {
-        FeatureReader.read(columns[index], rows, slots[index], into: view, failures: failures)
+        FeatureReader.read(
+          columns[index], rows, slots[index], into: frame.inputs[input], failures: frame.failures)
       }
     }
   }
@@ -50,9 +53,9 @@ struct InputReader: Sendable {
   private func readNumbers<T: ColumnNumber>(
     _ type: T.Type, _ columns: UnsafeBufferPointer<Column>,
     _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>, _ rows: Range<Int>,
-    _ view: TensorView, _ failures: RowFailures
+    _ base: UnsafeMutableRawPointer, _ failures: RowFailures
   ) {
-    let target: UnsafeMutablePointer<T> = view.pointer()
+    let target = base.assumingMemoryBound(to: T.self)
     let (width, count) = (features.count, rows.count)
     if isColumn || width == 1 {
       for index in features {
@@ -65,28 +68,31 @@ struct InputReader: Sendable {
       }
       return
     }
-    withUnsafeTemporaryAllocation(of: Optional<UnsafePointer<T>>.self, capacity: width) { plain in
-      withUnsafeTemporaryAllocation(of: T.self, capacity: count) { converted in
-        guard let pointers = plain.baseAddress, let own = converted.baseAddress else { return }
-        // Columns that lie ready are moved together.
-        var (first, ready) = (0, 0)
-        func move() {
-          T.interleave(pointers, ready, count, width, target + first)
-          (first, ready) = (first + ready, 0)
-        }
-        for index in features {
-          if let source: UnsafePointer<T> = Self.plainNumbers(columns[index], slots, index, rows) {
-            pointers[ready] = source
-            ready += 1
-            continue
-          }
-          move()
-          Self.convert(columns[index], slots, index, rows, own, failures)
-          (pointers[0], ready) = (UnsafePointer(own), 1)
-          move()
+    let pointerBytes = width * MemoryLayout<UnsafePointer<T>?>.stride
+    withUnsafeTemporaryAllocation(
+      byteCount: pointerBytes + count * MemoryLayout<T>.stride, alignment: 16
+    ) { space in
+      guard let space = space.baseAddress else { return }
+      let pointers = space.assumingMemoryBound(to: UnsafePointer<T>?.self)
+      let own = (space + pointerBytes).assumingMemoryBound(to: T.self)
+      // Columns that lie ready are moved together.
+      var (first, ready) = (0, 0)
+      func move() {
+        T.interleave(pointers, ready, count, width, target + first)
+        (first, ready) = (first + ready, 0)
+      }
+      for index in features {
+        if let source: UnsafePointer<T> = Self.plainNumbers(columns[index], slots, index, rows) {
+          pointers[ready] = source
+          ready += 1
+          continue
         }
         move()
+        Self.convert(columns[index], slots, index, rows, own, failures)
+        (pointers[0], ready) = (UnsafePointer(own), 1)
+        move()
       }
+      move()
     }
   }
 

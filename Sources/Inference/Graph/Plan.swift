@@ -141,6 +141,8 @@ final class Frame {
   let failures = RowFailures()
   let inputs: [TensorView]
   let outputs: [TensorView]
+  /// Where each input is.
+  let inputBases: [UnsafeMutableRawPointer]
   /// The steps with their arguments; memory of the frame's own, so that running copies nothing.
   private let calls: UnsafeMutableBufferPointer<(operation: any Operator, call: Call)>
   private let strings: [TensorBuffer]
@@ -171,6 +173,7 @@ final class Frame {
     }
     inputs = graph.inputs.map { view($0.value) }
     outputs = graph.outputs.map { view($0.value) }
+    inputBases = graph.inputs.map { bases[$0.value] }
     let failures = failures
     let steps = graph.steps.filter { !$0.operation.isView }.map { step in
       let call = Call(

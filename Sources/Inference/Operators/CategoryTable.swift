@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Finds the place of a category among those of a OneHotEncoder.
 struct CategoryTable: Sendable {
   private enum Categories: Sendable {
@@ -14,6 +16,30 @@ struct CategoryTable: Sendable {
 
   init(numbers: [Int64]) {
     categories = .numbers(Dictionary(zip(numbers, 0...), uniquingKeysWith: { $1 }))
+  }
+
+  /// Calls `body` with each row and the place of its element's category; -1 where it is none of them.
+  ///
+  /// - Parameter step: How far a row's element is from that of the row before.
+  @inline(__always)
+  func forEachPlace(
+    in view: TensorView, start: Int, step: Int, rows: Int, _ body: (Int, Int) -> Void
+  ) {
+    guard case .texts(let table, let count) = categories else {
+      for row in 0..<rows { body(row, place(of: view, at: start + row * step) ?? -1) }
+      return
+    }
+    let texts = view.strings + start
+    let handle = table.handle
+    withExtendedLifetime(table) {
+      for row in 0..<rows {
+        let place = texts[row * step].withBytes { bytes in
+          guard let base = bytes.baseAddress else { return table.find(bytes) ?? -1 }
+          return Int(ck_dictionary_find(handle, base, bytes.count))
+        }
+        body(row, place < 0 ? -1 : count - 1 - place)
+      }
+    }
   }
 
   /// The place of an element's category; nil where it is none of them.

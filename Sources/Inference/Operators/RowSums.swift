@@ -64,9 +64,11 @@ struct RowSums: ReadsColumns {
     let sums = call.scratch.assumingMemoryBound(to: Double.self)
     sums.update(repeating: 0, count: rows * columns)
     var own = UnsafePointer(weights.base.assumingMemoryBound(to: Double.self))
-    for term in terms {
-      term.add(call, weights: own, columns: columns, to: sums)
-      own += term.width * columns
+    terms.withUnsafeBufferPointer { terms in
+      for index in terms.indices {
+        terms[index].add(call, weights: own, columns: columns, to: sums)
+        own += terms[index].width * columns
+      }
     }
     let inner = Call(
       rowCount: rows, inputs: call.inputs, outputs: call.outputs,
@@ -122,20 +124,23 @@ struct NumberTerm: SumTerm {
     _ call: Call, weights: UnsafePointer<Double>, columns: Int,
     to sums: UnsafeMutablePointer<Double>
   ) {
-    let rows = call.rowCount
     let count = elements.count
-    withUnsafeTemporaryAllocation(of: Optional<UnsafePointer<Float>>.self, capacity: count) {
-      pointers in
-      withUnsafeTemporaryAllocation(of: Int.self, capacity: count) { steps in
-        for (index, element) in elements.enumerated() {
-          let span = element.place.span(rows: rows)
-          pointers[index] = UnsafePointer(call.input(element.input).floats) + span.start
-          steps[index] = span.step
+    withUnsafeTemporaryAllocation(byteCount: count * 16, alignment: 16) { space in
+      guard let space = space.baseAddress else { return }
+      let pointers = space.assumingMemoryBound(to: UnsafePointer<Float>?.self)
+      let steps = (space + count * 8).assumingMemoryBound(to: Int.self)
+      call.inputs.withUnsafeBufferPointer { inputs in
+        elements.withUnsafeBufferPointer { elements in
+          for index in 0..<count {
+            let span = elements[index].place.span(rows: call.rowCount)
+            guard let base = inputs[elements[index].input]?.base else { continue }
+            pointers[index] = UnsafePointer(base.assumingMemoryBound(to: Float.self)) + span.start
+            steps[index] = span.step
+          }
         }
-        ck_weigh_columns_f32(
-          pointers.baseAddress!, steps.baseAddress!, replacements, count, rows, weights, columns,
-          sums)
       }
+      ck_weigh_columns_f32(
+        pointers, steps, replacements, count, call.rowCount, weights, columns, sums)
     }
   }
 
@@ -176,11 +181,8 @@ struct CategoryTerm: SumTerm {
   ) {
     let view = call.input(input)
     let (start, step) = place.span(rows: call.rowCount)
-    for row in 0..<call.rowCount {
-      guard let category = table.place(of: view, at: start + row * step) else {
-        encoder.reportUnseen(call, row: row)
-        continue
-      }
+    table.forEachPlace(in: view, start: start, step: step, rows: call.rowCount) { row, category in
+      guard category >= 0 else { return encoder.reportUnseen(call, row: row) }
       let own = weights + category * columns
       for column in 0..<columns { sums[row * columns + column] += own[column] }
     }

@@ -150,48 +150,65 @@ final class TermRow {
 
   var tokenCount = 0
   private(set) var tokens: UnsafeMutablePointer<Int32>
-  private var tokenCapacity = 256
+  private var tokenCapacity = 0
   /// Columns in increasing order.
   private(set) var places: UnsafeMutablePointer<UInt32>
   private(set) var counts: UnsafeMutablePointer<UInt32>
   private(set) var values: UnsafeMutablePointer<Double>
   var termCount = 0
-  private var termCapacity = 512
+  private var termCapacity = 0
+  /// Both of the above; one piece each.
+  private var memory: (tokens: UnsafeMutableRawPointer, terms: UnsafeMutableRawPointer)
   /// The text after its case was changed.
   var bytes: [UInt8] = []
 
   init() {
-    tokens = .allocate(capacity: tokenCapacity)
-    places = .allocate(capacity: termCapacity)
-    counts = .allocate(capacity: termCapacity)
-    values = .allocate(capacity: termCapacity)
+    let memory = (Self.tokenMemory(256), Self.termMemory(256))
+    self.memory = memory
+    (tokenCapacity, termCapacity) = (256, 256)
+    tokens = memory.0.assumingMemoryBound(to: Int32.self)
+    (values, places, counts) = Self.termPointers(memory.1, 256)
   }
 
   deinit {
-    tokens.deallocate()
-    places.deallocate()
-    counts.deallocate()
-    values.deallocate()
+    memory.tokens.deallocate()
+    memory.terms.deallocate()
+  }
+
+  private static func tokenMemory(_ count: Int) -> UnsafeMutableRawPointer {
+    .allocate(byteCount: count * 4, alignment: 16)
+  }
+
+  private static func termMemory(_ count: Int) -> UnsafeMutableRawPointer {
+    .allocate(byteCount: count * 16, alignment: 16)
+  }
+
+  private static func termPointers(
+    _ memory: UnsafeMutableRawPointer, _ count: Int
+  ) -> (UnsafeMutablePointer<Double>, UnsafeMutablePointer<UInt32>, UnsafeMutablePointer<UInt32>) {
+    (
+      memory.assumingMemoryBound(to: Double.self),
+      (memory + count * 8).assumingMemoryBound(to: UInt32.self),
+      (memory + count * 12).assumingMemoryBound(to: UInt32.self)
+    )
   }
 
   /// Makes room for so many tokens; those that were there are lost.
   func reserveTokens(_ count: Int) {
     guard count > tokenCapacity else { return }
     tokenCapacity = count * 2
-    tokens.deallocate()
-    tokens = .allocate(capacity: tokenCapacity)
+    memory.tokens.deallocate()
+    memory.tokens = Self.tokenMemory(tokenCapacity)
+    tokens = memory.tokens.assumingMemoryBound(to: Int32.self)
   }
 
   /// Makes room for so many terms; those that were there are lost.
   func reserveTerms(_ count: Int) {
     guard count > termCapacity else { return }
     termCapacity = count * 2
-    places.deallocate()
-    counts.deallocate()
-    values.deallocate()
-    places = .allocate(capacity: termCapacity)
-    counts = .allocate(capacity: termCapacity)
-    values = .allocate(capacity: termCapacity)
+    memory.terms.deallocate()
+    memory.terms = Self.termMemory(termCapacity)
+    (values, places, counts) = Self.termPointers(memory.terms, termCapacity)
   }
 }
 
