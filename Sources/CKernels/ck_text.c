@@ -20,7 +20,6 @@ typedef struct {
   key_t128 key;
   int32_t place;  // -1 where the slot is free
   uint32_t unused;
-  size_t offset;  // of a long text
 } slot;
 
 struct ck_dictionary {
@@ -30,6 +29,7 @@ struct ck_dictionary {
   size_t byte_count;
   slot *slots;
   uint8_t *bytes;
+  size_t *starts;  // of each text in `bytes`
 };
 
 // Both halves of a product, folded: each bit of both factors reaches each bit of the result.
@@ -88,7 +88,7 @@ CK_INLINE const slot *find_slot(
     const slot *s = d->slots + i;
     if (s->place < 0) return s;
     if (s->key.low == key.low && s->key.high == key.high &&
-        (length <= SHORT || memcmp(d->bytes + s->offset, text, length) == 0)) {
+        (length <= SHORT || memcmp(d->bytes + d->starts[s->place], text, length) == 0)) {
       return s;
     }
   }
@@ -110,8 +110,9 @@ ck_dictionary *ck_dictionary_make(
   d->seed = seed;
   d->slots = malloc(size * sizeof *d->slots);
   d->bytes = malloc(total + 1);
-  d->byte_count = sizeof *d + size * sizeof *d->slots + total;
-  if (d->slots == NULL || d->bytes == NULL) {
+  d->starts = malloc((count + 1) * sizeof *d->starts);
+  d->byte_count = sizeof *d + size * sizeof *d->slots + total + count * sizeof *d->starts;
+  if (d->slots == NULL || d->bytes == NULL || d->starts == NULL) {
     ck_dictionary_free(d);
     return NULL;
   }
@@ -120,10 +121,11 @@ ck_dictionary *ck_dictionary_make(
   size_t start = 0;
   for (size_t i = 0; i < count; start = ends[i], i++) {
     size_t length = ends[i] - start;
+    d->starts[i] = start;
     key_t128 key = key_of(d->bytes + start, length, seed);
     slot *s = (slot *)find_slot(d, key, d->bytes + start, length);
     if (s->place >= 0) continue;
-    *s = (slot){key, (int32_t)i, 0, start};
+    *s = (slot){key, (int32_t)i, 0};
     if (length > d->longest) d->longest = length;
   }
   return d;
@@ -133,6 +135,7 @@ void ck_dictionary_free(ck_dictionary *d) {
   if (d == NULL) return;
   free(d->slots);
   free(d->bytes);
+  free(d->starts);
   free(d);
 }
 
@@ -145,6 +148,16 @@ size_t ck_dictionary_size(const ck_dictionary *d) { return d->byte_count; }
 
 // MARK: Tokens
 
+// The key of a short text that has 16 bytes of memory, whatever they are behind it: no branches, which
+// lengths that change from text to text would make the CPU guess wrong.
+CK_INLINE key_t128 key_of_short(const uint8_t *p, size_t length) {
+  uint64_t low_bits = length >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << (8 * length)) - 1;
+  uint64_t high_bits = length <= 8 ? 0 : ((uint64_t)1 << (8 * (length - 8))) - 1;
+  key_t128 key = {
+      read_64(p) & low_bits, (read_64(p + 8) & high_bits) | (uint64_t)length << 56};
+  return key;
+}
+
 // True for U+0130 and U+212A, which in lower case begin with an ASCII letter.
 CK_INLINE int folds(const uint8_t *p, size_t length) {
   if (length >= 2 && p[0] == 0xc4) return p[1] == 0xb0;
@@ -155,8 +168,8 @@ ptrdiff_t ck_tokens_of_class(
     const ck_dictionary *d, const uint8_t characters[256], const uint8_t *text, size_t length,
     size_t least, int32_t *tokens) {
   enum { ROOM = 256 };
-  // Zeros after the run let its key be read without looking at its length.
   uint8_t run[ROOM + 16];
+  memset(run, 0, 16);
   size_t count = 0, i = 0;
   for (;;) {
     while (i < length && characters[text[i]] == 0) i++;
@@ -173,7 +186,9 @@ ptrdiff_t ck_tokens_of_class(
       i++;
     }
     if (size == 0 || size < least) continue;
-    if (size <= ROOM) {
+    if (size <= SHORT) {
+      tokens[count++] = find_slot(d, key_of_short(run, size), run, size)->place;
+    } else if (size <= ROOM) {
       tokens[count++] = ck_dictionary_find(d, run, size);
     } else if (size > d->longest) {
       tokens[count++] = -1;
@@ -197,15 +212,24 @@ struct ck_grams {
   size_t byte_count;
   step *steps;
   int32_t *columns;
+  // A bit for each step, found by its hash; most pairs of tokens are no step and end here, in less
+  // memory than the steps take.
+  uint64_t *bits;
+  size_t bit_mask;
 };
 
 static const uint64_t FREE = UINT64_MAX;
 static const uint32_t NONE = UINT32_MAX;
 
+CK_INLINE uint64_t hash_step(const ck_grams *g, uint64_t key) {
+  return fold(key ^ g->seed, 0x9e3779b97f4a7c15u);
+}
+
 CK_INLINE uint32_t next_gram(const ck_grams *g, uint32_t from, uint32_t token) {
-  uint64_t key = (uint64_t)from << 32 | token;
-  for (size_t i = (size_t)fold(key ^ g->seed, 0x9e3779b97f4a7c15u) & g->mask;;
-       i = (i + 1) & g->mask) {
+  uint64_t key = (uint64_t)from << 32 | token, hash = hash_step(g, key);
+  size_t bit = (size_t)(hash >> 20) & g->bit_mask;
+  if ((g->bits[bit >> 6] >> (bit & 63) & 1) == 0) return NONE;
+  for (size_t i = (size_t)hash & g->mask;; i = (i + 1) & g->mask) {
     if (g->steps[i].key == key) return g->steps[i].to;
     if (g->steps[i].key == FREE) return NONE;
   }
@@ -221,8 +245,12 @@ ck_grams *ck_grams_make(
   g->seed = seed;
   g->steps = malloc(size * sizeof *g->steps);
   g->columns = malloc((gram_count + 1) * sizeof *g->columns);
-  g->byte_count = sizeof *g + size * sizeof *g->steps + gram_count * sizeof *g->columns;
-  if (g->steps == NULL || g->columns == NULL) {
+  // Four to eight bits a slot: of the pairs that are no step, about one in ten is looked for.
+  g->bit_mask = size * 4 - 1;
+  g->bits = calloc(size * 4 / 64, sizeof *g->bits);
+  g->byte_count =
+      sizeof *g + size * sizeof *g->steps + gram_count * sizeof *g->columns + size / 2;
+  if (g->steps == NULL || g->columns == NULL || g->bits == NULL) {
     ck_grams_free(g);
     return NULL;
   }
@@ -230,7 +258,9 @@ ck_grams *ck_grams_make(
   for (size_t i = 0; i < size; i++) g->steps[i].key = FREE;
   for (size_t n = 0; n < count; n++) {
     uint64_t key = (uint64_t)from[n] << 32 | tokens[n];
-    size_t i = (size_t)fold(key ^ seed, 0x9e3779b97f4a7c15u) & g->mask;
+    uint64_t hash = hash_step(g, key);
+    size_t i = (size_t)hash & g->mask, bit = (size_t)(hash >> 20) & g->bit_mask;
+    g->bits[bit >> 6] |= (uint64_t)1 << (bit & 63);
     while (g->steps[i].key != FREE) i = (i + 1) & g->mask;
     g->steps[i] = (step){key, to[n], 0};
   }
@@ -241,6 +271,7 @@ void ck_grams_free(ck_grams *g) {
   if (g == NULL) return;
   free(g->steps);
   free(g->columns);
+  free(g->bits);
   free(g);
 }
 

@@ -10,6 +10,59 @@ protocol ColumnBuilding {
   func column() -> Column
 }
 
+/// Gathers elements as they are, for the usual types: no call for an element.
+private enum PlainColumnBuilder: ColumnBuilding {
+  case floats([Float], GraphPredictor.OutputSlot)
+  case doubles([Double], GraphPredictor.OutputSlot)
+  case integers([Int64], GraphPredictor.OutputSlot)
+  case strings([String], GraphPredictor.OutputSlot)
+
+  mutating func append(_ view: TensorView, rowCount: Int) {
+    switch self {
+    case .floats(var values, let slot):
+      self = .floats([], slot)
+      Self.append(view.floats, slot.element, slot.width, rowCount, to: &values)
+      self = .floats(values, slot)
+    case .doubles(var values, let slot):
+      self = .doubles([], slot)
+      Self.append(view.doubles, slot.element, slot.width, rowCount, to: &values)
+      self = .doubles(values, slot)
+    case .integers(var values, let slot):
+      self = .integers([], slot)
+      Self.append(view.int64s, slot.element, slot.width, rowCount, to: &values)
+      self = .integers(values, slot)
+    case .strings(var values, let slot):
+      self = .strings([], slot)
+      Self.append(view.strings, slot.element, slot.width, rowCount, to: &values)
+      self = .strings(values, slot)
+    }
+  }
+
+  @inline(__always)
+  private static func append<T>(
+    _ source: UnsafeMutablePointer<T>, _ element: Int, _ width: Int, _ count: Int,
+    to values: inout [T]
+  ) {
+    for row in 0..<count { values.append(source[row * width + element]) }
+  }
+
+  func column() -> Column {
+    switch self {
+    case .floats(let values, _): Column(.float32(values))
+    case .doubles(let values, _): Column(.float64(values))
+    case .integers(let values, _): Column(.int64(values))
+    case .strings(let values, _): Column(.string(values))
+    }
+  }
+
+  /// An empty array with room for so many elements.
+  static func room<T>(_ count: Int, _ type: T.Type = T.self) -> [T] {
+    var values: [T] = []
+    values.reserveCapacity(count)
+    return values
+  }
+}
+
 private struct ColumnBuilder<Element: TensorElement, Value>: ColumnBuilding {
   let slot: GraphPredictor.OutputSlot
   let convert: (Element) -> Value
@@ -37,10 +90,10 @@ private struct ColumnBuilder<Element: TensorElement, Value>: ColumnBuilding {
 extension GraphPredictor.OutputSlot {
   func makeBuilder(rowCount: Int) -> any ColumnBuilding {
     switch (type, names) {
-    case (.float32, _):
-      ColumnBuilder<Float, Float>(self, rowCount: rowCount, Column.Values.float32) { $0 }
-    case (.float64, _):
-      ColumnBuilder<Double, Double>(self, rowCount: rowCount, Column.Values.float64) { $0 }
+    case (.float32, _): PlainColumnBuilder.floats(PlainColumnBuilder.room(rowCount), self)
+    case (.float64, _): PlainColumnBuilder.doubles(PlainColumnBuilder.room(rowCount), self)
+    case (.int64, nil): PlainColumnBuilder.integers(PlainColumnBuilder.room(rowCount), self)
+    case (.string, nil): PlainColumnBuilder.strings(PlainColumnBuilder.room(rowCount), self)
     case (.float16, _):
       ColumnBuilder<Half, Float>(self, rowCount: rowCount, Column.Values.float32) { $0.float }
     case (.bfloat16, _):
