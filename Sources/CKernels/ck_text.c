@@ -245,7 +245,7 @@ ck_grams *ck_grams_make(
   g->seed = seed;
   g->steps = malloc(size * sizeof *g->steps);
   g->columns = malloc((gram_count + 1) * sizeof *g->columns);
-  // Four to eight bits a slot: of the pairs that are no step, about one in ten is looked for.
+  // Eight bits a step or more: of the pairs that are no step, at most one in eight is looked for.
   g->bit_mask = size * 4 - 1;
   g->bits = calloc(size * 4 / 64, sizeof *g->bits);
   g->byte_count =
