@@ -4,6 +4,8 @@
 package struct OnnxWriter {
   package enum ElementType: Int64, Sendable {
     case float = 1
+    case uint8 = 2
+    case int16 = 5
     case int32 = 6
     case int64 = 7
     case string = 8
@@ -51,6 +53,24 @@ package struct OnnxWriter {
   /// - Parameter dims: nil where a size is open, as the number of rows is.
   package mutating func input(_ name: String, _ type: ElementType, _ dims: [Int64?]) {
     value(11, name, type, dims)
+  }
+
+  /// An input that is a map from keys to single values.
+  package mutating func mapInput(_ name: String, key: ElementType, value: ElementType) {
+    graph.message(11) { input in
+      input.string(1, name)
+      input.message(2) { type in
+        type.message(5) { map in
+          map.int(1, key.rawValue)
+          map.message(2) { type in
+            type.message(1) { tensor in
+              tensor.int(1, value.rawValue)
+              tensor.message(2) { shape in shape.message(1) { $0.int(1, 1) } }
+            }
+          }
+        }
+      }
+    }
   }
 
   package mutating func output(_ name: String, _ type: ElementType, _ dims: [Int64?]) {
