@@ -29,7 +29,7 @@ struct TreeEnsemble: Operator {
   }
 
   static let ofTensors: OperatorFactory = { node throws(ModelError) in
-    try TreeEnsemble(tensors: node)
+    try ReducedPrecision.make(node) { node throws(ModelError) in try TreeEnsemble(tensors: node) }
   }
 
   private init(regressor node: Node) throws(ModelError) {
