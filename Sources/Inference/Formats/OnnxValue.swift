@@ -13,6 +13,8 @@ struct OnnxValue: Sendable {
     if case .tensor(_, let dims)? = type { dims } else { nil }
   }
 
+  init(name: String, type: OnnxType? = nil) { (self.name, self.type) = (name, type) }
+
   init(_ message: ProtobufReader) throws(ModelError) {
     var reader = message
     while let (number, value) = try reader.next() {

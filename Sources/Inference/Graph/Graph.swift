@@ -53,10 +53,7 @@ struct Graph: Sendable {
       inputs.append(Input(name: input.name, value: values.count))
       values.append(try Self.inputInfo(input, limits: limits))
     }
-    let order = try NodeOrder(source, known: Set(numbers.keys))
-    for index in order.live {
-      try add(source.nodes[index], opsets: opsets, numbers: &numbers, limits: limits)
-    }
+    try addNodes(of: source, opsets: opsets, numbers: &numbers, limits: limits)
     for output in source.outputs {
       guard let number = numbers[output.name] else {
         throw ModelError(.malformed, "output \"\(output.name)\" is not defined")
@@ -71,6 +68,84 @@ struct Graph: Sendable {
     fuseLayers()
     takeColumns()
   }
+
+  /// Checks the body of a loop that no row takes another way through than its neighbours.
+  ///
+  /// - Parameters:
+  ///   - arguments: What is known of the body's inputs, in its order.
+  ///   - constants: Values that the body takes from around it.
+  init(
+    body: OnnxGraph, arguments: [ValueInfo], constants: [String: Tensor],
+    opsets: [String: Int64], limits: ModelLimits
+  ) throws(ModelError) {
+    var numbers: [String: Int] = [:]
+    for (name, tensor) in constants {
+      numbers[name] = values.count
+      values.append(ValueInfo(constant: tensor))
+    }
+    for (name, tensor) in body.initializers {
+      numbers[name] = values.count
+      values.append(ValueInfo(constant: tensor))
+    }
+    for (input, info) in zip(body.inputs, arguments) {
+      guard numbers.updateValue(values.count, forKey: input.name) == nil else {
+        throw ModelError(.malformed, "input \"\(input.name)\" is defined twice")
+      }
+      if info.constant == nil { inputs.append(Input(name: input.name, value: values.count)) }
+      values.append(info)
+    }
+    let order = try NodeOrder(body, known: Set(numbers.keys))
+    for index in order.live {
+      try add(body.nodes[index], opsets: opsets, numbers: &numbers, limits: limits)
+    }
+    for output in body.outputs {
+      guard let number = numbers[output.name] else {
+        throw ModelError(.malformed, "output \"\(output.name)\" is not defined")
+      }
+      outputs.append(Input(name: output.name, value: number))
+    }
+  }
+
+  /// Adds what a plan can have of the nodes, and the rest as a step that takes rows one by one.
+  private mutating func addNodes(
+    of source: OnnxGraph, opsets: [String: Int64], numbers: inout [String: Int],
+    limits: ModelLimits
+  ) throws(ModelError) {
+    let order = try NodeOrder(source, known: Set(numbers.keys))
+    var alone: [OnnxNode] = []
+    var aloneNames: Set<String> = []
+    var refusal: ModelError?
+    for index in order.live {
+      let node = source.nodes[index]
+      if aloneNames.isEmpty || aloneNames.isDisjoint(with: node.reads) {
+        do throws(ModelError) {
+          try add(node, opsets: opsets, numbers: &numbers, limits: limits)
+          continue
+        } catch {
+          guard error.code == .unsupported || error.code == .malformed,
+            OperatorRegistry.has(node)
+          else { throw error }
+          refusal = refusal ?? error
+        }
+      }
+      alone.append(node)
+      aloneNames.formUnion(node.outputs)
+    }
+    guard let refusal else { return }
+    do throws(ModelError) {
+      try addRegion(alone, of: source, opsets: opsets, numbers: &numbers, limits: limits)
+    } catch {
+      throw refusal.code == .malformed ? refusal : error
+    }
+  }
+
+  /// Adds values and gives their numbers.
+  mutating func append(_ infos: [ValueInfo]) -> [Int] {
+    defer { values += infos }
+    return infos.indices.map { values.count + $0 }
+  }
+
+  mutating func append(_ step: Step) { steps.append(step) }
 
   mutating func replaceStep(_ index: Int, with step: Step) { steps[index] = step }
 
@@ -131,14 +206,15 @@ struct Graph: Sendable {
     return ValueInfo(type, Shape(sizes, rowAxis: 0))
   }
 
-  private mutating func add(
+  mutating func add(
     _ source: OnnxNode, opsets: [String: Int64], numbers: inout [String: Int],
     limits: ModelLimits
   ) throws(ModelError) {
+    if try addControlFlow(source, opsets: opsets, numbers: &numbers, limits: limits) { return }
     let inputs = source.inputs.map { $0.isEmpty ? nil : numbers[$0] }
     let node = Node(
       name: source.displayName, type: source.type, domain: source.domain,
-      opset: Int(opsets[source.domain] ?? 1), attributes: source.attributes,
+      opset: Int(source.opset ?? opsets[source.domain] ?? 1), attributes: source.attributes,
       inputs: inputs.map { $0.map { values[$0] } },
       wantsOutput: source.outputs.map { !$0.isEmpty }, feature: origin(of: inputs),
       limits: limits)

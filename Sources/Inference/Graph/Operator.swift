@@ -82,6 +82,12 @@ enum OperatorRegistry {
   static let untypedOperators: Set<String> = Set(movementOperators.keys)
     .union(["BitCast", "Cast", "CastLike", "Identity", "Where"])
 
+  /// True where the engine has an operator of the node's name, with a plan or without.
+  static func has(_ node: OnnxNode) -> Bool {
+    factories[node.domain]?[node.type] != nil
+      || dynamicFactories[node.domain]?[node.type] != nil
+  }
+
   static func make(_ node: Node) throws(ModelError) -> any Operator {
     guard let factory = factories[node.domain]?[node.type] else {
       throw notSupported(node)

@@ -107,6 +107,7 @@ private struct Layout {
   }
 
   private mutating func place(_ value: Int, _ graph: Graph, _ size: Int) {
+    if graph.values[value].constant != nil { return }
     if graph.values[value].type == .string {
       places[value] = .strings
       return

@@ -50,10 +50,14 @@ struct MatrixProduct: WeighsRows {
 
   static let matMul: OperatorFactory = { node throws(ModelError) in
     try node.checkInputs(2...2)
-    let a = try node.input(0, .float32, .float64)
-    let b = try node.input(1, .float32, .float64)
-    guard a.type == b.type else { throw node.error(.malformed, "inputs of different types") }
-    guard let constant = b.constant, constant.dims.count == 2, a.shape.rank >= 2,
+    let (a, b) = (try node.input(0), try node.input(1))
+    guard a.type == b.type, a.type.isNumeric else {
+      throw node.error(
+        .unsupported,
+        "inputs of types \(a.type.onnxName) and \(b.type.onnxName) are not supported")
+    }
+    guard a.type.isFloatingPoint, let constant = b.constant, constant.dims.count == 2,
+      a.shape.rank >= 2,
       a.shape.rowAxis != a.shape.rank - 1, let values = constant.doubles
     else { return try GeneralMatMul(node, a, b) }
     let (depth, columns) = (constant.dims[0], constant.dims[1])
@@ -67,8 +71,7 @@ struct MatrixProduct: WeighsRows {
 
   static let gemm: OperatorFactory = { node throws(ModelError) in
     try node.checkInputs(2...3)
-    let a = try node.input(0, .float32, .float64)
-    let b = try node.input(1, .float32, .float64)
+    let (a, b) = (try node.input(0), try node.input(1))
     guard a.type == b.type, a.shape.rank == 2, b.shape.rank == 2 else {
       throw node.error(.malformed, "inputs of shapes \(a.shape) and \(b.shape) do not fit")
     }
@@ -76,9 +79,9 @@ struct MatrixProduct: WeighsRows {
     let transB = try node.int("transB", default: 0) != 0
     let alpha = Double(try node.float("alpha", default: 1))
     let beta = Double(try node.float("beta", default: 1))
-    guard !transA, a.shape.rowAxis != 1, let values = b.constant?.doubles else {
-      throw node.error(.unsupported, "weights that are not constant are not supported")
-    }
+    guard !transA, a.shape.rowAxis != 1, a.type.isFloatingPoint,
+      let values = b.constant?.doubles
+    else { return try GeneralGemm(node) }
     let (first, second) = (b.shape.dims[0], b.shape.dims[1])
     let (depth, columns) = transB ? (second, first) : (first, second)
     guard a.shape.dims[1] == depth else {
@@ -147,7 +150,7 @@ private struct GemmWithRows: Operator {
 }
 
 /// MatMul of any two tensors, as NumPy's `matmul`.
-private struct GeneralMatMul: Operator {
+struct GeneralMatMul: Operator {
   let outputs: [ValueInfo]
   private let depth: Int
   private let dropsRow: Bool
@@ -202,9 +205,37 @@ private struct GeneralMatMul: Operator {
     let walk = BroadcastWalk(output: outer, inputs: [leftOuter, rightOuter])
     walk.forEachStretch { output, offsets, steps, count in
       for i in 0..<count {
-        multiply(
+        multiplied(
           a, (offsets[0] + i * steps[0]) * m * depth, b, (offsets[1] + i * steps[1]) * depth * n,
           out, (output + i) * m * n, m, n)
+      }
+    }
+  }
+
+  private func multiplied(
+    _ a: TensorView, _ aBase: Int, _ b: TensorView, _ bBase: Int, _ out: TensorView,
+    _ outBase: Int, _ m: Int, _ n: Int
+  ) {
+    if let integer = out.type.integer {
+      multiplyIntegers(a, aBase, b, bBase, out, outBase, m, n, integer)
+    } else {
+      multiply(a, aBase, b, bBase, out, outBase, m, n)
+    }
+  }
+
+  /// Sums of integers are taken modulo the type's size.
+  private func multiplyIntegers<T: IntegerElement>(
+    _ a: TensorView, _ aBase: Int, _ b: TensorView, _ bBase: Int, _ out: TensorView,
+    _ outBase: Int, _ m: Int, _ n: Int, _ type: T.Type
+  ) {
+    let x = a.pointer(as: type) + aBase
+    let y = b.pointer(as: type) + bBase
+    let z = out.pointer(as: type) + outBase
+    for i in 0..<m {
+      for j in 0..<n {
+        var sum = T.zero
+        for k in 0..<depth { sum = sum &+ x[i * depth + k] &* y[k * n + j] }
+        z[i * n + j] = sum
       }
     }
   }
@@ -243,6 +274,7 @@ extension Shape {
 extension Node {
   /// Refuses a product of constants that would take minutes.
   fileprivate func checkWork(_ shape: Shape, times count: Int) throws(ModelError) {
+    try meter?.spend(shape.elementCount.multipliedReportingOverflow(by: count).partialValue)
     guard !shape.isBatched else { return }
     let (work, overflow) = shape.elementCount.multipliedReportingOverflow(by: count)
     guard !overflow, work <= 1 << 34 else {

@@ -4,6 +4,7 @@ extension OperatorRegistry {
   /// Operators of ai.onnx that work element by element.
   static let elementwiseOperators: [String: OperatorFactory] =
     binary.merging(functions) { $1 }.merging(activations) { $1 }
+    .merging(trigonometry) { $1 }
 
   private static let binary: [String: OperatorFactory] = [
     "Add": BinaryElementwise.arithmetic(Addition.self),
@@ -25,6 +26,7 @@ extension OperatorRegistry {
     "Mul": BinaryElementwise.arithmetic(Multiplication.self),
     "Or": BinaryElementwise.logical { $0 || $1 },
     "Pow": BinaryElementwise.power,
+    "StringConcat": StringConcat.factory,
     "Sub": BinaryElementwise.arithmetic(Subtraction.self),
     "Sum": VariadicElementwise.factory(Addition.self),
     "Where": { node throws(ModelError) in try Where(node) },
@@ -59,26 +61,5 @@ extension OperatorRegistry {
     "Tanh": UnaryElementwise.function(
       UnaryElementwise.floats { ck_tanh_f32($0, $1, $2) },
       UnaryElementwise.doubles { ck_tanh_f64($0, $1, $2) }),
-  ]
-
-  private static let activations: [String: OperatorFactory] = [
-    "Elu": UnaryElementwise.computed { node throws(ModelError) in
-      let alpha = Double(try node.float("alpha", default: 1))
-      return { $0 < 0 ? alpha * (ck_exp($0) - 1) : $0 }
-    },
-    "HardSigmoid": UnaryElementwise.computed { node throws(ModelError) in
-      let alpha = Double(try node.float("alpha", default: 0.2))
-      let beta = Double(try node.float("beta", default: 0.5))
-      return { $0.isNaN ? $0 : max(0, min(1, alpha * $0 + beta)) }
-    },
-    "LeakyRelu": UnaryElementwise.computed { node throws(ModelError) in
-      let alpha = Double(try node.float("alpha", default: 0.01))
-      return { $0 < 0 ? alpha * $0 : $0 }
-    },
-    "Relu": UnaryElementwise.sign(Rectifier.self),
-    "Sigmoid": UnaryElementwise.function(
-      UnaryElementwise.floats { ck_logistic_f32($0, $1, $2) },
-      UnaryElementwise.doubles { ck_logistic_f64($0, $1, $2) }),
-    "Softplus": UnaryElementwise.computed { max($0, 0) + ck_log(1 + ck_exp(-abs($0))) },
   ]
 }

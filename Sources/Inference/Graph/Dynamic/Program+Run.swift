@@ -9,6 +9,8 @@ extension Program {
       throw ModelError(
         .malformed, "\(inputs.count) inputs for a graph of \(self.inputs.count)")
     }
+    // A body without nodes costs something too: loops over it have to end.
+    try execution.meter.spend(WorkMeter.perNode)
     var slots = constants
     for (slot, value) in zip(self.inputs, inputs) { slots[slot] = value }
     for (capture, value) in zip(captures, captured) { slots[capture.slot] = value }
