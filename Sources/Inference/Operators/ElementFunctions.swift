@@ -100,12 +100,18 @@ enum BitwiseXor: BitFunction {
   static func integers<T: FixedWidthInteger>(_ a: T, _ b: T) -> T { a ^ b }
 }
 
+/// Beyond the type's width nothing is left.
 enum ShiftLeft: BitFunction {
-  static func integers<T: FixedWidthInteger>(_ a: T, _ b: T) -> T { a << b }
+  static func integers<T: FixedWidthInteger>(_ a: T, _ b: T) -> T {
+    b < 0 || b >= T.bitWidth ? 0 : a &<< b
+  }
 }
 
+/// Beyond the type's width the sign is left.
 enum ShiftRight: BitFunction {
-  static func integers<T: FixedWidthInteger>(_ a: T, _ b: T) -> T { a >> b }
+  static func integers<T: FixedWidthInteger>(_ a: T, _ b: T) -> T {
+    b < 0 || b >= T.bitWidth ? (a < 0 ? 0 &- 1 : 0) : a &>> b
+  }
 }
 
 // MARK: Comparisons

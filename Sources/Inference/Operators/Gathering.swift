@@ -137,10 +137,13 @@ struct GatherElements: Operator {
   }
 }
 
-/// GatherND: slices of constant data by the places that rows have, or of rows by constant places.
+/// GatherND: slices by places that speak of the first axes, or of those after some that both inputs
+/// have in common. Rows are told apart where they lie along such a common axis, or where the data
+/// are constant.
 struct GatherND: Operator {
   let outputs: [ValueInfo]
-  /// Axes that a place speaks of.
+  /// Axes that both have in common, and axes that a place speaks of.
+  private let common: Int
   private let depth: Int
   private let perRow: Int
   private let name: String
@@ -149,21 +152,25 @@ struct GatherND: Operator {
     try node.checkInputs(2...2)
     let data = try node.input(0)
     let indices = try node.input(1, .int64, .int32)
-    guard try node.int("batch_dims", default: 0) == 0, !data.shape.isBatched,
-      let depth = indices.shape.dims.last, indices.shape.rowAxis != indices.shape.rank - 1,
-      depth <= data.shape.rank, !data.shape.dims.contains(0)
+    let common = try node.int("batch_dims", default: 0)
+    guard let depth = indices.shape.dims.last, common >= 0, common < indices.shape.rank,
+      common + depth <= data.shape.rank, indices.shape.rowAxis != indices.shape.rank - 1,
+      data.shape.dims[..<common] == indices.shape.dims[..<common],
+      !data.shape.dims.contains(0),
+      !data.shape.isBatched
+        || data.shape.rowAxis == indices.shape.rowAxis && (data.shape.rowAxis ?? 0) < common
     else {
       throw node.error(
         .unsupported, "places of shape \(indices.shape) in data of shape \(data.shape)")
     }
-    self.depth = depth
+    (self.common, self.depth) = (common, depth)
     perRow = indices.shape.isRowMajor && depth > 0 ? indices.shape.elementCount / depth : 0
     name = node.name
     outputs = [
       try node.output(
         data.type,
         Shape(
-          indices.shape.dims.dropLast() + data.shape.dims[depth...],
+          indices.shape.dims.dropLast() + data.shape.dims[(common + depth)...],
           rowAxis: indices.shape.rowAxis))
     ]
   }
@@ -172,20 +179,23 @@ struct GatherND: Operator {
     let (data, indices, out) = (call.input(0), call.input(1), call.output(0))
     let copy = ElementCopy(data, out)
     let steps = StridedWalk.strides(data.dims)
-    let inner = data.dims[depth...].reduce(1, *)
+    let inner = data.dims[(common + depth)...].reduce(1, *)
+    let each = data.dims[common...].reduce(1, *)
+    let perCommon = indices.dims[common...].dropLast().reduce(1, *)
     let count = inner > 0 ? out.count / inner : 0
     for slice in 0..<count {
-      var offset = 0
+      var offset = slice / max(perCommon, 1) * each
       for axis in 0..<depth {
+        let size = data.dims[common + axis]
         var place = indices.integer(slice * depth + axis)
-        if place < 0 { place &+= data.dims[axis] }
-        if !(0..<data.dims[axis]).contains(place) {
+        if place < 0 { place &+= size }
+        if !(0..<size).contains(place) {
           place = 0
           call.failures.add(
             row: perRow > 0 ? slice / perRow : 0, .wrongType,
-            "a place is beyond \(data.dims[axis]) elements (node \"\(name)\")")
+            "a place is beyond \(size) elements (node \"\(name)\")")
         }
-        offset += place * steps[axis]
+        offset += place * steps[common + axis]
       }
       copy(from: offset, to: slice * inner, count: inner)
     }

@@ -113,12 +113,17 @@ private struct ShrinkWhole: Operator {
 /// PRelu: a slope of its own for each element that is below zero.
 private struct ParametricRectifier: Operator {
   let outputs: [ValueInfo]
+  private let isPerChannel: Bool
 
   init(_ node: Node) throws(ModelError) {
     try node.checkInputs(2...2)
     let (info, slope) = (try node.input(0), try node.input(1))
+    // Before opset 7 a slope for each channel was told by its size alone.
+    isPerChannel =
+      node.opset < 7 && slope.shape.rank == 1 && info.shape.rank > 1
+      && slope.shape.dims[0] == info.shape.dims[1] && !slope.shape.isBatched
     guard info.type.isNumeric, slope.type == info.type,
-      info.shape.broadcast(with: slope.shape) == info.shape
+      isPerChannel || info.shape.broadcast(with: slope.shape) == info.shape
     else {
       throw node.error(
         .malformed, "inputs of shapes \(info.shape) and \(slope.shape) do not fit row by row")
@@ -128,7 +133,9 @@ private struct ParametricRectifier: Operator {
 
   func run(_ call: Call) {
     let (input, slope, out) = (call.input(0), call.input(1), call.output(0))
-    let walk = BroadcastWalk(output: out.dims, inputs: [input.dims, slope.dims])
+    let ones = Array(repeating: 1, count: max(input.dims.count - 2, 0))
+    let walk = BroadcastWalk(
+      output: out.dims, inputs: [input.dims, isPerChannel ? slope.dims + ones : slope.dims])
     walk.forEachStretch { output, offsets, steps, count in
       for i in 0..<count {
         let x = input.double(offsets[0] + i * steps[0])

@@ -31,9 +31,6 @@ extension BinaryElementwise {
 
   /// BitShift, to the side that an attribute names.
   static let shift: OperatorFactory = { node throws(ModelError) in
-    guard let type = try node.input(0).type.integer, !type.isSigned else {
-      throw node.error(.unsupported, "an input that is not unsigned is not supported")
-    }
     switch try node.string("direction") {
     case "LEFT": return try integral(ShiftLeft.self)(node)
     case "RIGHT": return try integral(ShiftRight.self)(node)
