@@ -26,7 +26,6 @@ extension OperatorRegistry {
     "Mul": BinaryElementwise.arithmetic(Multiplication.self),
     "Or": BinaryElementwise.logical { $0 || $1 },
     "Pow": BinaryElementwise.power,
-    "StringConcat": StringConcat.factory,
     "Sub": BinaryElementwise.arithmetic(Subtraction.self),
     "Sum": VariadicElementwise.factory(Addition.self),
     "Where": { node throws(ModelError) in try Where(node) },

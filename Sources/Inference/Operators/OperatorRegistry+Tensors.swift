@@ -29,7 +29,6 @@ extension OperatorRegistry {
     "Slice": { node throws(ModelError) in try Slice(node) },
     "SpaceToDepth": Rearrangement.spaceToDepth,
     "Split": { node throws(ModelError) in try Split(node) },
-    "StringSplit": StringSplit.factory,
     "Squeeze": Reshaping.squeeze,
     "TensorScatter": { node throws(ModelError) in try TensorScatter(node) },
     "Tile": Repeat.tile,
