@@ -114,7 +114,6 @@ struct Graph: Sendable {
     let order = try NodeOrder(source, known: Set(numbers.keys))
     var alone: [OnnxNode] = []
     var aloneNames: Set<String> = []
-    var refusal: ModelError?
     for index in order.live {
       let node = source.nodes[index]
       if aloneNames.isEmpty || aloneNames.isDisjoint(with: node.reads) {
@@ -122,21 +121,16 @@ struct Graph: Sendable {
           try add(node, opsets: opsets, numbers: &numbers, limits: limits)
           continue
         } catch {
-          guard error.code == .unsupported || error.code == .malformed,
+          guard error.code == .unsupported, error.detail != Node.rowsMix,
             OperatorRegistry.has(node)
           else { throw error }
-          refusal = refusal ?? error
         }
       }
       alone.append(node)
       aloneNames.formUnion(node.outputs)
     }
-    guard let refusal else { return }
-    do throws(ModelError) {
-      try addRegion(alone, of: source, opsets: opsets, numbers: &numbers, limits: limits)
-    } catch {
-      throw refusal.code == .malformed ? refusal : error
-    }
+    guard !alone.isEmpty else { return }
+    try addRegion(alone, of: source, opsets: opsets, numbers: &numbers, limits: limits)
   }
 
   /// Adds values and gives their numbers.

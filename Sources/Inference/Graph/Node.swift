@@ -37,6 +37,17 @@ struct Node: Sendable {
   func error(_ code: ModelError.Code, _ message: String) -> ModelError {
     ModelError(code, "operator \"\(type)\": \(message) (node \"\(name)\")")
   }
+
+  /// What is wrong with an operator that takes rows together.
+  ///
+  /// Such a model is not run for single rows either: their results would not be those of a batch.
+  func mixing(_ message: String) -> ModelError {
+    var error = error(.unsupported, message)
+    error.detail = Self.rowsMix
+    return error
+  }
+
+  static let rowsMix = "A row's result would depend on the other rows of its batch."
 }
 
 // MARK: Attributes

@@ -118,7 +118,7 @@ struct Hardmax: Operator {
     flattens = node.opset < 13
     axis = try node.axis(node.int("axis", default: flattens ? 1 : -1), rank: info.shape.rank)
     if let rowAxis = info.shape.rowAxis, rowAxis == axis || flattens && rowAxis > axis {
-      throw node.error(.unsupported, "rows are compared with each other")
+      throw node.mixing("rows are compared with each other")
     }
     outputs = [try node.output(info.type, info.shape)]
   }

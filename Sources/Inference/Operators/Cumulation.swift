@@ -21,7 +21,7 @@ struct Cumulation: Operator {
     }
     axis = try node.axis(given, rank: info.shape.rank)
     guard info.shape.rowAxis != axis else {
-      throw node.error(.unsupported, "rows are added to each other")
+      throw node.mixing("rows are added to each other")
     }
     self.isProduct = isProduct
     isExclusive = try node.int("exclusive", default: 0) != 0

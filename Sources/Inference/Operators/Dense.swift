@@ -300,7 +300,7 @@ struct Softmax: Operator {
     axis = try node.axis(node.int("axis", default: flattens ? 1 : -1), rank: info.shape.rank)
     self.isLog = isLog
     if let rowAxis = info.shape.rowAxis, rowAxis == axis || flattens && rowAxis > axis {
-      throw node.error(.unsupported, "rows are normalised against each other")
+      throw node.mixing("rows are normalised against each other")
     }
     outputs = [try node.output(info.type, info.shape)]
   }

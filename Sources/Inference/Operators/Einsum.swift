@@ -45,7 +45,7 @@ struct Einsum: Operator {
       dims.append(entry.size)
     }
     guard summed.allSatisfy({ sizes[$0]?.isRows != true }) else {
-      throw node.error(.unsupported, "rows are added to each other")
+      throw node.mixing("rows are added to each other")
     }
     let shape = Shape(dims, rowAxis: rowAxis)
     outputs = [try node.output(try node.input(0).type, shape)]

@@ -144,7 +144,7 @@ struct DynamicQuantize: Operator {
   init(_ node: Node) throws(ModelError) {
     let info = try node.input(0, .float32)
     guard !info.shape.isBatched else {
-      throw node.error(.unsupported, "rows share one scale")
+      throw node.mixing("rows share one scale")
     }
     outputs = [
       try node.output(.uint8, info.shape), ValueInfo(.float32, Shape([])),

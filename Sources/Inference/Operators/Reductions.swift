@@ -12,7 +12,7 @@ struct ReducedAxes: Sendable {
     var reduced: Set<Int> = []
     for axis in axes { reduced.insert(try node.axis(axis, rank: info.shape.rank)) }
     if let rowAxis = info.shape.rowAxis, reduced.contains(rowAxis) {
-      throw node.error(.unsupported, "rows are reduced with each other")
+      throw node.mixing("rows are reduced with each other")
     }
     var dims: [Int] = []
     var rowAxis: Int?

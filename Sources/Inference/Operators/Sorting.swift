@@ -13,7 +13,7 @@ struct TopK: Operator {
     }
     axis = try node.axis(node.int("axis", default: -1), rank: info.shape.rank)
     guard info.shape.rowAxis != axis else {
-      throw node.error(.unsupported, "rows are sorted against each other")
+      throw node.mixing("rows are sorted against each other")
     }
     let given = try node.opset < 10 ? node.int("k") : node.constantInts(input: 1)?.first
     guard let given, (0...info.shape.dims[axis]).contains(given) else {
