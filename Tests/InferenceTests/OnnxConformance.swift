@@ -3,7 +3,7 @@ enum OnnxConformance {
   static let kinds = ["node", "simple", "pytorch-operator", "pytorch-converted"]
 
   /// Fewer cases passed than this were a step back.
-  static let leastPassed = 1_420
+  static let leastPassed = 1_447
 
   /// Where the cases' tolerance is finer than a number of 16 bits can show, a unit of its last place.
   static let lastPlace = ["bfloat16": 0x1p-7, "float16": 0x1p-10]
@@ -49,6 +49,5 @@ enum OnnxConformance {
       ["BlackmanWindow", "DFT", "HammingWindow", "HannWindow", "MelWeightMatrix", "STFT"]
     ),
     ("regular expressions of another library", ["RegexFullMatch"]),
-    ("text", ["StringNormalizer", "TfIdfVectorizer"]),
   ]
 }
