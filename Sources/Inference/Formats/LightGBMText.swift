@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
 /// The lines of a LightGBM model file: `key=value`, sections apart by blank lines.
 struct LightGBMText {
   /// One `key=value`, or a line without "=" as a key with no value.
@@ -19,8 +27,11 @@ struct LightGBMText {
     guard offset < bytes.count else { return nil }
     line += 1
     let start = offset
-    var end = start
-    while end < bytes.count, bytes[end] != UInt8(ascii: "\n") { end += 1 }
+    var end = bytes.withUnsafeBytes { bytes in
+      // Most of a file is in long lines that nobody reads.
+      memchr(bytes.baseAddress! + start, 0x0A, bytes.count - start)
+        .map { UnsafeRawPointer($0) - bytes.baseAddress! } ?? bytes.count
+    }
     offset = min(end + 1, bytes.count)
     if end > start, bytes[end - 1] == UInt8(ascii: "\r") { end -= 1 }
     return start..<end
@@ -79,22 +90,26 @@ struct LightGBMText {
     _ entry: Entry, place: (Int) -> String, kind: String,
     _ parse: (UnsafeRawBufferPointer) -> Value?
   ) throws(ModelError) -> [Value] {
-    let words = words(entry)
     var values: [Value] = []
-    values.reserveCapacity(words.count)
-    let bad: Int? = bytes.withUnsafeBytes { bytes in
-      for (index, word) in words.enumerated() {
-        guard let value = parse(UnsafeRawBufferPointer(rebasing: bytes[word])) else {
-          return index
+    let bad: Range<Int>? = bytes.withUnsafeBytes { bytes in
+      var start = entry.value.lowerBound
+      while start < entry.value.upperBound {
+        var end = start
+        while end < entry.value.upperBound, bytes[end] != UInt8(ascii: " ") { end += 1 }
+        if end > start {
+          guard let value = parse(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) else {
+            return start..<end
+          }
+          values.append(value)
         }
-        values.append(value)
+        start = end + 1
       }
       return nil
     }
     if let bad {
-      let text = string(words[bad]).prefix(40)
       throw ModelError(
-        .malformed, "\(place(bad)) \"\(text)\" is not \(kind) (line \(entry.line))")
+        .malformed,
+        "\(place(values.count)) \"\(string(bad).prefix(40))\" is not \(kind) (line \(entry.line))")
     }
     return values
   }
