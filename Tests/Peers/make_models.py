@@ -12,6 +12,9 @@ import json
 import os
 import subprocess
 
+# Threads that wait for one another by spinning take a shared machine's cores from each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import joblib
 import numpy as np
 
