@@ -17,9 +17,7 @@ extension ForestPlan: Inspectable {
       ModelStructure.Trees(
         count: statistics.treeCount, leaves: statistics.leafCount,
         leastDepth: statistics.minDepth, mostDepth: statistics.maxDepth,
-        categoricalSplits: statistics.categoricalSplitCount,
-        kernel: kernelReports.map(\.name).joined(separator: ", "),
-        reason: kernelReports.first?.reason ?? ""))
+        categoricalSplits: statistics.categoricalSplitCount))
   }
 
   func readFeatures(of count: Int) -> [Bool] {

@@ -9,10 +9,6 @@ public struct ModelStructure: Sendable, Codable, Equatable {
     public var mostDepth: Int
     /// Splits that ask for a set of categories.
     public var categoricalSplits: Int
-    /// The fastest of the ways of scoring them that the engine tried.
-    public var kernel: String
-    /// What it was chosen among, and by which figures.
-    public var reason: String
   }
 
   /// Steps that a batch runs through; what could be computed at load is none.

@@ -13,6 +13,8 @@ struct InspectReport: Encodable {
   var origin: ModelOrigin
   var signature: Signature
   var structure: ModelStructure
+  /// Which kernels were chosen for this machine, and what the others cost.
+  var kernels: [KernelReport]
   var load: LoadTimer.Figure
   /// On one thread.
   var speed: [Speed]
@@ -29,6 +31,7 @@ struct InspectReport: Encodable {
     origin = try ModelOrigin(of: bytes, format: model.format)
     signature = model.signature
     structure = model.structure
+    kernels = model.kernelChoices
     load = try LoadTimer.measure(bytes, seconds: 0.1).figure
     let rows = model.syntheticRows(count: 1024)
     let failures = try model.predict(rows, workspace: Workspace()).failures
@@ -81,8 +84,8 @@ extension InspectReport {
             + (trees.categoricalSplits > 0
               ? ", \(Format.count(trees.categoricalSplits)) categorical splits" : "")
         ))
-      lines.append(("kernel", trees.kernel + (trees.reason.isEmpty ? "" : ": \(trees.reason)")))
     }
+    lines += Self.lines(kernels)
     lines += [
       (
         "load",
@@ -120,6 +123,31 @@ extension InspectReport {
     return lines.map { name, value in
       "  " + name + String(repeating: " ", count: width - name.count) + "  " + value
     }
+  }
+
+  /// A line a choice, and one for the figures that choices of the same trial share.
+  private static func lines(_ kernels: [KernelReport]) -> [(String, String)] {
+    var lines: [(String, String)] = []
+    for (index, kernel) in kernels.enumerated() {
+      let batches =
+        switch (kernel.leastRows, kernel.mostRows) {
+        case (...1, nil): ""
+        case (let least, nil): " from batches of \(Format.count(least)) rows on"
+        case (_, 1): " for single rows"
+        case (_, let most?): " up to batches of \(Format.count(most)) rows"
+        }
+      lines.append(("kernel", "\(kernel.name)\(batches): \(kernel.reason)"))
+      let next = index + 1 < kernels.count ? kernels[index + 1] : nil
+      guard kernel.alternatives.count > 1, next?.alternatives != kernel.alternatives else {
+        continue
+      }
+      for alternative in kernel.alternatives {
+        let figures = alternative.nanosecondsPerRow
+          .map { "\(time($0.nanoseconds)) at batch \(Format.count($0.rows))" }
+        lines.append(("", "\(alternative.name): \(figures.joined(separator: ", "))"))
+      }
+    }
+    return lines
   }
 
   private var features: [String] {
