@@ -2,14 +2,15 @@ package import Inference
 
 /// What is fuzzed: a reader by its format, or the executor with whatever format its bytes speak of.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case onnx, lightgbm, xgboost, executor
+  case onnx, lightgbm, xgboost, ubjson, catboost, executor
 
   /// nil: told from the bytes.
   package var format: ModelFormat? {
     switch self {
     case .onnx: .onnx
     case .lightgbm: .lightgbm
-    case .xgboost: .xgboost
+    case .xgboost, .ubjson: .xgboost
+    case .catboost: .catboost
     case .executor: nil
     }
   }
