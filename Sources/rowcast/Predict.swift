@@ -33,7 +33,7 @@ struct Predict: AsyncParsableCommand {
     var hasLines: Bool { self != .column }
   }
 
-  @Argument(help: "An ONNX, LightGBM text or XGBoost JSON model.")
+  @Argument(help: "An ONNX, LightGBM, XGBoost or CatBoost model file.")
   var model: String
 
   @Argument(help: "A file of CSV or NDJSON, or - for standard input.")

@@ -22,7 +22,7 @@ struct Push: ParsableCommand {
         0 registered, 65 the file is unfit or its golden rows disagree, 69 no database
       """)
 
-  @Argument(help: "An ONNX, LightGBM text or XGBoost JSON model.")
+  @Argument(help: "An ONNX, LightGBM, XGBoost or CatBoost model file.")
   var file: String
 
   @Option(help: "The model of which this becomes a version.")

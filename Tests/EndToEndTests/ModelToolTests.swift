@@ -109,8 +109,9 @@ struct ModelToolTests {
     #expect(run.status == 0)
     let result = try #require((try Self.json(run)["results"] as? [[String: Any]])?.first)
     let left = try #require(result["leftByteCount"] as? Int)
-    // Less than a byte a load: not one allocation of each was forgotten.
-    #expect(left < 10_000, "\(left) bytes are left")
+    // The least that the allocator hands out is 32 bytes, so one forgotten a load would be 320,000;
+    // what it keeps in its own caches varies by some thousand.
+    #expect(left < 65_536, "\(left) bytes are left")
   }
 
   /// The budget that the documentation states: 10,000 small models within 256 MB.

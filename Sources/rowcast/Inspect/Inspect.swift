@@ -19,7 +19,7 @@ struct Inspect: ParsableCommand {
         0 the model can be scored, 65 it cannot be
       """)
 
-  @Argument(help: "An ONNX, LightGBM text or XGBoost JSON model.")
+  @Argument(help: "An ONNX, LightGBM, XGBoost or CatBoost model file.")
   var model: String
 
   @Option(help: ArgumentHelp("Class names, one a line.", valueName: "file"))
