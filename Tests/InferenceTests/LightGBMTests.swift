@@ -122,6 +122,44 @@ import Testing
     #expect(scores == [10, 10, 10, 10, 10, 20, 20, 20, 20, 20, 20])
   }
 
+  /// Leaf 0 is 1 + age / 2, leaf 1 is 2, leaf 2 is 3 + 2 income - age.
+  @Test func linearLeavesFallBackToTheirValues() throws {
+    let text = Self.model(
+      tree: """
+        is_linear=1
+        leaf_const=1 2 3
+        num_features=1 0 2
+        leaf_features=0  1 0\u{20}
+        leaf_coeff=0.5  2 -1\u{20}
+        """)
+    let rows = [(0.25, 1.0), (1, 1), (0.25, 2), (.nan, 1), (1e-36, 1), (.nan, 2), (1, .nan)]
+    #expect(try Self.scores(text, rows) == [1.125, 2, 6.75, 10, 1, 30, 2])
+  }
+
+  @Test func numbersWithin1em35OfZeroCompareAsZero() throws {
+    let bound = Double(1e-35 as Float)
+    // A threshold among them stands for all of them or none.
+    for (threshold, wanted) in [("1e-36", [10.0, 10, 10, 20]), ("-1e-36", [10, 20, 20, 20])] {
+      let text = Self.model(thresholds: "\(threshold) 1.5")
+      let rows = [(-bound.nextUp, 1.0), (-bound, 1), (bound, 1), (bound.nextUp, 1)]
+      #expect(try Self.scores(text, rows) == wanted)
+    }
+  }
+
+  @Test(arguments: [
+    (ModelOptions(answer: .margin), ["margin"], [Column(.float64([10, 20]))]),
+    (ModelOptions(answer: .leaf), ["leaf_0"], [Column(.int64([0, 1]))]),
+    (ModelOptions(iterations: 0..<0), ["score"], [Column(.float64([1, 1]))]),
+  ])
+  func marginsLeavesAndIterationsAreAskedFor(
+    options: ModelOptions, names: [String], wanted: [Column]
+  ) throws {
+    let model = try Model.load(Array(Self.model(objective: "poisson").utf8), options: options)
+    #expect(model.signature.outputs.map(\.name) == names)
+    let batch = Batch(rowCount: 2, columns: [Column(.int64([0, 1])), Column(.int64([0, 0]))])
+    #expect(try model.predict(batch, workspace: Workspace()).columns == wanted)
+  }
+
   @Test func labelsNameTheClasses() throws {
     let model = try Self.load(Self.model(objective: "binary sigmoid:1"), labels: ["stay", "go"])
     #expect(model.signature.outputs.map(\.name) == ["label", "probability"])
@@ -165,6 +203,26 @@ import Testing
     (model(objective: "quantum"), "objective \"quantum\" is not supported (line 7)"),
     (model(objective: "binary sigmoid:-1"), "\"sigmoid:-1\" is not a positive number"),
     (model(tree: "is_linear=1"), "tree 0 lacks \"leaf_const\" (line 13)"),
+    (
+      model(
+        tree: "is_linear=1\nleaf_const=1 2 3\nnum_features=1 0 9\nleaf_features=0\nleaf_coeff=1"),
+      "tree 0, leaf 2: 9 features of 0 left"
+    ),
+    (
+      model(
+        tree: "is_linear=1\nleaf_const=1 2 3\nnum_features=1 0 -1\nleaf_features=0\nleaf_coeff=1"),
+      "tree 0, leaf 2: -1 features of 0 left"
+    ),
+    (
+      model(
+        tree: "is_linear=1\nleaf_const=1 2 3\nnum_features=1 0 0\nleaf_features=7\nleaf_coeff=1"),
+      "tree 0, leaf 0: feature 7 of 2"
+    ),
+    (
+      model(
+        tree: "is_linear=1\nleaf_const=1 2 nan\nnum_features=0 0 0\nleaf_features=\nleaf_coeff="),
+      "tree 0, leaf 2: a coefficient is not finite"
+    ),
     (model(header: "num_class=2"), "\"num_class\" stands twice (line 11)"),
     (
       model().replacingOccurrence(of: "version=v4", with: "version=v9"),

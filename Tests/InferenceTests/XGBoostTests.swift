@@ -1,3 +1,4 @@
+import Foundation
 import Inference
 import TestRandom
 import Testing
@@ -106,6 +107,77 @@ import Testing
     #expect(scores == [Column(.float32([0.5 + 0.625 + 2.5]))])
   }
 
+  @Test func aLinearBoosterSkipsWhatIsMissing() throws {
+    let text = Self.linear(weights: "[2, -1, 0.25]")
+    let model = try Self.load(text)
+    let scores = try Self.predict(
+      model, .float32([1, .nan, 0, .infinity]), .float32([4, 4, .nan, 0]))
+    #expect(scores.failures.map(\.row) == [3])
+    guard case .float32(let values) = scores.columns[0].values else { return }
+    let wanted: [Float] = [-1.25, -3.25, 0.75]
+    #expect(Array(values[..<3]) == wanted)
+    for answer in [ModelOptions(answer: .leaf), ModelOptions(iterations: 0..<1)] {
+      #expect(throws: ModelError.self) { try Model.load(Array(text.utf8), options: answer) }
+    }
+  }
+
+  static func linear(weights: String) -> String {
+    model(trees: [], info: "[]", booster: "gblinear")
+      .replacingOccurrence(of: "{\"model\": {", with: "{\"model\": {\"weights\": \(weights),")
+  }
+
+  /// Three outputs; the leaves' vectors are numbered by their right children, or before
+  /// XGBoost 3.1 by their nodes.
+  @Test(arguments: [
+    ("\"leaf_weights\": [1, 2, 3, 4, 5, 6]", "[2, 0, 1]"),
+    ("\"base_weights\": [0, 0, 0, 1, 2, 3, 4, 5, 6]", "[2, -1, -1]"),
+  ])
+  func vectorsAtLeavesAddToEveryOutput(weights: String, right: String) throws {
+    let tree = Self.tree(right: right, vector: "3").replacingOccurrence(
+      of: "\"base_weights\": [0, NaN, -Infinity]", with: weights)
+    let text = Self.model(trees: [tree], base: "[1,2,3]")
+      .replacingOccurrence(of: "\"num_target\": \"1\"", with: "\"num_target\": \"3\"")
+    let model = try Self.load(text)
+    #expect(model.signature.outputs.map(\.name) == ["score_0", "score_1", "score_2"])
+    let columns = try Self.predict(model, .float32([0, 0]), .float32([0, 1])).columns
+    #expect(
+      columns == [
+        Column(.float32([2, 5])), Column(.float32([4, 7])), Column(.float32([6, 9])),
+      ])
+  }
+
+  /// A base score is written as an output; sums start from its margin.
+  @Test(arguments: [
+    ("binary:logistic", "5E-1", [3, 2, 0], Float(0)),
+    ("binary:logistic", "1", [3, 2, 0], 13.74516),
+    ("count:poisson", "2", [3, 2, 0], logf(2)), ("survival:cox", "1", [3, 2, 0], 0),
+    ("survival:aft", "2", [3, 2, 0], logf(2)), ("binary:logitraw", "5E-1", [3, 2, 0], 0.5),
+    ("binary:logitraw", "5E-1", [1, 3, 0], 0), ("reg:expectileerror", "2", [3, 3, 0], 2),
+  ])
+  func baseScoresBecomeMargins(
+    objective: String, base: String, version: [Int], margin: Float
+  ) throws {
+    let text = Self.model(
+      trees: [], info: "[]", objective: objective, base: base, version: "\(version)")
+    let model = try Model.load(Array(text.utf8), options: ModelOptions(answer: .margin))
+    #expect(model.signature.outputs[0].name == "margin")
+    let columns = try Self.predict(model, .float32([0]), .float32([0])).columns
+    #expect(columns == [Column(.float32([margin]))])
+  }
+
+  /// The second is a softplus above the first; base scores that do not ascend are moved apart.
+  @Test func expectilesAscend() throws {
+    let text = Self.model(
+      trees: [], info: "[]", objective: "reg:expectileerror", base: "[1,1.5]"
+    ).replacingOccurrence(of: "\"num_target\": \"1\"", with: "\"num_target\": \"2\"")
+    let columns = try Self.predict(try Self.load(text), .float32([0]), .float32([0])).columns
+    guard case .float32(let first) = columns[0].values,
+      case .float32(let second) = columns[1].values
+    else { return }
+    #expect(first == [1])
+    #expect(abs(second[0] - 1.5) < 1e-6)
+  }
+
   // MARK: Hostile files
 
   static let damaged: [(String, String)] = [
@@ -128,6 +200,13 @@ import Testing
     (model(base: "x"), "base_score \"x\" is not a number"),
     (model(base: "[1,2]"), "2 base scores for 1 outputs"),
     (model(booster: "gblinear"), "0 weights for 2 features and 1 outputs"),
+    (linear(weights: "[1, 2, 3, 4]"), "4 weights for 2 features and 1 outputs"),
+    (linear(weights: "[1, NaN, 3]"), "a weight is not finite"),
+    (
+      model(trees: [tree(right: "[2, 0, 0]", vector: "3")], base: "[1,2,3]")
+        .replacingOccurrence(of: "\"num_target\": \"1\"", with: "\"num_target\": \"3\""),
+      "tree 0: 3 weights for 3 nodes of 3"
+    ),
     (model(version: "[9, 0, 0]"), "version 9.0.0 of XGBoost's format is not supported"),
     (model(names: "[\"a\"]"), "1 feature names for 2 features"),
     (model(classes: 99_999_999), "99999999 outputs"),

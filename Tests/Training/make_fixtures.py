@@ -14,13 +14,16 @@ import sys
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # Sums in one order, so that a second run gives the same bytes.
 
+import catboost_zoo
 import column_cases
 import converted_cases
 import lightgbm_cases
+import lightgbm_zoo
 import sklearn_cases
 import svm_cases
 import text_cases
 import xgboost_cases
+import xgboost_zoo
 
 FAMILIES = {
     family.__name__: family
@@ -39,6 +42,10 @@ FAMILIES = {
         xgboost_cases.xgboost_cases,
     )
 }
+
+# The few cases of the zoos that are committed.
+for zoo in (lightgbm_zoo, xgboost_zoo, catboost_zoo):
+    FAMILIES[zoo.__name__] = zoo.fixtures
 
 
 def main():

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """The XGBoost zoo: objectives, boosters, categories, several outputs, both formats of files; the library's own answers.
 
-    python xgboost_zoo.py [CASE ...]      default all
+    python xgboost_zoo.py [CASE ...]                  default all
+    python xgboost_zoo.py --releases 1.7.6 2.1.4 3.0.5
 
-Run by an interpreter with an older XGBoost (1.6 at least) this writes the cases of that release that it can train.
+The second form has pip put older releases (1.6 at least) beside the zoo, and writes what each of them can train.
 """
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -18,6 +20,7 @@ from boosted_zoo import (
     CODES,
     PLAIN,
     SEED,
+    ZOO,
     Case,
     Feature,
     Output,
@@ -378,7 +381,18 @@ def fixtures():
     frame_case("frame_ubj", "ubj", as_fixture=True)
 
 
+def older(releases):
+    for release in releases:
+        folder = ZOO.parent / f"xgboost-{release}"
+        if not folder.exists():
+            pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"xgboost=={release}"]
+            subprocess.run(pip, check=True)
+        subprocess.run([sys.executable, __file__], env={**os.environ, "PYTHONPATH": str(folder)}, check=True)
+
+
 def main():
+    if sys.argv[1:2] == ["--releases"]:
+        return older(sys.argv[2:])
     wanted = sys.argv[1:]
     for number, row in enumerate(CASES):
         if not (IS_NEWEST or row[0] in OLDER) or wanted and row[0] not in wanted:

@@ -124,19 +124,19 @@ struct UBJSONReader: DocumentReader {
     switch try takeMarker() {
     case Marker.string: String(decoding: try take(try length()), as: UTF8.self)
     case Marker.character: String(decoding: try take(1), as: UTF8.self)
-    case let marker: throw notA("string", marker)
+    case let marker: throw notA("a string", marker)
     }
   }
 
   mutating func float() throws(ModelError) -> Float {
     let marker = try takeMarker()
-    guard let value: Float = try real(marker) else { throw notA("number", marker) }
+    guard let value: Float = try real(marker) else { throw notA("a number", marker) }
     return value
   }
 
   mutating func double() throws(ModelError) -> Double {
     let marker = try takeMarker()
-    guard let value: Double = try real(marker) else { throw notA("number", marker) }
+    guard let value: Double = try real(marker) else { throw notA("a number", marker) }
     return value
   }
 
@@ -146,7 +146,7 @@ struct UBJSONReader: DocumentReader {
     case Marker.yes: return 1
     case Marker.no: return 0
     default:
-      guard let value = try integer(marker) else { throw notA("integer", marker) }
+      guard let value = try integer(marker) else { throw notA("an integer", marker) }
       return value
     }
   }
@@ -220,7 +220,7 @@ struct UBJSONReader: DocumentReader {
     else { return unknown(marker) }
     return ModelError(
       .malformed,
-      "a value of marker \"\(Unicode.Scalar(marker))\" where a \(kind) is due (byte \(offset - 1))")
+      "a value of marker \"\(Unicode.Scalar(marker))\" where \(kind) is due (byte \(offset - 1))")
   }
 
   private mutating func take(_ count: Int) throws(ModelError) -> ArraySlice<UInt8> {
@@ -293,7 +293,7 @@ struct UBJSONReader: DocumentReader {
   /// A length: an integer behind its marker, at most the bytes that are left.
   private mutating func length() throws(ModelError) -> Int {
     let marker = try takeMarker()
-    guard let length = try integer(marker) else { throw notA("length", marker) }
+    guard let length = try integer(marker) else { throw notA("a length", marker) }
     guard (0...(bytes.count - offset)).contains(length) else {
       throw ModelError(
         .truncated, "a length of \(length) at byte \(offset), \(bytes.count - offset) bytes left")

@@ -269,7 +269,8 @@ extension XGBoostDocument {
       }
       return roundStarts
     }
-    let (perRound, overflow) = outputCount.multipliedReportingOverflow(by: max(parallelTrees, 1))
+    let outputTrees = trees.contains(where: \.hasVectors) ? 1 : outputCount
+    let (perRound, overflow) = outputTrees.multipliedReportingOverflow(by: max(parallelTrees, 1))
     guard !overflow, trees.count.isMultiple(of: perRound) else {
       throw ModelError(
         .malformed, "\(trees.count) trees do not divide by \(perRound) an iteration")

@@ -15,6 +15,9 @@ struct XGBoostTree {
   private var vectors: [Float] = []
   private var vectorsAreOfNodes = false
 
+  /// Whether leaves hold a value for every output.
+  var hasVectors: Bool { leafWidth > 1 }
+
   /// Categories of nodes that split by them, end to end.
   private struct CategorySets {
     var nodes: [Int32] = []
