@@ -5,38 +5,42 @@
 // Ranks worked out before the tables of a feature's views are applied to them.
 enum { CHUNK = 256 };
 
-// A form of the encoders. BELOW16 counts which of sixteen cuts are below a value.
-#define ENCODE(NAME, LINKAGE, TARGET, T, CUTS, CODE, BELOW16)                                      \
-  TARGET INLINE uint32_t NAME##_rank(const ck_forest_feature *feature, const T *cuts, T value) {   \
-    uint32_t at = BELOW16(cuts, value);                                                            \
-    for (uint32_t level = 1; level < feature->level_count; level++)                                \
-      at = 16 * at + BELOW16(cuts + feature->levels[level] + 16 * (size_t)at, value);              \
-    return value != value ? feature->nan_rank : at;                                                \
-  }                                                                                                \
-                                                                                                   \
+// Ranks one by one. BELOW16 counts which of sixteen cuts are below a value.
+#define RANKS(NAME, TARGET, T, BELOW16)                                                            \
+  TARGET INLINE void NAME(                                                                         \
+      const ck_forest_feature *feature, const T *cuts, const T *x, ptrdiff_t stride, size_t n,     \
+      uint32_t *rank) {                                                                            \
+    for (size_t i = 0; i < n; i++) {                                                               \
+      T value = x[(ptrdiff_t)i * stride];                                                          \
+      uint32_t at = BELOW16(cuts, value);                                                          \
+      for (uint32_t level = 1; level < feature->level_count; level++)                              \
+        at = 16 * at + BELOW16(cuts + feature->levels[level] + 16 * (size_t)at, value);            \
+      rank[i] = value != value ? feature->nan_rank : at;                                           \
+    }                                                                                              \
+  }
+
+// A form of the encoders.
+#define ENCODE(NAME, LINKAGE, TARGET, T, CUTS, CODE, RANKS)                                        \
   TARGET LINKAGE void NAME(                                                                        \
       const ck_forest_feature *feature, const T *x, ptrdiff_t stride, size_t n, CODE *codes,       \
       size_t view_step, size_t row_step) {                                                         \
-    const T *cuts = feature->CUTS;                                                                 \
     codes += feature->first_view * view_step;                                                      \
-    if (feature->tables == 0) {                                                                    \
-      CODE flip = (CODE)feature->flip, nan_code = (CODE)feature->nan_code;                         \
-      for (size_t i = 0; i < n; i++) {                                                             \
-        T value = x[(ptrdiff_t)i * stride];                                                        \
-        uint32_t rank = NAME##_rank(feature, cuts, value);                                         \
-        codes[i * row_step] = value != value ? nan_code : (CODE)rank ^ flip;                       \
-      }                                                                                            \
-      return;                                                                                      \
-    }                                                                                              \
     for (size_t first = 0; first < n; first += CHUNK) {                                            \
       uint32_t rank[CHUNK];                                                                        \
       size_t count = n - first < CHUNK ? n - first : CHUNK;                                        \
-      for (size_t i = 0; i < count; i++)                                                           \
-        rank[i] = NAME##_rank(feature, cuts, x[(ptrdiff_t)(first + i) * stride]);                  \
+      RANKS(feature, feature->CUTS, x + (ptrdiff_t)first * stride, stride, count, rank);           \
+      CODE *target = codes + first * row_step;                                                     \
+      if (feature->tables == 0) {                                                                  \
+        uint32_t nan_rank = feature->nan_rank, nan_code = feature->nan_code;                       \
+        uint32_t flip = feature->flip;                                                             \
+        for (size_t i = 0; i < count; i++)                                                         \
+          target[i * row_step] = (CODE)(rank[i] == nan_rank ? nan_code : rank[i] ^ flip);          \
+        continue;                                                                                  \
+      }                                                                                            \
       const CODE *table = feature->tables;                                                         \
       for (uint32_t view = 0; view < feature->view_count; view++) {                                \
-        CODE *target = codes + view * view_step + first * row_step;                                \
         for (size_t i = 0; i < count; i++) target[i * row_step] = table[rank[i]];                  \
+        target += view_step;                                                                       \
         table += feature->nan_rank + 1;                                                            \
       }                                                                                            \
     }                                                                                              \
@@ -52,10 +56,13 @@ enum { CHUNK = 256 };
 BELOW16(float)
 BELOW16(double)
 
-ENCODE(ck_forest_encode_u8_f32_scalar, , , float, cuts_f32, uint8_t, below16_float)
-ENCODE(ck_forest_encode_u8_f64_scalar, , , double, cuts_f64, uint8_t, below16_double)
-ENCODE(encode_u16_f32_scalar, static, , float, cuts_f32, uint16_t, below16_float)
-ENCODE(encode_u16_f64_scalar, static, , double, cuts_f64, uint16_t, below16_double)
+RANKS(ranks_f32_scalar, , float, below16_float)
+RANKS(ranks_f64_scalar, , double, below16_double)
+
+ENCODE(ck_forest_encode_u8_f32_scalar, , , float, cuts_f32, uint8_t, ranks_f32_scalar)
+ENCODE(ck_forest_encode_u8_f64_scalar, , , double, cuts_f64, uint8_t, ranks_f64_scalar)
+ENCODE(encode_u16_f32_scalar, static, , float, cuts_f32, uint16_t, ranks_f32_scalar)
+ENCODE(encode_u16_f64_scalar, static, , double, cuts_f64, uint16_t, ranks_f64_scalar)
 
 #if defined(__x86_64__)
 
@@ -82,10 +89,55 @@ AVX2 INLINE uint32_t below16_double_avx2(const double *cuts, double value) {
   return (uint32_t)_mm_popcnt_u32((unsigned)_mm256_movemask_epi8(all)) / 2;
 }
 
-ENCODE(encode_u8_f32_avx2, static, AVX2, float, cuts_f32, uint8_t, below16_float_avx2)
-ENCODE(encode_u8_f64_avx2, static, AVX2, double, cuts_f64, uint8_t, below16_double_avx2)
-ENCODE(encode_u16_f32_avx2, static, AVX2, float, cuts_f32, uint16_t, below16_float_avx2)
-ENCODE(encode_u16_f64_avx2, static, AVX2, double, cuts_f64, uint16_t, below16_double_avx2)
+RANKS(single_ranks_f32_avx2, AVX2, float, below16_float_avx2)
+RANKS(ranks_f64_avx2, AVX2, double, below16_double_avx2)
+
+// Cuts that are counted one by one for eight values at once, rather than searched.
+enum { FEW_CUTS = 32 };
+
+// Which block of sixteen cuts is looked into is found for eight values at once, the place in it
+// for each.
+AVX2 INLINE void ranks_f32_avx2(
+    const ck_forest_feature *feature, const float *cuts, const float *x, ptrdiff_t stride,
+    size_t n, uint32_t *rank) {
+  uint32_t cut_count = feature->nan_rank - 1;
+  if (n < 8 || (feature->level_count > 2 && cut_count > FEW_CUTS)) {
+    single_ranks_f32_avx2(feature, cuts, x, stride, n, rank);
+    return;
+  }
+  int is_counted = cut_count <= FEW_CUTS;
+  const float *sorted = cuts + feature->levels[feature->level_count - 1];
+  const float *counted = is_counted ? sorted : cuts;
+  // The last block's pivot is infinite.
+  uint32_t count = is_counted ? cut_count : cut_count / 16;
+  for (size_t i = 0; i < n; i += 8) {
+    // The last eight overlap those before.
+    if (n - i < 8) i = n - 8;
+    float value[8];
+    for (int g = 0; g < 8; g++) value[g] = x[((ptrdiff_t)i + g) * stride];
+    __m256 v = _mm256_loadu_ps(value);
+    __m256i below = _mm256_setzero_si256();
+    for (uint32_t k = 0; k < count; k++) {
+      __m256 is_below = _mm256_cmp_ps(_mm256_set1_ps(counted[k]), v, _CMP_LT_OQ);
+      below = _mm256_sub_epi32(below, _mm256_castps_si256(is_below));
+    }
+    _mm256_storeu_si256((void *)(rank + i), below);
+    if (!is_counted) {
+      for (int g = 0; g < 8; g++) {
+        uint32_t block = rank[i + (size_t)g];
+        rank[i + (size_t)g] = 16 * block + below16_float_avx2(sorted + 16 * block, value[g]);
+      }
+    }
+    int nan = _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    for (; nan != 0; nan &= nan - 1)
+      rank[i + (size_t)__builtin_ctz((unsigned)nan)] = feature->nan_rank;
+  }
+}
+
+ENCODE(encode_u8_f32_avx2, static, AVX2, float, cuts_f32, uint8_t, ranks_f32_avx2)
+ENCODE(encode_u8_f64_avx2, static, AVX2, double, cuts_f64, uint8_t, ranks_f64_avx2)
+ENCODE(encode_u16_f32_avx2, static, AVX2, float, cuts_f32, uint16_t, ranks_f32_avx2)
+ENCODE(encode_u16_f64_avx2, static, AVX2, double, cuts_f64, uint16_t, ranks_f64_avx2)
 
 static int has_avx2(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");

@@ -7,22 +7,23 @@
   static void NAME(const ck_forest_lanes *forest, const uint8_t *leaf, T *sums) {                  \
     const T *values = forest->values;                                                              \
     size_t stride = forest->sum_stride;                                                            \
-    if (stride == 1) {                                                                             \
-      T sum = *sums;                                                                               \
-      for (size_t t = 0; t < forest->tree_count; t++)                                              \
-        sum += values[forest->trees[t].values + leaf[forest->trees[t].lane]];                      \
-      *sums = sum;                                                                                 \
-      return;                                                                                      \
-    }                                                                                              \
-    for (size_t t = 0; t < forest->tree_count; t++) {                                              \
-      ck_forest_lane_tree tree = forest->trees[t];                                                 \
-      if (tree.output >= 0) {                                                                      \
-        sums[tree.output] += values[tree.values + leaf[tree.lane]];                                \
-      } else {                                                                                     \
+    size_t t = 0;                                                                                  \
+    while (t < forest->tree_count) {                                                               \
+      int32_t output = forest->trees[t].output;                                                    \
+      if (output < 0) {                                                                            \
+        ck_forest_lane_tree tree = forest->trees[t++];                                             \
         const T *value = values + tree.values + leaf[tree.lane] * stride;                          \
         for (size_t k = 0; k < stride; k += 4)                                                     \
           for (size_t i = k; i < k + 4; i++) sums[i] += value[i];                                  \
+        continue;                                                                                  \
       }                                                                                            \
+      /* Trees of one output in a row: their sum stays in a register. */                           \
+      T sum = sums[output];                                                                        \
+      do {                                                                                         \
+        sum += values[forest->trees[t].values + leaf[forest->trees[t].lane]];                      \
+        t++;                                                                                       \
+      } while (t < forest->tree_count && forest->trees[t].output == output);                       \
+      sums[output] = sum;                                                                          \
     }                                                                                              \
   }
 

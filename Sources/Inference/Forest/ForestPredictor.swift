@@ -30,10 +30,12 @@ struct ForestScoring<Real: ForestReal>: Sendable {
   let refusesInfinite: Bool
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
-    for (column, feature) in zip(batch.columns, features) {
-      if case .string = column.values {
-        throw ModelError(.mismatch, "feature \"\(feature.name)\" is text, the model wants numbers")
-      }
+    let text = batch.columns.withUnsafeBufferPointer { columns in
+      columns.indices.first { if case .string = columns[$0].values { true } else { false } }
+    }
+    if let text {
+      throw ModelError(
+        .mismatch, "feature \"\(features[text].name)\" is text, the model wants numbers")
     }
     let block = min(plan.blockRows, max(batch.rowCount, 1))
     let scratch = workspace.scratch(

@@ -16,7 +16,7 @@ struct ForestTrial {
   static let fewRows = 16
   private static let manyRows = 256
   /// Once a kernel has taken so long it is not run again.
-  private static let enough = Duration.milliseconds(2)
+  private static let enough = Duration.microseconds(500)
 
   private static let mostThresholds = 16
   private let rows: [[Float]]
