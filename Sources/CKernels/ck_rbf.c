@@ -58,7 +58,7 @@ CK_INLINE void rbf_store(
   }
 
 CK_INLINE void ck_rbf_f32_body(
-    const float *rows, size_t count, size_t depth, const float *panels, size_t vectors, float gamma,
+    int is_wide, const float *rows, size_t count, size_t depth, const float *panels, size_t vectors, float gamma,
     float *out) {
   size_t count_of_panels = (vectors + CK_LANES - 1) / CK_LANES;
   ck_lanes values[4][4];
@@ -66,7 +66,11 @@ CK_INLINE void ck_rbf_f32_body(
   size_t row = 0;
   for (; row + 4 <= count; row += 4) {
     const float *own = rows + row * depth;
-    RBF_PANELS(4, 1, STORE)
+    if (is_wide) {
+      RBF_PANELS(4, 3, STORE)
+    } else {
+      RBF_PANELS(4, 1, STORE)
+    }
   }
   for (; row < count; row++) {
     const float *own = rows + row * depth;
@@ -99,7 +103,7 @@ CK_INLINE double rbf_total(const ck_wide *sum) {
 }
 
 CK_INLINE void ck_rbf_sum_f32_body(
-    const float *rows, size_t count, size_t depth, const float *panels, size_t vectors, float gamma,
+    int is_wide, const float *rows, size_t count, size_t depth, const float *panels, size_t vectors, float gamma,
     const double *weights, double *out) {
   size_t count_of_panels = (vectors + CK_LANES - 1) / CK_LANES;
   ck_lanes values[4][4];
@@ -109,7 +113,11 @@ CK_INLINE void ck_rbf_sum_f32_body(
   for (; row + 4 <= count; row += 4) {
     const float *own = rows + row * depth;
     for (size_t i = 0; i < 4; i++) sums[i] = (ck_wide)0.0;
-    RBF_PANELS(4, 1, ADD)
+    if (is_wide) {
+      RBF_PANELS(4, 3, ADD)
+    } else {
+      RBF_PANELS(4, 1, ADD)
+    }
     for (size_t i = 0; i < 4; i++) out[row + i] = rbf_total(&sums[i]);
   }
   for (; row < count; row++) {

@@ -20,11 +20,34 @@ public struct Signature: Sendable, Codable, Equatable {
     public var name: String
     public var type: ElementType
     public var missing: Missing
+    /// False where no output depends on the feature: it need not be read. JSON has it only then.
+    public var isUsed: Bool
 
-    public init(name: String, type: ElementType, missing: Missing) {
+    public init(name: String, type: ElementType, missing: Missing, isUsed: Bool = true) {
       self.name = name
       self.type = type
       self.missing = missing
+      self.isUsed = isUsed
+    }
+
+    private enum CodingKeys: String, CodingKey {
+      case name, type, missing, isUsed = "used"
+    }
+
+    public init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      name = try values.decode(String.self, forKey: .name)
+      type = try values.decode(ElementType.self, forKey: .type)
+      missing = try values.decode(Missing.self, forKey: .missing)
+      isUsed = try values.decodeIfPresent(Bool.self, forKey: .isUsed) ?? true
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+      var values = encoder.container(keyedBy: CodingKeys.self)
+      try values.encode(name, forKey: .name)
+      try values.encode(type, forKey: .type)
+      try values.encode(missing, forKey: .missing)
+      if !isUsed { try values.encode(isUsed, forKey: .isUsed) }
     }
   }
 

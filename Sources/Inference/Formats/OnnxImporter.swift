@@ -23,7 +23,7 @@ enum OnnxImporter {
         features: features.map { feature in
           Signature.Feature(
             name: feature.name, type: feature.type.elementType,
-            missing: feature.mayBeMissing ? .allowed : .refused)
+            missing: feature.mayBeMissing ? .allowed : .refused, isUsed: feature.isRead)
         },
         outputs: outputs.columns),
       // Operators keep copies of their attributes, about as large as the file.
@@ -40,6 +40,7 @@ enum OnnxImporter {
   ) throws(ModelError) -> [GraphPredictor.FeatureSlot] {
     var slots: [GraphPredictor.FeatureSlot] = []
     let missing = graph.mayBeMissing()
+    let read = graph.readElements()
     for (index, input) in graph.inputs.enumerated() {
       let info = graph.values[input.value]
       let width = info.shape.elementCount
@@ -52,7 +53,8 @@ enum OnnxImporter {
             input: index, element: element, width: width, type: info.type,
             name: keys[input.name].map { "\(input.name)_\($0[element])" }
               ?? (width == 1 ? input.name : "\(input.name)_\(element)"),
-            mayBeMissing: missing[index][element], isColumn: info.shape.rowAxis == 1))
+            mayBeMissing: missing[index][element] || !read[index][element],
+            isColumn: info.shape.rowAxis == 1, isRead: read[index][element]))
       }
     }
     guard let text = metadata["feature_names"] else { return slots }
@@ -73,7 +75,7 @@ extension GraphPredictor.FeatureSlot {
   fileprivate func named(_ name: String) -> Self {
     Self(
       input: input, element: element, width: width, type: type, name: name,
-      mayBeMissing: mayBeMissing, isColumn: isColumn)
+      mayBeMissing: mayBeMissing, isColumn: isColumn, isRead: isRead)
   }
 }
 

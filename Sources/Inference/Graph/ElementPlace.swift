@@ -21,6 +21,8 @@ struct ElementPlace: Sendable, Equatable {
 protocol ReadsColumns: Operator {
   /// The same operator, with an input laid out feature by feature.
   func readingColumns(input: Int) -> any Operator
+  /// Which elements of a row of an input are read.
+  func readElements(input: Int, count: Int) -> [Bool]
 }
 
 extension Graph {

@@ -23,6 +23,7 @@ private struct FeaturePart {
   }
 
   var width: Int { factor.count }
+  var isNumbers: Bool { if case .numbers = source { true } else { false } }
   var isPlain: Bool { factor.allSatisfy { $0 == 1 } && addend.allSatisfy { $0 == 0 } }
 }
 
@@ -46,21 +47,25 @@ extension Graph {
         else { continue }
       }
       var (inputs, terms) = ([Int](), [any SumTerm]())
-      for part in parts { terms.append(Self.term(part, &inputs)) }
       let columns = model.weights.columns
       var weights: [Double] = []
       weights.reserveCapacity(model.weights.depth * columns)
       var addends = model.addends ?? Array(repeating: 0, count: columns)
       var feature = 0
       for part in parts {
+        var read: [Int] = []
         for k in 0..<part.width {
-          for column in 0..<columns {
-            let weight = model.weights.weight(feature, column)
-            weights.append(part.factor[k] * weight)
-            if part.addend[k] != 0 { addends[column] += part.addend[k] * weight }
+          let own = (0..<columns).map { model.weights.weight(feature, $0) }
+          for column in 0..<columns where part.addend[k] != 0 {
+            addends[column] += part.addend[k] * own[column]
           }
           feature += 1
+          // A number that has no weight in any sum is not read.
+          if part.isNumbers, own.allSatisfy({ $0 == 0 }) { continue }
+          weights += own.map { part.factor[k] * $0 }
+          read.append(k)
         }
+        terms.append(Self.term(part, reading: read, &inputs))
       }
       replaceStep(
         index,
@@ -89,7 +94,9 @@ extension Graph {
     return result
   }
 
-  private static func term(_ part: FeaturePart, _ inputs: inout [Int]) -> any SumTerm {
+  private static func term(
+    _ part: FeaturePart, reading read: [Int], _ inputs: inout [Int]
+  ) -> any SumTerm {
     func position(_ value: Int) -> Int {
       if let position = inputs.firstIndex(of: value) { return position }
       inputs.append(value)
@@ -98,7 +105,7 @@ extension Graph {
     switch part.source {
     case .numbers(let sources):
       return NumberTerm(
-        sources.map {
+        read.map { sources[$0] }.map {
           NumberTerm.Element(
             input: position($0.value), place: $0.place, replacement: $0.replacement)
         })

@@ -11,6 +11,8 @@ struct GraphPredictor: Predictor {
     let mayBeMissing: Bool
     /// True where the input has all rows of a feature together.
     var isColumn = false
+    /// False where no output depends on the feature.
+    var isRead = true
   }
 
   /// Which element of a row of the graph's outputs a column is made of.

@@ -39,7 +39,7 @@ struct InputReader: Sendable {
     case .float64: readNumbers(Double.self, columns, slots, rows, base, frame.failures)
     case .string:
       let target = base.assumingMemoryBound(to: String.self)
-      for index in features {
+      for index in features where slots[index].isRead {
         readTexts(columns[index], slots, index, rows, target, frame.failures)
       }
     default:
@@ -58,7 +58,7 @@ struct InputReader: Sendable {
     let target = base.assumingMemoryBound(to: T.self)
     let (width, count) = (features.count, rows.count)
     if isColumn || width == 1 {
-      for index in features {
+      for index in features where slots[index].isRead {
         let own = target + (index - features.lowerBound) * count
         if let source: UnsafePointer<T> = Self.plainNumbers(columns[index], slots, index, rows) {
           own.update(from: source, count: count)
@@ -88,7 +88,11 @@ struct InputReader: Sendable {
           continue
         }
         move()
-        Self.convert(columns[index], slots, index, rows, own, failures)
+        if slots[index].isRead {
+          Self.convert(columns[index], slots, index, rows, own, failures)
+        } else {
+          own.update(repeating: 0, count: count)
+        }
         (pointers[0], ready) = (UnsafePointer(own), 1)
         move()
       }
@@ -101,7 +105,9 @@ struct InputReader: Sendable {
     _ column: Column, _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>,
     _ index: Int, _ rows: Range<Int>
   ) -> UnsafePointer<T>? {
-    guard column.nulls == nil, let values = T.base(of: column.values) else { return nil }
+    guard slots[index].isRead, column.nulls == nil, let values = T.base(of: column.values) else {
+      return nil
+    }
     let source = values + rows.lowerBound
     let wrong = slots[index].mayBeMissing ? CK_HAS_INFINITY : CK_HAS_INFINITY | CK_HAS_NAN
     return T.exceptions(source, rows.count) & Int32(wrong) == 0 ? source : nil

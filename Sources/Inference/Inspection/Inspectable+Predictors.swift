@@ -65,6 +65,10 @@ extension Graph {
         guard let input, values[input].constant == nil else { continue }
         if step.operation.isView, index == 0 {
           widen(input, by: masks[step.outputs[0]] ?? whole(input))
+        } else if let operation = step.operation as? any ReadsColumns {
+          widen(
+            input,
+            by: operation.readElements(input: index, count: values[input].shape.elementCount))
         } else if index == 0, let operation = step.operation as? any Inspectable {
           widen(input, by: operation.readFeatures(of: values[input].shape.elementCount))
         } else {

@@ -24,6 +24,8 @@ protocol SumTerm: Sendable {
     to sums: UnsafeMutablePointer<Double>)
   /// What of an input may be missing, as `Operator` has it.
   func mayBeMissing(input: Int, count: Int) -> [Bool]
+  /// The elements of an input's row that are read.
+  func readElements(input: Int) -> [Int]
   /// The same term, with an input laid out feature by feature.
   func readingColumns(input: Int) -> any SumTerm
 }
@@ -94,6 +96,14 @@ struct RowSums: ReadsColumns {
     return result
   }
 
+  func readElements(input: Int, count: Int) -> [Bool] {
+    var result = Array(repeating: false, count: count)
+    for term in terms {
+      for element in term.readElements(input: input) { result[element] = true }
+    }
+    return result
+  }
+
   func readingColumns(input: Int) -> any Operator {
     var turned = self
     turned.terms = terms.map { $0.readingColumns(input: input) }
@@ -152,6 +162,10 @@ struct NumberTerm: SumTerm {
     return result
   }
 
+  func readElements(input: Int) -> [Int] {
+    elements.filter { $0.input == input }.map(\.place.element)
+  }
+
   func readingColumns(input: Int) -> any SumTerm {
     var turned = self
     for index in elements.indices where elements[index].input == input {
@@ -194,6 +208,8 @@ struct CategoryTerm: SumTerm {
     return result
   }
 
+  func readElements(input: Int) -> [Int] { input == self.input ? [place.element] : [] }
+
   func readingColumns(input: Int) -> any SumTerm {
     var turned = self
     if input == self.input { turned.place.isColumn = true }
@@ -225,7 +241,7 @@ struct TextTerm: SumTerm {
     let texts = call.input(input).strings
     let (start, step) = place.span(rows: call.rowCount)
     for index in 0..<call.rowCount {
-      terms.find(in: texts[start + index * step], row, &memory)
+      terms.find(in: texts[start + index * step], row, &memory, index, call)
       weigh(row)
       ck_weigh_sparse(
         row.places, row.values, row.termCount, weights, columns, sums + index * columns)
@@ -254,6 +270,8 @@ struct TextTerm: SumTerm {
   }
 
   func mayBeMissing(input: Int, count: Int) -> [Bool] { Array(repeating: true, count: count) }
+
+  func readElements(input: Int) -> [Int] { input == self.input ? [place.element] : [] }
 
   func readingColumns(input: Int) -> any SumTerm {
     var turned = self

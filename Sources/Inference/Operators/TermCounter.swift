@@ -34,6 +34,10 @@ struct TermCounter: Sendable {
     guard (1...64).contains(least), (least...64).contains(most), (0...1024).contains(skips) else {
       throw node.error(.malformed, "n-grams of \(least) to \(most) tokens that skip \(skips)")
     }
+    // What a token may cost.
+    guard (most - 1) * (skips + 1) <= 256 else {
+      throw node.error(.tooLarge, "n-grams of \(most) tokens that skip \(skips)")
+    }
     distance = skips + 1
     let starts = try node.ints("ngram_counts") ?? []
     let columns = try node.ints("ngram_indexes") ?? []
@@ -228,8 +232,18 @@ struct TextTerms: Sendable {
     byteClass = hasMarks ? nil : cutter.bytesOfClass(change)
   }
 
-  /// Finds the terms of a text.
-  func find(in text: String, _ row: TermRow, _ memory: inout TextCutter.Memory) {
+  /// Finds the terms of a text; one that takes too long to cut makes its row a failure.
+  func find(
+    in text: String, _ row: TermRow, _ memory: inout TextCutter.Memory, _ index: Int, _ call: Call
+  ) {
+    find(in: text, row, &memory)
+    if memory.isExhausted {
+      call.failures.add(
+        row: index, .wrongType, "a text takes too many steps to be cut into tokens")
+    }
+  }
+
+  private func find(in text: String, _ row: TermRow, _ memory: inout TextCutter.Memory) {
     text.withBytes { bytes in
       row.reserveTokens(bytes.count + 2)
       if let byteClass, let base = bytes.baseAddress {

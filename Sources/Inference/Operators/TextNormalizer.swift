@@ -53,9 +53,12 @@ enum StringConcat {
 struct RegexFullMatch: Operator {
   let outputs: [ValueInfo]
   private let pattern: TextPattern
+  /// Elements of a row.
+  private let width: Int
 
   init(_ node: Node) throws(ModelError) {
     let info = try node.input(0, .string)
+    width = max(info.shape.elementCount, 1)
     pattern = try node.pattern(node.string("pattern", default: ""))
     outputs = [try node.output(.bool, info.shape)]
   }
@@ -64,7 +67,11 @@ struct RegexFullMatch: Operator {
     let (input, out) = (call.input(0), call.output(0))
     var matcher = TextPattern.Matcher(pattern)
     for i in 0..<input.count {
+      matcher.reset()
       out.bools[i] = input.strings[i].withBytes { pattern.matches($0, &matcher) }
+      if matcher.isExhausted {
+        call.failures.add(row: i / width, .wrongType, "a text takes too many steps to be matched")
+      }
     }
   }
 }

@@ -18,7 +18,9 @@ struct TextPattern: Sendable {
     case wordBoundary(isUnicode: Bool, isNegated: Bool)
   }
 
-  private static let mostInstructions = 10_000
+  private static let mostInstructions = 4_000
+  /// Steps that the matches of one text may take together.
+  private static let mostSteps = 1 << 26
 
   let tree: PatternTree
   private let program: [Instruction]
@@ -90,6 +92,13 @@ extension TextPattern {
   struct Matcher {
     fileprivate var now: Threads
     fileprivate var later: Threads
+    fileprivate var steps = 0
+
+    /// True where a match was given up.
+    var isExhausted: Bool { steps > mostSteps }
+
+    /// Begins another text.
+    mutating func reset() { steps = 0 }
 
     init(_ pattern: TextPattern) {
       now = Threads(capacity: pattern.program.count)
@@ -131,6 +140,8 @@ extension TextPattern {
       let here = at
       let scalar: Unicode.Scalar? = at < text.count ? text.scalar(at: &at) : nil
       matcher.later.removeAll()
+      matcher.steps += matcher.now.list.count + 1
+      guard !matcher.isExhausted else { return nil }
       for (instruction, start) in matcher.now.list {
         if let best, start > best.lowerBound { continue }
         switch program[instruction] {

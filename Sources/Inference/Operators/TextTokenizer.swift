@@ -43,7 +43,13 @@ struct Tokenizer: Operator {
       outputs = [output]
       return
     }
-    let tokens = texts.map { [cutter, hasMarks] in Self.tokens(of: $0, cutter, hasMarks) }
+    var tokens: [[String]] = []
+    for text in texts {
+      guard let own = Self.tokens(of: text, cutter, hasMarks) else {
+        throw node.error(.tooLarge, "a text takes too many steps to be cut into tokens")
+      }
+      tokens.append(own)
+    }
     let width = tokens.reduce(0) { max($0, $1.count) }
     try node.check(info.shape.dims + [width])
     let padding = try node.string("pad_value", default: "")
@@ -53,7 +59,10 @@ struct Tokenizer: Operator {
     outputs = [ValueInfo(constant: Tensor(padded, dims: info.shape.dims + [width]))]
   }
 
-  private static func tokens(of text: String, _ cutter: TextCutter, _ hasMarks: Bool) -> [String] {
+  /// The tokens of a text; nil where they take too long to find.
+  private static func tokens(
+    of text: String, _ cutter: TextCutter, _ hasMarks: Bool
+  ) -> [String]? {
     var memory = TextCutter.Memory(cutter)
     var tokens: [String] = []
     text.withBytes { bytes in
@@ -61,6 +70,7 @@ struct Tokenizer: Operator {
         tokens.append(String(decoding: bytes[range], as: UTF8.self))
       }
     }
+    if memory.isExhausted { return nil }
     return hasMarks ? [startMark] + tokens + [endMark] : tokens
   }
 
@@ -147,7 +157,8 @@ struct TextVectorizer: Operator {
     let row = TermRow()
     var memory = TextCutter.Memory(terms.cutter)
     for index in 0..<call.rowCount {
-      terms.find(in: texts[source.index(row: index, rows: call.rowCount)], row, &memory)
+      terms.find(
+        in: texts[source.index(row: index, rows: call.rowCount)], row, &memory, index, call)
       let own = out + index * width
       for term in 0..<row.termCount { own[Int(row.places[term])] = Float(row.values[term]) }
     }

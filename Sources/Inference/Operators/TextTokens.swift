@@ -30,6 +30,15 @@ struct TextCutter: Sendable {
   struct Memory {
     fileprivate var matchers: [TextPattern.Matcher]
 
+    /// True where the last text was given up: an expression that starts over many times takes time
+    /// that grows with the square of the text.
+    var isExhausted: Bool { matchers.contains { $0.isExhausted } }
+
+    /// Begins a text.
+    fileprivate mutating func reset() {
+      for index in matchers.indices { matchers[index].reset() }
+    }
+
     init(_ cutter: TextCutter) {
       switch cutter.rule {
       case .characters, .runs: matchers = []
@@ -43,6 +52,7 @@ struct TextCutter: Sendable {
   func forEachToken(
     in text: UnsafeBufferPointer<UInt8>, _ memory: inout Memory, _ body: (Range<Int>) -> Void
   ) {
+    memory.reset()
     switch rule {
     case .characters:
       var at = 0
