@@ -40,7 +40,7 @@ enum OnnxImporter {
   ) throws(ModelError) -> [GraphPredictor.FeatureSlot] {
     var slots: [GraphPredictor.FeatureSlot] = []
     let missing = graph.mayBeMissing()
-    let read = graph.readElements()
+    let read = graph.elementsThatMatter()
     for (index, input) in graph.inputs.enumerated() {
       let info = graph.values[input.value]
       let width = info.shape.elementCount
