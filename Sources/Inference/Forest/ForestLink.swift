@@ -9,9 +9,7 @@
 /// A type that leaves are added up in, with what links need of it.
 protocol ForestReal: BinaryFloatingPoint, Sendable {
   static func exponential(_ x: Self) -> Self
-  static func logarithm(_ x: Self) -> Self
   static func logOnePlus(_ x: Self) -> Self
-  static func expMinusOne(_ x: Self) -> Self
   /// 1 / (1 + exp(-x)) as the library of this type's models computes it.
   static func logistic(_ x: Self) -> Self
   static func column(_ values: [Self]) -> Column.Values
@@ -26,9 +24,7 @@ protocol ForestReal: BinaryFloatingPoint, Sendable {
 
 extension Float: ForestReal {
   static func exponential(_ x: Float) -> Float { expf(x) }
-  static func logarithm(_ x: Float) -> Float { logf(x) }
   static func logOnePlus(_ x: Float) -> Float { log1pf(x) }
-  static func expMinusOne(_ x: Float) -> Float { expm1f(x) }
   /// XGBoost bounds the exponent, so that no probability is zero.
   static func logistic(_ x: Float) -> Float { 1 / (expf(min(-x, 88.7)) + 1) }
   static func column(_ values: [Float]) -> Column.Values { .float32(values) }
@@ -45,9 +41,7 @@ extension Float: ForestReal {
 
 extension Double: ForestReal {
   static func exponential(_ x: Double) -> Double { exp(x) }
-  static func logarithm(_ x: Double) -> Double { log(x) }
   static func logOnePlus(_ x: Double) -> Double { log1p(x) }
-  static func expMinusOne(_ x: Double) -> Double { expm1(x) }
   static func logistic(_ x: Double) -> Double { 1 / (1 + exp(-x)) }
   static func column(_ values: [Double]) -> Column.Values { .float64(values) }
   static var elementType: ElementType { .float64 }

@@ -19,11 +19,7 @@ struct WalkPredictor<Real: ForestReal>: Predictor {
   private var blockRows: Int { min(128, max(1, (1 << 16) / max(walk.features.count, 1))) }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
-    for (column, feature) in zip(batch.columns, features) {
-      if case .string = column.values {
-        throw ModelError(.mismatch, "feature \"\(feature.name)\" is text, the model wants numbers")
-      }
-    }
+    try batch.requireNumbers(features)
     let width = walk.features.count
     let valueBytes = BlockValues.byteCount(rows: blockRows)
     let scratch = workspace.scratch(byteCount: valueBytes + blockRows * max(width, 1) * 8)
@@ -43,9 +39,7 @@ struct WalkPredictor<Real: ForestReal>: Predictor {
               }
             rowValues[row * width + place] = value
             if refusesInfinite, value.isInfinite, failures[start + row] == nil {
-              failures[start + row] = Predictions.Failure(
-                row: start + row, code: .notFinite,
-                reason: "feature \"\(features[feature].name)\" is infinite or too large")
+              failures[start + row] = .infinite(row: start + row, features[feature])
             }
           }
         }

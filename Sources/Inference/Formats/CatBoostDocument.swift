@@ -1,16 +1,11 @@
 /// What a CatBoost model in JSON says, as far as scoring needs it.
 struct CatBoostDocument {
-  struct FloatFeature {
+  struct Feature {
     var name = ""
     /// Its place among all features.
     var flatIndex = 0
-    /// Whether NaN is below or above every border.
+    /// Of a number: whether NaN is below or above every border.
     var missingIsLow = true
-  }
-
-  struct CategoricalFeature {
-    var name = ""
-    var flatIndex = 0
   }
 
   struct Split {
@@ -39,8 +34,8 @@ struct CatBoostDocument {
     case leaf([Double])
   }
 
-  var floatFeatures: [FloatFeature] = []
-  var categoricalFeatures: [CategoricalFeature] = []
+  var floatFeatures: [Feature] = []
+  var categoricalFeatures: [Feature] = []
   var obliviousTrees: [ObliviousTree] = []
   var trees: [[Node]] = []
   var scale = 1.0
@@ -87,11 +82,11 @@ struct CatBoostDocument {
       switch key {
       case "float_features":
         try reader.array { reader, index throws(ModelError) in
-          floatFeatures.append(try Self.floatFeature(&reader, index: index))
+          floatFeatures.append(try Self.feature(&reader, index, "float feature"))
         }
       case "categorical_features":
         try reader.array { reader, index throws(ModelError) in
-          categoricalFeatures.append(try Self.categoricalFeature(&reader, index: index))
+          categoricalFeatures.append(try Self.feature(&reader, index, "categorical feature"))
         }
       case "text_features", "embedding_features":
         try reader.array { reader, _ throws(ModelError) in
@@ -104,16 +99,20 @@ struct CatBoostDocument {
     }
   }
 
-  private static func floatFeature(
-    _ reader: inout JSONReader, index: Int
-  ) throws(ModelError) -> FloatFeature {
-    var feature = FloatFeature()
+  private static func feature(
+    _ reader: inout JSONReader, _ index: Int, _ kind: String
+  ) throws(ModelError) -> Feature {
+    var feature = Feature()
     try reader.object { reader, key throws(ModelError) in
       switch key {
       case "feature_id", "feature_name":
         let name = try reader.string()
         if !name.isEmpty { feature.name = name }
-      case "feature_index": try Self.expect(try reader.integer(), index, "float feature")
+      case "feature_index":
+        let found = try reader.integer()
+        guard found == index else {
+          throw ModelError(.malformed, "\(kind) \(found) where \(index) is due")
+        }
       case "flat_feature_index": feature.flatIndex = try reader.integer()
       case "nan_value_treatment":
         let rule = try reader.string()
@@ -121,36 +120,13 @@ struct CatBoostDocument {
         guard ["AsIs", "AsFalse", "AsTrue"].contains(rule) else {
           throw ModelError(
             .unsupported,
-            "nan_value_treatment \"\(rule.prefix(40))\" of float feature \(index) is not supported")
+            "nan_value_treatment \"\(rule.prefix(40))\" of \(kind) \(index) is not supported")
         }
         feature.missingIsLow = rule != "AsTrue"
       default: try reader.skip()
       }
     }
     return feature
-  }
-
-  private static func categoricalFeature(
-    _ reader: inout JSONReader, index: Int
-  ) throws(ModelError) -> CategoricalFeature {
-    var feature = CategoricalFeature()
-    try reader.object { reader, key throws(ModelError) in
-      switch key {
-      case "feature_id", "feature_name":
-        let name = try reader.string()
-        if !name.isEmpty { feature.name = name }
-      case "feature_index": try Self.expect(try reader.integer(), index, "categorical feature")
-      case "flat_feature_index": feature.flatIndex = try reader.integer()
-      default: try reader.skip()
-      }
-    }
-    return feature
-  }
-
-  private static func expect(_ found: Int, _ due: Int, _ what: String) throws(ModelError) {
-    guard found == due else {
-      throw ModelError(.malformed, "\(what) \(found) where \(due) is due")
-    }
   }
 
   // MARK: What was trained

@@ -52,13 +52,4 @@ extension DocumentReader {
     try array { reader, _ throws(ModelError) in values.append(try reader.double()) }
     return values
   }
-
-  /// The members that `members` names are read by their function, the others skipped.
-  mutating func members(
-    _ members: [String: (inout Self) throws(ModelError) -> Void]
-  ) throws(ModelError) {
-    try object { reader, key throws(ModelError) in
-      if let member = members[key] { try member(&reader) } else { try reader.skip() }
-    }
-  }
 }

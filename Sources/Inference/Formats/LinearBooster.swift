@@ -39,11 +39,7 @@ struct LinearBooster: Predictor {
   }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
-    for (column, feature) in zip(batch.columns, features) {
-      if case .string = column.values {
-        throw ModelError(.mismatch, "feature \"\(feature.name)\" is text, the model wants numbers")
-      }
-    }
+    try batch.requireNumbers(features)
     let block = 128
     let values = BlockValues(workspace.scratch(byteCount: BlockValues.byteCount(rows: block)))
     let biases = weights[(features.count * outputs.count)...]
@@ -59,9 +55,7 @@ struct LinearBooster: Predictor {
             let value = values[row]
             if value.isNaN { continue }
             if value.isInfinite, failures[start + row] == nil {
-              failures[start + row] = Predictions.Failure(
-                row: start + row, code: .notFinite,
-                reason: "feature \"\(feature.name)\" is infinite or too large")
+              failures[start + row] = .infinite(row: start + row, feature)
             }
             for (output, slope) in slopes.enumerated() {
               margins[output][start + row] += value * slope
