@@ -1,3 +1,4 @@
+import CKernels
 import Inference
 import TestRandom
 import Testing
@@ -221,6 +222,57 @@ extension ForestPlan {
       for kernel in [nil, ForestPlan.Kernel.masks, .walk] {
         let plan = try ForestPlan(forest, precision: .double, kernel: kernel)
         #expect(plan.doubleSums(rows) == rows.map { oracle.sums($0) })
+      }
+    }
+  }
+
+  /// Counts of cuts on both sides of where the search changes.
+  @Test(arguments: [0, 1, 15, 16, 17, 31, 32, 33, 100, 239, 240, 254])
+  func vectorEncodersEqualTheirScalarTwins(cutCount: Int) {
+    var random = SplitMix64(seed: UInt64(cutCount))
+    let cuts = (0..<cutCount).map { Float($0) / 4 - 9 }
+    let places = cutCount <= 16 ? 16 : (cutCount / 16 + 1) * 16
+    let last = cuts + Array(repeating: .infinity, count: places - cutCount)
+    let pivots = stride(from: 15, to: places, by: 16).map { last[$0] }
+    let top = places == 16 ? [] : pivots + Array(repeating: .infinity, count: 16 - pivots.count)
+    let floats = top + last
+    let doubles = floats.map { Double($0) }
+    for count in [0, 1, 7, 8, 9, 15, 16, 17, 128, 300] {
+      let values = (0..<(3 * count)).map { _ in
+        [
+          Float.nan, .infinity, -.infinity, -0.0, .leastNonzeroMagnitude,
+          Float(Int.random(in: -50...250, using: &random)) / 4,
+        ]
+        .randomElement(using: &random)!
+      }
+      floats.withUnsafeBufferPointer { floats in
+        doubles.withUnsafeBufferPointer { doubles in
+          var feature = ck_forest_feature()
+          feature.cuts_f32 = floats.baseAddress
+          feature.cuts_f64 = doubles.baseAddress
+          feature.levels.1 = UInt32(top.count)
+          feature.level_count = top.isEmpty ? 1 : 2
+          feature.nan_rank = UInt32(cutCount + 1)
+          feature.view_count = 1
+          (feature.flip, feature.nan_code) = (0x80, 7)
+          for stride in [1, 3] {
+            var vector = [UInt8](repeating: 1, count: 2 * count)
+            var scalar = vector
+            ck_forest_encode_u8_f32(&feature, values, stride, count, &vector, 0, 2)
+            ck_forest_encode_u8_f32_scalar(&feature, values, stride, count, &scalar, 0, 2)
+            #expect(vector == scalar)
+            let expected = (0..<count).map { row in
+              let value = values[row * stride]
+              return value.isNaN ? 7 : UInt8(cuts.count { $0 < value }) ^ 0x80
+            }
+            #expect((0..<count).map { vector[2 * $0] } == expected)
+            ck_forest_encode_u8_f64(
+              &feature, values.map { Double($0) }, stride, count, &vector, 0, 2)
+            ck_forest_encode_u8_f64_scalar(
+              &feature, values.map { Double($0) }, stride, count, &scalar, 0, 2)
+            #expect(vector == scalar)
+          }
+        }
       }
     }
   }

@@ -84,17 +84,19 @@ struct ForestCandidates {
 
   private mutating func kernel(_ kind: ForestPlan.Kernel) -> (any ForestKernel)? {
     switch kind {
-    case .masks:
+    case .masks, .portableMasks:
       guard treesFitMasks, let codes = codes(.bytesByView) else {
         return nil
       }
-      return ForestMasks(ranking, codes: codes, values: leaves)
-    case .lanes:
+      return ForestMasks(
+        ranking, codes: codes, values: leaves, isPortable: kind == .portableMasks)
+    case .lanes, .portableLanes:
       guard treesFitMasks, !ranking.hasCategories,
         let codes = codes(.bytesByRow),
         codes.viewCount <= ForestLanes.mostViews
       else { return nil }
-      return ForestLanes(ranking, codes: codes, values: leaves)
+      return ForestLanes(
+        ranking, codes: codes, values: leaves, isPortable: kind == .portableLanes)
     case .walkOfBytes:
       guard !ranking.hasCategories, let codes = codes(.bytesByRow) else {
         return nil

@@ -10,7 +10,8 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
   private let values: LeafValues.Table
   private let forest: ck_forest_lanes
 
-  var name: String { "lanes" }
+  var name: String { isPortable ? "portable lanes" : "lanes" }
+  private let isPortable: Bool
   let blockRows = Int(CK_FOREST_ROWS)
 
   static let mostViews = Int(CK_FOREST_LANE_VIEWS)
@@ -20,7 +21,11 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
   ///   - views: with thresholds ranked, none of them of categories.
   ///   - codes: bytes, row by row.
   ///   - values: by the leaves' numbers.
-  init(_ views: ForestRanking, codes: ForestCodes, values: LeafValues) {
+  ///   - isPortable: whether to do without this CPU's vectors.
+  init(
+    _ views: ForestRanking, codes: ForestCodes, values: LeafValues, isPortable: Bool = false
+  ) {
+    self.isPortable = isPortable
     let forest = views.forest
     // Trees of like sizes share a group, so that few lanes wait for others.
     let order = forest.trees.indices.sorted {
@@ -99,7 +104,7 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
     scratch: UnsafeMutableRawPointer
   ) {
     withUnsafePointer(to: forest) {
-      ck_forest_lanes_f32(
+      (isPortable ? ck_forest_lanes_f32_portable : ck_forest_lanes_f32)(
         $0, codes.assumingMemoryBound(to: UInt8.self), count,
         scratch.assumingMemoryBound(to: UInt8.self), sums)
     }
@@ -110,7 +115,7 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
     scratch: UnsafeMutableRawPointer
   ) {
     withUnsafePointer(to: forest) {
-      ck_forest_lanes_f64(
+      (isPortable ? ck_forest_lanes_f64_portable : ck_forest_lanes_f64)(
         $0, codes.assumingMemoryBound(to: UInt8.self), count,
         scratch.assumingMemoryBound(to: UInt8.self), sums)
     }

@@ -11,7 +11,8 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
   private let values: LeafValues.Table
   private let forest: ck_forest_masks
 
-  var name: String { "masks" }
+  var name: String { isPortable ? "portable masks" : "masks" }
+  private let isPortable: Bool
   let blockRows = Int(CK_FOREST_ROWS)
 
   /// Leaves that a byte numbers.
@@ -21,7 +22,11 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
   ///   - views: with thresholds ranked.
   ///   - codes: bytes, view by view.
   ///   - values: by the leaves' numbers.
-  init(_ views: ForestRanking, codes: ForestCodes, values: LeafValues) {
+  ///   - isPortable: whether to do without this CPU's vectors.
+  init(
+    _ views: ForestRanking, codes: ForestCodes, values: LeafValues, isPortable: Bool = false
+  ) {
+    self.isPortable = isPortable
     let forest = views.forest
     var trees: [ck_forest_mask_tree] = []
     var ends = [ck_forest_mask_ends()]
@@ -97,7 +102,8 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
     scratch: UnsafeMutableRawPointer
   ) {
     withUnsafePointer(to: forest) {
-      ck_forest_masks_f32($0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
+      (isPortable ? ck_forest_masks_f32_portable : ck_forest_masks_f32)(
+        $0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
     }
   }
 
@@ -106,7 +112,8 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
     scratch: UnsafeMutableRawPointer
   ) {
     withUnsafePointer(to: forest) {
-      ck_forest_masks_f64($0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
+      (isPortable ? ck_forest_masks_f64_portable : ck_forest_masks_f64)(
+        $0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
     }
   }
 }

@@ -35,6 +35,9 @@ package final class ForestPlan: Sendable {
     case masks
     /// The masks turned round, many trees a register.
     case lanes
+    /// The same without this CPU's vectors, for CPUs of other kinds; never chosen where they are.
+    case portableMasks = "portable masks"
+    case portableLanes = "portable lanes"
   }
 
   package let precision: Precision
