@@ -116,7 +116,6 @@ def processes():
         double=True,
     )
     yield Spec("GaussianProcessClassifier_two", GaussianProcessClassifier(kernels["rbf"], optimizer=None), "two", "scaled", double=True)
-    yield Spec("GaussianProcessClassifier_float", GaussianProcessClassifier(kernels["rbf"], optimizer=None), "two", "scaled")
 
 
 def mixtures():

@@ -9,6 +9,7 @@ enum OnnxImporter {
   ) throws(ModelError) -> Model {
     var file = try OnnxModel(bytes, limits: limits)
     let keys = try file.graph.replaceMapInputs(limits)
+    try file.graph.splitSequenceOutputs(limits)
     let graph = try Graph(file.graph, opsets: file.opsets, limits: limits)
     let features = try features(
       of: graph, keys: keys, metadata: file.metadata, limits: limits)

@@ -7,29 +7,42 @@ extension OnnxGraph {
   /// - Throws: `.unsupported` where the keys cannot be known before a row is there.
   mutating func replaceMapInputs(_ limits: ModelLimits) throws(ModelError) -> [String: [String]] {
     var result: [String: [String]] = [:]
+    var readers: [String: [OnnxNode]] = [:]
+    for input in inputs {
+      if case .map? = input.type { readers[input.name] = [] }
+    }
+    guard !readers.isEmpty else { return [:] }
+    for node in nodes {
+      for name in Set(node.inputs) { readers[name]?.append(node) }
+    }
     for index in inputs.indices {
       guard case .map(_, let value)? = inputs[index].type else { continue }
       let name = inputs[index].name
+      guard result[name] == nil else {
+        throw ModelError(.malformed, "input \"\(name)\" is defined twice")
+      }
       guard case .tensor(let elementType, _) = value else {
         throw ModelError(.unsupported, "input \"\(name)\" is a map of what is no tensor")
       }
-      let keys = try keys(of: name, limits)
+      let keys = try Self.keys(of: name, readers[name] ?? [], limits)
       inputs[index].type = .tensor(elementType: elementType, dims: [nil, Int64(keys.count)])
       result[name] = keys
     }
     return result
   }
 
-  private func keys(of name: String, _ limits: ModelLimits) throws(ModelError) -> [String] {
+  private static func keys(
+    of name: String, _ readers: [OnnxNode], _ limits: ModelLimits
+  ) throws(ModelError) -> [String] {
     var found: [String]?
-    for node in nodes where node.inputs.contains(name) {
+    for node in readers {
       let keys: [String]
       switch (node.type, node.attributes["string_vocabulary"], node.attributes["int64_vocabulary"])
       {
       case ("DictVectorizer", .strings(let words)?, _) where !words.isEmpty: keys = words
       case ("DictVectorizer", _, .ints(let numbers)?) where !numbers.isEmpty:
         keys = numbers.map(String.init)
-      case ("CastMap", _, _): keys = try Self.sparseKeys(node, limits)
+      case ("CastMap", _, _): keys = try sparseKeys(node, limits)
       default:
         throw ModelError(
           .unsupported,

@@ -14,7 +14,7 @@ struct OnnxOutputs {
     let trace = OnnxTrace(source)
     let infos = graph.outputs.map { graph.values[$0.value] }
     for (output, info) in zip(graph.outputs, infos) {
-      guard info.shape.isRowMajor else {
+      guard let axis = info.shape.rowAxis, info.shape.dims[axis] == 1 else {
         throw ModelError(
           .unsupported, "output \"\(output.name)\" of shape \(info.shape) is not row by row")
       }
@@ -53,6 +53,8 @@ struct OnnxOutputs {
       let own = trace.classes(of: name) ?? (label == nil ? nil : classes)
       let classNames = own.flatMap { $0.count == width ? labels ?? $0.names : nil }
       let isReversed = trace.isReversed(name)
+      let parts = infos[index].shape.dims[..<(infos[index].shape.rowAxis ?? 0)].reduce(1, *)
+      let partWidth = width / max(parts, 1)
       for element in 0..<width {
         add(
           Self.column(
@@ -60,8 +62,10 @@ struct OnnxOutputs {
             classes: width > 1 ? classNames : nil, hasLabel: label != nil,
             isOnlyScore: scores.count == 1, isProbability: trace.isProbability(name)),
           .init(
-            output: index, element: isReversed ? width - 1 - element : element, width: width,
-            type: infos[index].type, names: nil))
+            output: index,
+            element: isReversed ? width - 1 - element : element % max(partWidth, 1),
+            width: partWidth, type: infos[index].type, names: nil,
+            part: isReversed ? 0 : element / max(partWidth, 1)))
       }
     }
   }

@@ -23,6 +23,8 @@ struct GraphPredictor: Predictor {
     let type: TensorType
     /// Names that replace the graph's own classes; nil where they stay.
     let names: ClassNames?
+    /// Which of the parts that precede the rows, as one for each of several targets does.
+    var part = 0
   }
 
   let plan: Plan
@@ -57,7 +59,9 @@ struct GraphPredictor: Predictor {
       }
       frame.run()
       for index in builders.indices {
-        builders[index].append(frame.outputs[outputs[index].output], rowCount: rows.count)
+        builders[index].append(
+          frame.outputs[outputs[index].output].part(outputs[index], rows.count),
+          rowCount: rows.count)
       }
       if !frame.failures.reasons.isEmpty {
         for (row, failure) in frame.failures.reasons.sorted(by: { $0.key < $1.key }) {
@@ -67,6 +71,17 @@ struct GraphPredictor: Predictor {
       start = rows.upperBound
     }
     return Predictions(columns: builders.map { $0.column() }, failures: failures)
+  }
+}
+
+extension TensorView {
+  /// The view from a slot's part on.
+  @inline(__always)
+  fileprivate func part(_ slot: GraphPredictor.OutputSlot, _ rowCount: Int) -> TensorView {
+    if slot.part == 0 { return self }
+    return TensorView(
+      type: type, dims: [rowCount, slot.width],
+      base: base + slot.part * rowCount * slot.width * type.stride)
   }
 }
 

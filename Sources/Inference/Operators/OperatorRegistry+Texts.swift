@@ -11,6 +11,7 @@ extension OperatorRegistry {
   /// com.microsoft
   static let contributedOperators: [String: OperatorFactory] = [
     "MurmurHash3": { node throws(ModelError) in try MurmurHash3(node) },
+    "Solve": { node throws(ModelError) in try Solve(node) },
     "Tokenizer": { node throws(ModelError) in try Tokenizer(node) },
   ]
 }
