@@ -82,6 +82,18 @@ struct OnnxConformanceTests {
       }
     }
 
+    /// A line for each operator of the case, or for the one that it is refused for.
+    func results(_ verdict: String, _ reason: String) -> [String] {
+      let named = operators.filter { reason == "operator \($0)" }
+      let why = OnnxConformance.reason(reason) ?? reason
+      let text = named.isEmpty && verdict == "refused" ? "\(reason): \(why)" : why
+      return (named.isEmpty ? operators : named).map { name in
+        [name, self.name, verdict, "-", text.replacing("\t", with: " ")].joined(separator: "\t")
+      }
+    }
+
+    private var operators: [String] { description.operators }
+
     /// The first difference beyond the case's tolerance, in words.
     func difference(_ found: OnnxDatum, _ wanted: OnnxDatum) -> String? {
       // Each step of a graph of several rounds anew.
@@ -112,6 +124,14 @@ struct OnnxConformanceTests {
       .appendingPathComponent("onnx")
   }()
 
+  /// The lines of all cases, for the article of what is supported.
+  private static func write(_ results: [String]) throws {
+    let folder = folder.deletingLastPathComponent().appendingPathComponent("results")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    let text = results.sorted().map { $0 + "\n" }.joined()
+    try Data(text.utf8).write(to: folder.appendingPathComponent("onnx.tsv"))
+  }
+
   static func cases() throws -> [Case] {
     var found: [Case] = []
     for kind in OnnxConformance.kinds {
@@ -130,15 +150,22 @@ struct OnnxConformanceTests {
     var rowByRow = 0
     var refused: [String: [String]] = [:]
     var failed: [String] = []
+    var results: [String] = []
     for test in try Self.cases() {
       switch try test.run() {
       case .passed(let rows):
         passed += 1
         rowByRow += rows ? 1 : 0
-      case .refused(let reason): refused[reason, default: []].append(test.name)
-      case .failed(let reason): failed.append("\(test.name): \(reason)")
+        results += test.results("agrees", "")
+      case .refused(let reason):
+        refused[reason, default: []].append(test.name)
+        results += test.results("refused", reason)
+      case .failed(let reason):
+        failed.append("\(test.name): \(reason)")
+        results += test.results("differs", reason)
       }
     }
+    try Self.write(results)
     for (reason, names) in refused.sorted(by: { $0.key < $1.key }) {
       let why = OnnxConformance.reason(reason)
       print("refused \(names.count) for \(reason): \(why ?? "not recorded")")
