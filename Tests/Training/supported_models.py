@@ -83,7 +83,9 @@ def table(head, found):
 
 
 def sums(found):
-    counts = collections.Counter(verdict for cases in found.values() for _, verdict, _, _ in cases)
+    # A case of several operators stands once for each of them.
+    verdicts = {name: verdict for cases in found.values() for name, verdict, _, _ in cases}
+    counts = collections.Counter(verdicts.values())
     parts = [f"{counts['agrees']} agree"]
     if counts["onnxruntime"]:
         parts.append(f"{counts['onnxruntime']} are as near as ONNX Runtime")
