@@ -119,7 +119,7 @@ import Testing
   }
 
   /// What a loader says of a file; nil where it loads.
-  private static func refusal(_ bytes: [UInt8]) -> ModelError? {
+  static func refusal(_ bytes: [UInt8]) -> ModelError? {
     do throws(ModelError) {
       _ = try Model.load(bytes, format: .onnx, limits: limits)
       return nil

@@ -21,6 +21,10 @@ package struct OnnxWriter {
     case ints([Int64])
     case strings([String])
     case tensor(Tensor)
+    /// The graph of another writer: its inputs, outputs, initializers and nodes.
+    indirect case graph(OnnxWriter)
+    /// In a function's body: an attribute that the function is called with.
+    case reference(String)
   }
 
   package struct Tensor {
@@ -44,6 +48,7 @@ package struct OnnxWriter {
   package var opsets: [(domain: String, version: Int64)]
   package var metadata: [(key: String, value: String)] = []
   private var graph = ProtobufWriter()
+  private var functions: [ProtobufWriter] = []
 
   package init(opset: Int64 = 17, machineLearning: Int64 = 3) {
     opsets = [("", opset), ("ai.onnx.ml", machineLearning)]
@@ -103,16 +108,51 @@ package struct OnnxWriter {
     _ type: String, domain: String = "", name: String = "", _ inputs: [String],
     _ outputs: [String], _ attributes: [(String, Attribute)] = []
   ) {
-    graph.message(1) { node in
-      for input in inputs { node.string(1, input) }
-      for output in outputs { node.string(2, output) }
-      if !name.isEmpty { node.string(3, name) }
-      node.string(4, type)
-      for (name, attribute) in attributes {
-        node.message(5) { Self.write(attribute, name: name, to: &$0) }
-      }
-      if !domain.isEmpty { node.string(7, domain) }
+    let node = FunctionNode(
+      type: type, domain: domain, inputs: inputs, outputs: outputs, attributes: attributes)
+    graph.message(1) { Self.write(node, name: name, to: &$0) }
+  }
+
+  /// A node of a function's body.
+  package struct FunctionNode {
+    var type: String
+    var domain: String
+    var inputs: [String]
+    var outputs: [String]
+    var attributes: [(String, Attribute)]
+
+    package init(
+      type: String, domain: String = "", inputs: [String], outputs: [String],
+      attributes: [(String, Attribute)] = []
+    ) {
+      (self.type, self.domain, self.inputs, self.outputs) = (type, domain, inputs, outputs)
+      self.attributes = attributes
     }
+  }
+
+  private static func write(
+    _ source: FunctionNode, name: String, to node: inout ProtobufWriter
+  ) {
+    for input in source.inputs { node.string(1, input) }
+    for output in source.outputs { node.string(2, output) }
+    if !name.isEmpty { node.string(3, name) }
+    node.string(4, source.type)
+    for (name, attribute) in source.attributes {
+      node.message(5) { write(attribute, name: name, to: &$0) }
+    }
+    if !source.domain.isEmpty { node.string(7, source.domain) }
+  }
+
+  /// A function of domain "local" that gives the last node's outputs.
+  package mutating func function(_ name: String, inputs: [String], _ nodes: [FunctionNode]) {
+    var function = ProtobufWriter()
+    function.string(1, name)
+    for input in inputs { function.string(4, input) }
+    for output in nodes.last?.outputs ?? [] { function.string(5, output) }
+    for node in nodes { function.message(7) { Self.write(node, name: "", to: &$0) } }
+    function.message(9) { $0.int(2, opsets[0].version) }
+    function.string(10, "local")
+    functions.append(function)
   }
 
   private static func write(
@@ -133,6 +173,12 @@ package struct OnnxWriter {
     case .tensor(let value):
       writer.message(5) { write(value, name: "", to: &$0) }
       type = 4
+    case .graph(let other):
+      writer.bytes(6, other.graph.bytes)
+      type = 5
+    case .reference(let source):
+      writer.string(21, source)
+      type = 1
     case .floats(let values):
       writer.packed(7, floats: values)
       type = 6
@@ -187,6 +233,7 @@ package struct OnnxWriter {
         $0.int(2, opset.version)
       }
     }
+    for function in functions { model.bytes(25, function.bytes) }
     for (key, value) in metadata {
       model.message(14) {
         $0.string(1, key)

@@ -133,6 +133,21 @@ struct Graph: Sendable {
     try addRegion(alone, of: source, opsets: opsets, numbers: &numbers, limits: limits)
   }
 
+  /// Keeps the memory of inputs apart from all else, so that it can be written between runs.
+  mutating func keepInputs() { outputs += inputs }
+
+  /// True where one of the values is another input than that of its own place.
+  func exchangesInputs(_ numbers: [Int]) -> Bool {
+    var roots = Array(values.indices)
+    for step in steps where step.operation.isView {
+      if let input = step.inputs[0] { roots[step.outputs[0]] = roots[input] }
+    }
+    let places = Set(inputs.map(\.value))
+    return zip(numbers, inputs).contains { number, input in
+      places.contains(roots[number]) && roots[number] != input.value
+    }
+  }
+
   /// Adds values and gives their numbers.
   mutating func append(_ infos: [ValueInfo]) -> [Int] {
     defer { values += infos }

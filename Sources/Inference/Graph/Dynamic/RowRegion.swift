@@ -31,7 +31,8 @@ struct RowRegion: Operator {
         seen.append(try Self.tensors(program.run(row, execution), names))
       } catch {
         failure = failure ?? error
-        if error.code == .unsupported { throw error }
+        // Another row would be no better.
+        if error.code == .unsupported || error.code == .tooLarge { throw error }
       }
     }
     var outputs: [ValueInfo] = []
