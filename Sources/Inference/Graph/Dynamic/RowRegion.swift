@@ -31,10 +31,10 @@ struct RowRegion: Operator {
         seen.append(try Self.tensors(program.run(row, execution), names))
       } catch {
         failure = failure ?? error
-        // Another row would be no better.
-        if error.code == .unsupported || error.code == .tooLarge { throw error }
+        if error.code == .unsupported { throw error }
       }
     }
+    if let failure, seen.isEmpty, failure.code == .tooLarge { throw failure }
     var outputs: [ValueInfo] = []
     for (index, name) in names.enumerated() {
       let found = seen.map { $0[index] }
