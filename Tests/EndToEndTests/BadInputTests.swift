@@ -249,7 +249,7 @@ struct BadInputTests {
     for statement in [
       "insert into predictions.sensor (id) values (1)", "delete from predictions.sensor",
       "select rowcast.pause_scorer('sensor')", "select rowcast.drop_scorer('sensor')",
-      "select * from rowcast.model_part", "truncate rowcast.change",
+      "select * from rowcast.model_part", "truncate rowcast.change_0",
     ] {
       let answer = refusal(reader, statement)
       show("a reader: \(statement)", answer)

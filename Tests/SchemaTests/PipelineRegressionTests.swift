@@ -197,7 +197,7 @@ import Testing
       """)
     // As it is left when the file of a child shrinks to nothing without the rotation's doing.
     try admin.runScript(
-      "update rowcast.change_child set closed_at_xid = '3' where slot = 0")
+      "update rowcast.change_child set closed_at_xid = 3 where slot = 0")
     #expect(try admin.value("select rowcast.rotate_log(1)", as: String.self) == "note removed")
     #expect(try admin.value("select rowcast.rotate_log(1)", as: String.self) == "closed")
     #expect(try admin.value("select rowcast.rotate_log(1)", as: String.self) == "noted")
@@ -214,7 +214,7 @@ import Testing
     // The cursor and a change as a dump brings them, with ids that this server has yet to give.
     try admin.runScript(
       """
-      update rowcast.change set xid = '900000000';
+      update rowcast.change_0 set xid = 900000000;
       insert into rowcast.tick (snapshot) values ('900000001:900000001:');
       """)
     try owner.runScript("insert into own.t values (2, 2)")

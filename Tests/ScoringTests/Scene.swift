@@ -117,8 +117,8 @@ final class Scene: Sendable {
         select coalesce(sum(backlog_rows), 0)::bigint \
         + (select count(*) from rowcast.chunk where state in ('available', 'running') and not held) \
         + (select count(*) from rowcast.job where state = 'running') \
-        + (select count(*) from rowcast.change as c where not pg_visible_in_snapshot(c.xid, \
-            (select snapshot from rowcast.tick where snapshot is not null \
+        + (select count(*) from rowcast.change as c where not txid_visible_in_snapshot(c.xid, \
+            (select snapshot::text::txid_snapshot from rowcast.tick where snapshot is not null \
              order by tick_id desc limit 1))) \
         from rowcast.scorer_status where state = 'active'
         """

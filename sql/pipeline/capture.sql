@@ -22,17 +22,19 @@
 -- * Up to 4,096 keys are one row. Reading stops there, and larger statements are cut in slices.
 -- * The doorbell rings only when the dispatcher sleeps, that is when it holds (1919907683, 1).
 
-create or replace function rowcast.append_sql(source_id int, op text, key_count text, keys text)
-returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select format(
-        'insert into rowcast.change (slot, op, source_id, key_count, keys) values (%s, %L, %s, %s, %s);',
-        'pg_catalog.pg_sequence_last_value(''rowcast.change_slot''::pg_catalog.regclass)',
-        op, source_id, key_count, keys)
-$$;
-comment on function rowcast.append_sql(int, text, text, text) is
-    'The statement of a trigger function that appends one row to the log.';
-revoke all on function rowcast.append_sql(int, text, text, text) from public;
+create or replace function rowcast.append_sql(source_id int, op text, rest text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $outer$
+    select format($sql$if pg_catalog.pg_sequence_last_value(
+               'rowcast.change_slot'::pg_catalog.regclass) operator(pg_catalog.=) 0 then
+            insert into rowcast.change_0 (op, source_id, key_count, keys) select %1$L, %2$s, %3$s;
+        else
+            insert into rowcast.change_1 (op, source_id, key_count, keys) select %1$L, %2$s, %3$s;
+        end if;$sql$, op, source_id, rest)
+$outer$;
+comment on function rowcast.append_sql(int, text, text) is
+    'The statements of a trigger function that append to the log: operation, source, and the rest '
+    'of a query for count and keys.';
+revoke all on function rowcast.append_sql(int, text, text) from public;
 
 create or replace function rowcast.several_sql(
     source_id int, selection text, otherwise text, guard text default '')
@@ -57,17 +59,16 @@ language sql immutable set search_path = pg_catalog, pg_temp as $outer$
         elsif touched_count operator(pg_catalog.<=) 4096 then
             %4$s
         else
-            insert into rowcast.change (slot, op, source_id, key_count, keys)
-            select pg_catalog.pg_sequence_last_value('rowcast.change_slot'::pg_catalog.regclass),
-                   'K', %1$s, pg_catalog.count(*),
+            %1$s
+        end if;
+    end;$sql$,
+        rowcast.append_sql(source_id, 'K', format($sql$pg_catalog.count(*),
                    pg_catalog.textin(pg_catalog.array_out(pg_catalog.array_agg(i.k)))
             from (select u.k, (pg_catalog.row_number() over () operator(pg_catalog.-) 1)
                          operator(pg_catalog./) 4096 as slice
-                  from (%2$s) as u) as i
-            group by i.slice;
-        end if;
-    end;$sql$, source_id, selection, otherwise,
-        rowcast.append_sql(source_id, 'K', 'touched_count', 'touched'), guard)
+                  from (%s) as u) as i
+            group by i.slice$sql$, selection)),
+        selection, otherwise, rowcast.append_sql(source_id, 'K', 'touched_count, touched'), guard)
 $outer$;
 comment on function rowcast.several_sql(int, text, text, text) is
     'The block of a trigger function that logs any number of keys, or does otherwise where they are '
@@ -173,9 +174,9 @@ begin
         end case;
 
         if event = 'truncate' then
-            body := format(E'\nbegin\n    %s', rowcast.append_sql(src.source_id, 'T', '0', 'null'));
+            body := format(E'\nbegin\n    %s', rowcast.append_sql(src.source_id, 'T', '0, null'));
         else
-            body := rowcast.append_sql(src.source_id, 'X', '0', 'null');
+            body := rowcast.append_sql(src.source_id, 'X', '0, null');
             if event = 'update' then
                 body := rowcast.several_sql(src.source_id, every, body);
             end if;
@@ -201,7 +202,7 @@ begin
         %2$s
     else%3$s
     end if;$sql$,
-                single, rowcast.append_sql(src.source_id, 'K', 'touched_count', 'touched'),
+                single, rowcast.append_sql(src.source_id, 'K', 'touched_count, touched'),
                 rowcast.several_sql(src.source_id, several, body,
                                     case event when 'update' then guard else '' end));
         end if;

@@ -28,9 +28,9 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
-    cursor_snapshot pg_snapshot;
+    cursor_snapshot txid_snapshot;
 begin
-    select t.snapshot into strict cursor_snapshot
+    select t.snapshot::text::txid_snapshot into strict cursor_snapshot
     from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
 
     -- Each table once, whatever the number of scorers: a dashboard asks for all of them.
@@ -42,13 +42,7 @@ begin
         group by c.scorer_id
     ), past as (
         select c.source_id, sum(c.key_count) as keys, min(c.at) as oldest
-        from (
-            select c.source_id, c.key_count, c.at from rowcast.change as c
-            where c.xid >= pg_snapshot_xmax(cursor_snapshot)
-            union all
-            select c.source_id, c.key_count, c.at from rowcast.change as c
-            where c.xid = any (array(select pg_snapshot_xip(cursor_snapshot)))
-        ) as c
+        from rowcast.changes_between(cursor_snapshot, txid_current_snapshot()) as c
         group by c.source_id
     ), rate as (
         select c.scorer_id, sum(c.rows_scored + c.rows_failed) / 10.0 as per_second

@@ -3,13 +3,12 @@
 -- A change is collected when its transaction is complete in the new snapshot and was not in the last
 -- one. Transactions complete in any order, so the log is never read "from the last id on":
 --
---   xid >= xmax of the last snapshot       began to be known after it: a range of the index
---   xid in the last snapshot's list        was in progress then: one probe each
+--   xid >= xmax of the last snapshot       began to be known after it
+--   xid in the last snapshot's list        was in progress then
 --
--- and both only where xid is complete now. Everything below xmax and not in the list was complete in
--- the last snapshot, so it was collected by an earlier tick. A transaction that stays open for an
--- hour is one probe a tick, not a rescan of an hour's changes. Transactions with savepoints are one:
--- changes carry the id of the top level, and PostgreSQL hides what was rolled back.
+-- and both only where xid is complete now; see changes_between. Everything below xmax and not in the
+-- list was complete in the last snapshot, so it was collected by an earlier tick. Transactions with
+-- savepoints are one: changes carry the id of the top level, and PostgreSQL hides what was rolled back.
 --
 -- Ticks, whoever makes them, are in one order: an advisory lock held to commit. A tick commits
 -- asynchronously: a crash may lose it, and with it the cursor and the chunks, never one without the
@@ -32,9 +31,8 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    last_snapshot pg_snapshot;
-    this_snapshot pg_snapshot;
-    running xid8[];
+    last_snapshot txid_snapshot;
+    this_snapshot txid_snapshot;
     this_tick bigint;
     counts record;
     unreadable int[];
@@ -42,14 +40,15 @@ declare
 begin
     perform pg_advisory_xact_lock(1919907683, 4);
 
-    select t.snapshot into strict last_snapshot
+    select t.snapshot::text::txid_snapshot into strict last_snapshot
     from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
-    this_snapshot := pg_current_snapshot();
+    this_snapshot := txid_current_snapshot();
 
     -- A cursor ahead of all transactions is another server's: the database was restored from a dump,
     -- and ids began anew. What the log then holds is collected once more, which does no harm.
-    if pg_snapshot_xmax(last_snapshot) > pg_snapshot_xmax(this_snapshot) then
-        update rowcast.change as c set xid = '3' where c.xid >= pg_snapshot_xmax(this_snapshot);
+    if txid_snapshot_xmax(last_snapshot) > txid_snapshot_xmax(this_snapshot) then
+        update rowcast.change_0 as c set xid = 3 where c.xid >= txid_snapshot_xmax(this_snapshot);
+        update rowcast.change_1 as c set xid = 3 where c.xid >= txid_snapshot_xmax(this_snapshot);
         update rowcast.change_child as c set closed_at_xid = null where c.closed_at_xid is not null;
         last_snapshot := '3:3:';
     end if;
@@ -60,15 +59,7 @@ begin
         return;
     end if;
 
-    running := array(select pg_snapshot_xip(last_snapshot));
-    if not exists (
-        select from rowcast.change as c
-        where c.xid >= pg_snapshot_xmax(last_snapshot)
-          and pg_visible_in_snapshot(c.xid, this_snapshot)
-    ) and not exists (
-        select from rowcast.change as c
-        where c.xid = any (running) and pg_visible_in_snapshot(c.xid, this_snapshot)
-    ) then
+    if not exists (select from rowcast.changes_between(last_snapshot, this_snapshot)) then
         tick_id := null; change_count := 0; chunk_count := 0;
         return next;
         return;
@@ -80,18 +71,12 @@ begin
         lanes := '{}';  -- A suspect runs alone: see claim_chunks.
     end if;
     -- The number is drawn after the snapshot was taken: a later number is a later view.
-    insert into rowcast.tick (snapshot) values (this_snapshot) returning tick_id into this_tick;
+    insert into rowcast.tick (snapshot) values (this_snapshot::text::pg_snapshot)
+    returning tick_id into this_tick;
 
     with fresh as materialized (
         select c.source_id, c.op, c.keys, c.key_count, c.at, row_number() over () - 1 as place
-        from (
-            select c.* from rowcast.change as c
-            where c.xid >= pg_snapshot_xmax(last_snapshot)
-              and pg_visible_in_snapshot(c.xid, this_snapshot)
-            union all
-            select c.* from rowcast.change as c
-            where c.xid = any (running) and pg_visible_in_snapshot(c.xid, this_snapshot)
-        ) as c
+        from rowcast.changes_between(last_snapshot, this_snapshot) as c
     ), listening as materialized (
         select s.scorer_id, s.source_id, s.chunk_rows, s.state <> 'active' as held,
                least(s.chunk_rows, greatest(256, t.key_count / greatest(lane_count, 1) + 1)) as size
@@ -117,19 +102,16 @@ begin
         group by l.scorer_id, l.held
     ), block as (
         -- Short segments are joined as text, then read as one array: a fifth of reading each by
-        -- itself. In blocks of 32 MB, so that a day's changes stay below the longest text.
-        select f.source_id, f.block, min(f.at) as at,
+        -- itself. 128 at a time, so that the longest keys that an index takes, 1,023 a segment, stay below
+        -- the longest text.
+        select f.source_id, f.place / 128 as block, min(f.at) as at,
                ('{' || string_agg(substr(f.keys, 2, length(f.keys) - 2), ',') || '}')::text[] as keys
-        from (
-            select f.*, sum(octet_length(f.keys)) over (partition by f.source_id order by f.place)
-                        / 33554432 as block
-            from fresh as f where f.op = 'K' and f.key_count < 1024
-        ) as f
-        group by f.source_id, f.block
+        from fresh as f where f.op = 'K' and f.key_count < 1024
+        group by f.source_id, f.place / 128
     ), key as materialized (
         -- Each key once. Its place is that of its first change: rows that arrived together mostly
         -- lie together, and places need not be dense to be cut by.
-        select b.source_id, u.key, min(b.block * 33554432 + u.place - 1) as place, min(b.at) as at
+        select b.source_id, u.key, min(b.block * 131072 + u.place - 1) as place, min(b.at) as at
         from block as b cross join lateral unnest(b.keys) with ordinality as u (key, place)
         group by b.source_id, u.key
     ), cut as (
@@ -162,6 +144,7 @@ begin
     foreach source_id in array counts.unreadable loop
         perform rowcast.suspend_unfit(source_id);
     end loop;
+    perform rowcast.summarise_log();
 
     if cardinality(counts.handed) = 0 then
         tick_id := this_tick; change_count := counts.changes; chunk_count := counts.chunks;

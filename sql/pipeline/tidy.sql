@@ -23,9 +23,9 @@ set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' set enable_seqsc
 declare
     current_slot smallint;
     old_slot smallint;
-    closed xid8;
-    last_snapshot pg_snapshot;
-    this_snapshot pg_snapshot;
+    closed bigint;
+    last_snapshot txid_snapshot;
+    this_snapshot txid_snapshot;
 begin
     if not pg_try_advisory_xact_lock(1919907683, 4) then
         return 'busy';
@@ -52,38 +52,33 @@ begin
     select c.closed_at_xid into closed from rowcast.change_child as c where c.slot = old_slot;
     if closed is null then
         update rowcast.change_child as c
-        set closed_at_xid = pg_current_xact_id() where c.slot = old_slot;
+        set closed_at_xid = txid_current() where c.slot = old_slot;
         return 'noted';
     end if;
 
-    this_snapshot := pg_current_snapshot();
-    if pg_snapshot_xmin(this_snapshot) < closed then
+    this_snapshot := txid_current_snapshot();
+    if txid_snapshot_xmin(this_snapshot) < closed then
         return 'waiting for a transaction';
     end if;
-    select t.snapshot into strict last_snapshot
+    select t.snapshot::text::txid_snapshot into strict last_snapshot
     from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
-    if pg_snapshot_xmin(last_snapshot) < closed then
+    if txid_snapshot_xmin(last_snapshot) < closed then
         -- Ticks that found nothing left the cursor behind. It moves if there is nothing between.
-        if exists (
-            select from rowcast.change as c
-            where c.xid >= pg_snapshot_xmax(last_snapshot)
-              and pg_visible_in_snapshot(c.xid, this_snapshot)
-        ) or exists (
-            select from rowcast.change as c
-            where c.xid = any (array(select pg_snapshot_xip(last_snapshot)))
-              and pg_visible_in_snapshot(c.xid, this_snapshot)
-        ) then
+        if exists (select from rowcast.changes_between(last_snapshot, this_snapshot)) then
             return 'waiting for a tick';
         end if;
-        insert into rowcast.tick (snapshot) values (this_snapshot);
+        insert into rowcast.tick (snapshot) values (this_snapshot::text::pg_snapshot);
     end if;
     begin
         execute format('truncate rowcast.change_%s', old_slot);
     exception when lock_not_available then
         return 'waiting for a reader';
     end;
+    -- An index that is built on nothing has a summary of the first range.
+    perform brin_desummarize_range(format('rowcast.change_%s_xid_idx', old_slot)::regclass, 0);
     -- With the truncation, so that the next note of this child is always made anew.
-    update rowcast.change_child as c set closed_at_xid = null where c.slot = old_slot;
+    update rowcast.change_child as c set closed_at_xid = null, summarised_ranges = 0
+    where c.slot = old_slot;
     return 'truncated';
 end
 $$;

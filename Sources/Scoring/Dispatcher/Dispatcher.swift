@@ -65,10 +65,11 @@ final class Dispatcher {
     }
     // It beats each second. Where it is stopped or hangs while it holds the doorbell, each commit
     // has to ring, and rings are slow by the thousand: the server itself then ends the session.
+    // Compiling the call of a function that is over in milliseconds never pays.
     try connection.runScript(
       """
       set lock_timeout = '10s'; set default_transaction_isolation = 'read committed'; \
-      set idle_session_timeout = '5s'
+      set idle_session_timeout = '5s'; set jit = off
       """)
     try connection.listen(Channel.change)
     try connection.listen(Channel.control)
