@@ -123,6 +123,32 @@ import Testing
     #expect(error?.message.contains("migrations/0001_registry.sql") == true)
   }
 
+  @Test func changesThatWereNotCollectedOutliveTheNewLog() throws {
+    let later = library.objects.map(\.path) + library.migrations.dropFirst(2).map(\.file.path)
+    let earlier = library.editing { later.contains($0.path) ? nil : $0 }
+    try Migrator(Database.current.settings, library: earlier).migrate()
+    let connection = try Database.current.connect()
+    try connection.runScript(
+      """
+      insert into rowcast.change (slot, op, source_id, key_count, keys)
+      values (0, 'K', 7, 2, '{1,2}'), (1, 'K', 7, 1, '{3}');
+      update rowcast.change_child set closed_at_xid = '900' where slot = 1;
+      """)
+    let before = try connection.texts(
+      "select concat(slot, xid, at, keys) from rowcast.change order by 1")
+
+    try Migrator(Database.current.settings).migrate()
+
+    #expect(
+      try connection.texts("select concat(slot, xid, at, keys) from rowcast.change order by 1")
+        == before)
+    #expect(
+      try connection.value(
+        "select closed_at_xid from rowcast.change_child where slot = 1", as: Int64.self) == 900)
+    #expect(
+      try connection.value("select change_count from rowcast.tick('{}', 1)", as: Int32.self) == 2)
+  }
+
   @Test func onlyTheFileThatChangedIsAppliedAgain() throws {
     let connection = try Database.current.migrated()
     let path = "sql/registry/05_views.sql"

@@ -105,6 +105,41 @@ import Testing
     #expect(try connection.value("select test.difference('t', 's', 'id')") == "")
   }
 
+  @Test func statementsOfOneRowShareAChunk() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    for id in 1...300 { try connection.run("insert into t values (\(id), 1)") }
+    let tick = try connection.tick(laneCount: 1)
+    #expect(tick.changes == 300)
+    #expect(try connection.numbers("select key_count from rowcast.chunk").sorted() == [300])
+  }
+
+  /// Ranges of the log that are behind the writers are passed over by their summaries.
+  @Test func lateCommitsAreFoundInSummarisedRanges() throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    let (early, late) = (try Database.current.connect(), try Database.current.connect())
+    try early.runScript("begin; insert into t values (1, 1)")
+    try late.runScript("begin; insert into t values (2, 2)")
+    for start in [1000, 4000] {
+      try connection.runScript(
+        """
+        do $$ begin
+            for i in \(start)..\(start + 2499) loop insert into t values (i, i); end loop;
+        end $$
+        """)
+      #expect(try connection.tick().changes == 2500)
+    }
+    let summarised: Query = "select max(summarised_ranges) from rowcast.change_child"
+    #expect(try connection.value(summarised, as: Int32.self) >= 2)
+    try early.run("commit")
+    #expect(try connection.tick().changes == 1)
+    try late.runScript("insert into t values (3, 3); commit")
+    #expect(try connection.tick().changes == 2)
+    #expect(try connection.tick().changes == 0)
+    #expect(try Set(keys(connection)).isSuperset(of: ["1", "2", "3", "1000", "6499"]))
+  }
+
   @Test func longSegmentsPassUnopenedAndFitTheScorer() throws {
     let connection = try Database.current.prepared()
     try source(connection)

@@ -102,12 +102,17 @@ begin
         group by l.scorer_id, l.held
     ), block as (
         -- Short segments are joined as text, then read as one array: a fifth of reading each by
-        -- itself. 128 at a time, so that the longest keys that an index takes, 1,023 a segment, stay below
-        -- the longest text.
-        select f.source_id, f.place / 128 as block, min(f.at) as at,
+        -- itself. Beyond 32 MB 128 at a time, so that even the longest keys that an index takes, 1,023 a
+        -- segment, stay below the longest text.
+        select f.source_id, f.block, min(f.at) as at,
                ('{' || string_agg(substr(f.keys, 2, length(f.keys) - 2), ',') || '}')::text[] as keys
-        from fresh as f where f.op = 'K' and f.key_count < 1024
-        group by f.source_id, f.place / 128
+        from (
+            select f.*, case when t.bytes > 33554432 then f.place / 128 else 0 end as block
+            from fresh as f
+            cross join (select sum(octet_length(f.keys)) as bytes from fresh as f) as t
+            where f.op = 'K' and f.key_count < 1024
+        ) as f
+        group by f.source_id, f.block
     ), key as materialized (
         -- Each key once. Its place is that of its first change: rows that arrived together mostly
         -- lie together, and places need not be dense to be cut by.
