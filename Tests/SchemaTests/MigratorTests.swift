@@ -124,7 +124,7 @@ import Testing
   }
 
   @Test func changesThatWereNotCollectedOutliveTheNewLog() throws {
-    let later = library.objects.map(\.path) + library.migrations.dropFirst(2).map(\.file.path)
+    let later = library.objects.map(\.path) + library.migrations.dropFirst(3).map(\.file.path)
     let earlier = library.editing { later.contains($0.path) ? nil : $0 }
     try Migrator(Database.current.settings, library: earlier).migrate()
     let connection = try Database.current.connect()
