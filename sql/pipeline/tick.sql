@@ -107,10 +107,9 @@ begin
         select f.source_id, f.block, min(f.at) as at,
                ('{' || string_agg(substr(f.keys, 2, length(f.keys) - 2), ',') || '}')::text[] as keys
         from (
-            select f.*, case when t.bytes > 33554432 then f.place / 128 else 0 end as block
-            from fresh as f
-            cross join (select sum(octet_length(f.keys)) as bytes from fresh as f) as t
-            where f.op = 'K' and f.key_count < 1024
+            select f.*, case when (select sum(octet_length(a.keys)) from fresh as a) > 33554432
+                             then f.place / 128 else 0 end as block
+            from fresh as f where f.op = 'K' and f.key_count < 1024
         ) as f
         group by f.source_id, f.block
     ), key as materialized (
