@@ -54,6 +54,12 @@ import Testing
     }
   }
 
+  @Test("a feature that is read by its members only is read")
+  func membersAreRead() throws {
+    #expect(try Model.load(Self.membership()).structure.unusedFeatures.isEmpty)
+    #expect(try Model.load(Self.chain(falses: [1, 2, 6])).structure.unusedFeatures.isEmpty)
+  }
+
   @Test("a split by members asks for the very values")
   func members() throws {
     let scores = try Self.scores(Self.membership(), [[1.2, 3.4, -0.12, 12, 7, 3.7]])

@@ -44,8 +44,6 @@ extension GraphPredictor: Inspectable {
 
 extension TreeEnsemble: Inspectable {
   func describe(in structure: inout ModelStructure) { plan.describe(in: &structure) }
-
-  func readFeatures(of count: Int) -> [Bool] { plan.readFeatures(of: count) }
 }
 
 extension Graph {

@@ -156,6 +156,15 @@ struct TreeEnsemble: Operator {
     }
   }
 
+  /// For each of the `count` features of a row whether a tree reads it, itself or as members.
+  func readFeatures(of count: Int) -> [Bool] {
+    var isRead = Array(repeating: false, count: count)
+    for feature in plan.features {
+      isRead[feature < count ? feature : codes[feature - count].feature] = true
+    }
+    return isRead
+  }
+
   /// Encodes one feature: of the input, where integers are compared as floats, as thresholds are; or
   /// the numbers of the members that another feature's values are.
   private func encode(
