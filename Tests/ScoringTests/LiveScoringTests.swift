@@ -102,4 +102,41 @@ struct LiveScoringTests {
       try Self.expectOracle(connection)
     }
   }
+
+  /// A script that inserts, waits and reads finds a prediction for each of its rows, every time,
+  /// beside others that do the same.
+  @Test func whoeverWaitsFindsHisPredictions() async throws {
+    let scene = try Scene()
+    let settings = scene.settings
+    try await scene.withWorkers(lanes: 3) { connection, _ in
+      try Self.prepare(scene, connection, rows: 2000)
+      try connection.run("call rowcast.wait('item_score')")
+      #expect(
+        try connection.run("select count(*) from predictions.item_score")
+          .value(0, 0, as: Int64.self) == 2000)
+      let scripts = (1...6).map { script in
+        Background {
+          let session = try Connection(settings)
+          for round in 1...40 {
+            let first = Int64(script * 1_000_000 + round * 1000)
+            try session.run(
+              """
+              insert into item select i, i % 13, i % 7, i % 5, null
+              from generate_series(\(first), \(first) + \(Int64(round % 10 * 37))) as i
+              """)
+            try session.run("call rowcast.wait('item_score')")
+            let missing = try session.run(
+              """
+              select count(*) from item left join predictions.item_score as p using (id)
+              where id >= \(first) and id < \(first) + 1000 and p.score is null
+              """
+            ).value(0, 0, as: Int64.self)
+            #expect(missing == 0, "script \(script), round \(round)")
+          }
+        }
+      }
+      for script in scripts { try script.value(timeout: Scene.patience) }
+      try Self.expectOracle(connection)
+    }
+  }
 }

@@ -1,0 +1,154 @@
+import Postgres
+import TestSupport
+import Testing
+
+/// `call rowcast.wait`: for all that the caller sees, and for nothing else.
+@Suite(.database) struct PipelineWaitTests {
+  private static let wait: Query = "call rowcast.wait('s', interval '20 seconds')"
+  private static let glance: Query = "call rowcast.wait('s', interval '30 milliseconds')"
+
+  private func prepared(backfill: Bool = false) throws -> Connection {
+    let connection = try Database.current.prepared()
+    try connection.runScript(
+      """
+      create table t (id int primary key, x real);
+      insert into t select i, i from generate_series(1, 10) as i;
+      select rowcast.create_scorer('s', 't', 'double', backfill => \(backfill));
+      """)
+    return connection
+  }
+
+  @Test func endsAtOnceWhereNothingIsToDo() throws {
+    let connection = try prepared()
+    try connection.run(Self.glance)
+    let lane = try TestLane()
+    try connection.run("insert into t values (11, 1)")
+    try lane.settle()
+    try connection.run(Self.glance)
+  }
+
+  /// From the writer's commit to the lane's there is no moment at which it returns.
+  @Test func waitsForEachStepOfTheWay() throws {
+    let connection = try prepared()
+    let lane = try TestLane()
+    try connection.run("insert into t values (11, 1)")
+    #expect(connection.refusal(of: Self.glance)?.sqlState == "RC307", "in the log")
+    try lane.connection.tick()
+    #expect(connection.refusal(of: Self.glance)?.sqlState == "RC307", "in a chunk")
+    let claimed = try #require(try lane.claim().first)
+    try lane.read(claimed)
+    #expect(connection.refusal(of: Self.glance)?.sqlState == "RC307", "with a lane")
+    try lane.write(claimed)
+    try connection.run(Self.glance)
+    #expect(try connection.value("select count(*) from predictions.s", as: Int.self) == 1)
+  }
+
+  @Test func waitsForBackfill() throws {
+    let connection = try prepared(backfill: true)
+    #expect(connection.refusal(of: Self.glance)?.sqlState == "RC307")
+    let settings = Database.current.settings
+    let waiter = Background { try Connection(settings).run(Self.wait).count }
+    try TestLane().settle()
+    _ = try waiter.value()
+    #expect(try connection.value("select count(*) from predictions.s", as: Int.self) == 10)
+  }
+
+  @Test func laterWorkAndOthersWorkAreNotWaitedFor() throws {
+    let connection = try prepared()
+    let lane = try TestLane()
+    let settings = Database.current.settings
+    try connection.runScript(
+      """
+      create table u (id int primary key, x real);
+      select rowcast.create_scorer('other', 'u', 'double');
+      insert into u values (1, 1);
+      """)
+    let open = try Database.current.connect()
+    try open.runScript("begin; insert into t values (99, 1)")
+    try connection.run(Self.glance)
+
+    try connection.run("insert into t values (11, 1)")
+    let waiter = Background { try Connection(settings).run(Self.wait).count }
+    #expect(
+      try eventually {
+        try connection.value(
+          "select count(*) from pg_stat_activity where wait_event = 'PgSleep'", as: Int.self) > 0
+      })
+    try lane.connection.tick()
+    // Committed after the call, and never worked on.
+    try open.run("commit")
+    try lane.connection.tick()
+    let claimed = try #require(try lane.claim().first)
+    try lane.read(claimed)
+    try lane.write(claimed)
+    _ = try waiter.value()
+    #expect(
+      try connection.texts("select id::text from predictions.s") == ["11"])
+  }
+
+  @Test func ownChangesMustBeCommitted() throws {
+    let connection = try prepared()
+    try connection.runScript("begin; savepoint a; insert into t values (11, 1)")
+    let error = connection.refusal(of: Self.wait)
+    #expect(error?.sqlState == "RC308")
+    #expect(error?.hint == "Commit first: workers see only what is committed.")
+    try connection.runScript("rollback; begin; select rowcast.pause_scorer('s')")
+    #expect(connection.refusal(of: Self.wait)?.sqlState == "RC308")
+    try connection.runScript("rollback; begin isolation level repeatable read")
+    #expect(connection.refusal(of: Self.wait)?.sqlState == "RC308")
+    // A transaction that only read elsewhere may wait.
+    try connection.runScript("rollback; begin")
+    try connection.run(Self.glance)
+    try connection.run("rollback")
+  }
+
+  @Test func saysWhyItWaitsInVain() throws {
+    let connection = try prepared()
+    let none = connection.refusal(of: "call rowcast.wait('none')")
+    #expect(none?.message == "scorer \"none\" does not exist")
+
+    try connection.run("insert into t values (11, 1)")
+    let late = connection.refusal(of: Self.glance)
+    #expect(late?.message == "scorer \"s\" was not up to date within 00:00:00.03")
+    #expect(late?.detail == "1 rows wait.")
+    #expect(late?.hint == "Start a worker with \"rowcast worker\" or \"rowcast up\".")
+
+    try connection.run("select rowcast.pause_scorer('s')")
+    let paused = connection.refusal(of: Self.wait)
+    #expect(paused?.sqlState == "RC306")
+    #expect(paused?.message == "scorer \"s\" is paused, and not up to date")
+    #expect(paused?.hint == "select rowcast.resume_scorer('s');")
+
+    try connection.run("select rowcast.resume_scorer('s')")
+    let lane = try TestLane()
+    try lane.connection.tick()
+    let settings = Database.current.settings
+    let waiter = Background { Connection.refusal(settings, of: Self.wait) }
+    #expect(
+      try eventually {
+        try connection.value(
+          "select count(*) from pg_stat_activity where wait_event = 'PgSleep'", as: Int.self) > 0
+      })
+    let claimed = try #require(try lane.claim().first)
+    try lane.connection.run(
+      "select rowcast.fail_chunk(\(claimed.chunk), \(claimed.attempt), 'no such model')")
+    let gone = try waiter.value()
+    #expect(gone?.sqlState == "RC309")
+    #expect(gone?.detail == "no such model")
+  }
+
+  @Test func readersMayWait() throws {
+    let connection = try prepared()
+    try connection.run("set role rowcast_reader")
+    try connection.run(Self.glance)
+    try connection.run("set role pg_monitor")
+    #expect(connection.refusal(of: Self.glance)?.sqlState == "42501")
+  }
+}
+
+extension Connection {
+  fileprivate static func refusal(_ settings: ConnectionSettings, of query: Query) -> PostgresError?
+  {
+    (try? Connection(settings))?.refusal(of: query)
+  }
+}
