@@ -67,16 +67,14 @@ import Testing
     try open.runScript("begin; insert into t values (99, 1)")
     try connection.run(Self.glance)
 
+    try lane.settle()
     try connection.run("insert into t values (11, 1)")
     let waiter = Background { try Connection(settings).run(Self.wait).count }
-    #expect(
-      try eventually {
-        try connection.value(
-          "select count(*) from pg_stat_activity where wait_event = 'PgSleep'", as: Int.self) > 0
-      })
+    try connection.seeWaiter()
     try lane.connection.tick()
     // Committed after the call, and never worked on.
     try open.run("commit")
+    try connection.run("insert into u values (2, 2)")
     try lane.connection.tick()
     let claimed = try #require(try lane.claim().first)
     try lane.read(claimed)
@@ -124,11 +122,7 @@ import Testing
     try lane.connection.tick()
     let settings = Database.current.settings
     let waiter = Background { Connection.refusal(settings, of: Self.wait) }
-    #expect(
-      try eventually {
-        try connection.value(
-          "select count(*) from pg_stat_activity where wait_event = 'PgSleep'", as: Int.self) > 0
-      })
+    try connection.seeWaiter()
     let claimed = try #require(try lane.claim().first)
     try lane.connection.run(
       "select rowcast.fail_chunk(\(claimed.chunk), \(claimed.attempt), 'no such model')")
@@ -147,6 +141,18 @@ import Testing
 }
 
 extension Connection {
+  /// Returns when another session of this database waits.
+  fileprivate func seeWaiter() throws {
+    #expect(
+      try eventually {
+        try value(
+          """
+          select count(*) from pg_stat_activity
+          where wait_event = 'PgSleep' and datname = current_database()
+          """, as: Int.self) > 0
+      })
+  }
+
   fileprivate static func refusal(_ settings: ConnectionSettings, of query: Query) -> PostgresError?
   {
     (try? Connection(settings))?.refusal(of: query)
