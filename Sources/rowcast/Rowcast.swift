@@ -34,7 +34,7 @@ struct Rowcast: AsyncParsableCommand {
         subcommands: [Migrate.self, WorkerCommand.self, Status.self, Doctor.self]),
       CommandGroup(
         name: "Model",
-        subcommands: [Push.self, Models.self, Scorers.self, Inspect.self, Predict.self]),
+        subcommands: [Push.self, Models.self, Scorers.self, Jobs.self, Inspect.self, Predict.self]),
     ])
 
   /// The release, as `--version` and the `worker` table show it.

@@ -6,7 +6,8 @@ import Testing
 struct HelpTests {
   static let commands = [
     "", "up", "down", "demo", "bench", "migrate", "worker", "status", "doctor", "push", "models",
-    "scorers", "inspect", "predict", "bench database", "bench engine", "bench load",
+    "scorers", "inspect", "predict", "bench database", "bench engine", "bench load", "jobs",
+    "jobs list", "jobs watch",
   ]
 
   /// Set `ROWCAST_UPDATE_SNAPSHOTS=1` to write them anew.

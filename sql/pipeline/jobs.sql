@@ -91,6 +91,7 @@ declare
     rows_cut bigint;
     upper_key text;
     problem text;
+    estimate json;
 begin
     for job in
         select j.*, s.chunk_rows, s.source_id,
@@ -126,11 +127,17 @@ begin
                 execute format('select (%s)::text from %s as t order by %s limit 1',
                                rowcast.key_of(src), coalesce(job.relation, src.relation),
                                rowcast.key_order(src, true)) into job.last_key;
+                -- The planner knows the size of now, also of a table that was never analysed.
+                execute format('explain (format json) select from %s',
+                               coalesce(job.relation, src.relation)) into estimate;
             exception when others then
                 perform rowcast.shun_job(job.job_id, job.scorer_id, sqlerrm);
                 continue;
             end;
-            update rowcast.job as j set bounded = true, last_key = job.last_key
+            update rowcast.job as j
+            set bounded = true, last_key = job.last_key,
+                rows_total = case when job.last_key is null then 0
+                                  else (estimate -> 0 -> 'Plan' ->> 'Plan Rows')::bigint end
             where j.job_id = job.job_id;
         end if;
         if job.last_key is null then

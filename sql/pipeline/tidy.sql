@@ -134,8 +134,16 @@ begin
         select c.chunk_id from rowcast.chunk as c
         where c.finished_at < clock_timestamp() - interval '10 minutes'
         order by c.finished_at limit 20000 for update skip locked
-    ) delete from rowcast.chunk as c using old where c.chunk_id = old.chunk_id;
-    get diagnostics chunks_deleted = row_count;
+    ), gone as (
+        delete from rowcast.chunk as c using old where c.chunk_id = old.chunk_id
+        returning c.job_id, c.rows_failed
+    ), remembered as (
+        update rowcast.job as j set rows_failed = j.rows_failed + g.rows_failed
+        from (select g.job_id, sum(g.rows_failed) as rows_failed from gone as g
+              where g.rows_failed > 0 group by g.job_id) as g
+        where j.job_id = g.job_id
+    )
+    select count(*) into chunks_deleted from gone;
 
     with old as (
         select t.tick_id from rowcast.tick as t
@@ -156,7 +164,7 @@ begin
             '(select min(c.tick_id) from rowcast.chunk as c where c.scorer_id = %1$s '
             ' and c.state in (''available'', ''running'')), '
             '(select min(j.tick_id) from rowcast.job as j where j.scorer_id = %1$s '
-            ' and j.state = ''running'')), 9223372036854775807)', own.scorer_id);
+            ' and j.state in (''running'', ''paused''))), 9223372036854775807)', own.scorer_id);
         get diagnostics deleted = row_count;
         tombstones_deleted := tombstones_deleted + deleted;
     end loop;

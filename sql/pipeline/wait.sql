@@ -17,10 +17,11 @@ declare
     target rowcast.scorer := rowcast.own_scorer(scorer);
     jobs constant bigint[] := array(
         select j.job_id from rowcast.job as j
-        where j.scorer_id = target.scorer_id and j.state = 'running');
+        where j.scorer_id = target.scorer_id and j.state in ('running', 'paused'));
     collected_by bigint;  -- A tick that has seen all that the caller saw.
     given_up record;
     waiting bigint;
+    paused bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using errcode = 'RC308',
@@ -52,7 +53,7 @@ begin
                             where c.scorer_id = target.scorer_id and c.tick_id <= collected_by
                               and c.state in ('available', 'running'))
             and not exists (select from rowcast.job as j
-                            where j.job_id = any (jobs) and j.state = 'running');
+                            where j.job_id = any (jobs) and j.state in ('running', 'paused'));
 
         if target.state <> 'active' then
             raise exception using errcode = 'RC306',
@@ -61,6 +62,13 @@ begin
                 hint = case target.state when 'paused'
                     then format('select rowcast.resume_scorer(%L);', scorer)
                     else format('Mend it, then: select rowcast.resume_scorer(%L);', scorer) end;
+        end if;
+        select j.job_id into paused
+        from rowcast.job as j where j.job_id = any (jobs) and j.state = 'paused' limit 1;
+        if found then
+            raise exception using errcode = 'RC310',
+                message = format('job %s of scorer "%s" is paused', paused, scorer),
+                hint = format('select rowcast.resume_job(%s);', paused);
         elsif clock_timestamp() >= give_up_at then
             select s.backlog_rows into waiting from rowcast.status_rows() as s where s.name = scorer;
             raise exception using errcode = 'RC307',
@@ -90,7 +98,7 @@ $$;
 comment on procedure rowcast.wait(text, interval) is
     'Returns when everything that the caller could see at the call is scored, backfill and rescoring '
     'included. Errors: RC306 no such scorer, or paused or suspended; RC307 not in time; RC308 called in a '
-    'transaction with changes of its own; RC309 chunks were given up. Cost: an index probe a look, '
+    'transaction with changes of its own; RC309 chunks were given up; RC310 a job is paused. Cost: an index probe a look, '
     '1 to 100 ms apart.';
 revoke all on procedure rowcast.wait(text, interval) from public;
 grant execute on procedure rowcast.wait(text, interval) to rowcast_reader;

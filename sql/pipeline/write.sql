@@ -227,7 +227,7 @@ begin
                          where c.scorer_id = %6$s and c.state in ('available', 'running')
                            and c.tick_id < own.tick_id)
               or exists (select from rowcast.job as j
-                         where j.scorer_id = %6$s and j.state = 'running'
+                         where j.scorer_id = %6$s and j.state in ('running', 'paused')
                            and j.tick_id < own.tick_id);
         if own.kind = 'keys' then
             select %20$s into %21$s
