@@ -106,8 +106,10 @@ import Testing
     try lane.write(claimed)
     #expect(
       try connection.texts(
-        "select concat_ws(' ', state, rows_done, rows_failed, finished_at is not null) "
-          + "from rowcast.job_progress") == ["cancelled 100 1 t"])
+        """
+        select concat_ws(' ', state, rows_done, rows_failed, finished_at is not null)
+        from rowcast.job_progress
+        """) == ["cancelled 100 1 t"])
     #expect(
       connection.refusal(of: "call rowcast.wait_for_job(\(job))")?.message
         == "job \(job) was cancelled")
