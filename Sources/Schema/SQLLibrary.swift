@@ -16,7 +16,7 @@ package struct SQLLibrary: Sendable {
   package static let embedded = SQLLibrary(EmbeddedSQL.files)
 
   /// Folders of `sql/`: what depends on the others comes later; folders not named here come last.
-  private static let order = ["registry", "pipeline"]
+  private static let order = ["registry", "pipeline", "schedules"]
 
   /// - Precondition: Migrations are named `NNNN_what.sql` and numbered 1, 2, 3, ….
   package init(_ files: [SQLFile]) {

@@ -210,6 +210,9 @@ struct DispatcherTerm {
       } catch  where error.sqlState == "RC202" {
         context.forgetRegistration(worker)
       }
+    case .schedules:
+      let made = try connection.run("select rowcast.fire_schedules()").value(0, 0, as: Int32.self)
+      if made > 0 { context.events(.jobsScheduled(count: Int(made))) }
     case .jobs:
       let lanes = Int32(context.board.seatCount)
       let made = try connection.run(

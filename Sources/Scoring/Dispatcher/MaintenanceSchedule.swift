@@ -5,6 +5,8 @@ package struct MaintenanceSchedule: Sendable {
   package enum Step: CaseIterable, Sendable, Equatable {
     /// Says that this worker lives and dispatches.
     case beat
+    /// Makes the jobs of schedules that are due.
+    case schedules
     /// Makes chunks for running jobs, ahead of the lanes.
     case jobs
     /// Gives back what dead lanes held, and counts open work.
@@ -21,7 +23,7 @@ package struct MaintenanceSchedule: Sendable {
       case .jobs: .milliseconds(10)
       case .rescue: .milliseconds(200)
       case .endStalled, .suspended: .seconds(2)
-      case .beat, .tidy: .seconds(1)
+      case .beat, .schedules, .tidy: .seconds(1)
       }
     }
   }
@@ -74,7 +76,7 @@ package struct MaintenanceSchedule: Sendable {
   private func nextTime(of step: Step, at now: Instant) -> Instant? {
     let interval: Duration? =
       switch step {
-      case .beat: step.interval
+      case .beat, .schedules: step.interval
       case .jobs: load.hasJobs ? step.interval : nil
       case .rescue, .endStalled: load.hasChunks ? step.interval : nil
       case .suspended: load.hasSuspended ? step.interval : nil

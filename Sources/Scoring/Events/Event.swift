@@ -14,6 +14,7 @@ public enum Event: Sendable, Equatable {
   /// Changes lay there although nobody had rung: the doorbell's promise was broken.
   case safetyPollHit(changes: Int)
   case chunksMade(count: Int)
+  case jobsScheduled(count: Int)
   case chunkRescued(chunk: Int64, action: String)
   case sessionEnded(pid: Int)
   case laneConnected(lane: Int)
@@ -116,6 +117,8 @@ extension Event {
       logger.error(
         "model refused",
         metadata: ["model": "\(model)", "version": "\(version)", "reason": "\(reason)"])
+    case .jobsScheduled(let count):
+      logger.info("jobs of schedules made", metadata: ["jobs": "\(count)"])
     case .modelInspected(let model, let version):
       logger.info("model inspected", metadata: ["model": "\(model)", "version": "\(version)"])
     case .maintenanceFailed(let step, let reason):

@@ -82,8 +82,8 @@ public final class WorkerStatistics: Sendable {
       case .chunkRetried: state.counts.chunksRetried += 1
       case .connectionLost, .dispatcherLost: state.counts.connectionsLost += 1
       case .modelLoaded: state.counts.modelsLoaded += 1
-      case .workerStarted, .workerStopped, .chunksMade, .sessionEnded, .laneConnected,
-        .copyRefused, .scorerSuspended, .scorerResumed, .modelRefused, .modelInspected,
+      case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
+        .laneConnected, .copyRefused, .scorerSuspended, .scorerResumed, .modelRefused, .modelInspected,
         .maintenanceFailed:
         break
       }

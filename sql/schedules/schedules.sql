@@ -1,0 +1,246 @@
+-- Schedules: the dispatcher asks each second which are due.
+--
+-- What becomes of a time is decided once: next_at moves in the transaction that writes the run and makes
+-- the job, under a lock on the schedule. A dispatcher that dies before its commit has decided nothing, and
+-- the next one decides; two at once wait for one another.
+
+create or replace function rowcast.own_schedule(name text) returns rowcast.schedule
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.schedule;
+begin
+    select s.* into own from rowcast.schedule as s where s.name = own_schedule.name for update;
+    if not found then
+        raise exception using errcode = 'RC402', message = format('schedule "%s" does not exist', name),
+            hint = 'select name from rowcast.schedules lists them.';
+    end if;
+    return own;
+end
+$$;
+comment on function rowcast.own_schedule(text) is 'The schedule of a name, locked, or RC402.';
+revoke all on function rowcast.own_schedule(text) from public;
+
+create or replace function rowcast.create_schedule(
+    name text, cron text, scorer text, time_zone text default null, overlap text default 'skip',
+    catch_up text default 'one', failures_only boolean default false)
+returns timestamptz
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own constant rowcast.scorer := rowcast.own_scorer(scorer);
+    zone constant text := coalesce(time_zone, current_setting('TimeZone'));
+    first_run timestamptz;
+begin
+    if not exists (select from pg_timezone_names as z where lower(z.name) = lower(zone)) then
+        raise exception using errcode = 'RC401', message = format('"%s" is not a time zone', zone),
+            hint = 'select name from pg_timezone_names lists them.';
+    end if;
+    first_run := rowcast.next_run(cron, zone, clock_timestamp());
+    if first_run is null then
+        raise exception using errcode = 'RC401', message = format('"%s" is never due', cron);
+    elsif coalesce(overlap, '') not in ('skip', 'queue', 'cancel') then
+        raise exception using errcode = 'RC401', message = format('overlap is "%s"', overlap),
+            hint = 'While an earlier run goes on: "skip" the new one, "queue" it, or "cancel" the earlier.';
+    elsif coalesce(catch_up, '') not in ('none', 'one', 'all') then
+        raise exception using errcode = 'RC401', message = format('catch_up is "%s"', catch_up),
+            hint = 'Of the times that passed while no worker ran: "none", "one" run for all, or "all".';
+    end if;
+    begin
+        insert into rowcast.schedule (name, cron, time_zone, scorer_id, failures_only, overlap, catch_up,
+                                      next_at, created_by)
+        values (name, cron, zone, own.scorer_id, failures_only, overlap, catch_up, first_run,
+                rowcast.caller());
+    exception when unique_violation then
+        raise exception using errcode = 'RC402', message = format('schedule "%s" exists', name),
+            hint = format('select rowcast.drop_schedule(%L);', name);
+    end;
+    return first_run;
+end
+$$;
+comment on function rowcast.create_schedule(text, text, text, text, text, text, boolean) is
+    'Has a scorer''s rows, or those that failed, scored again by a timetable, and returns its first time. '
+    'The time zone is the session''s where none is given. Errors: RC306 no such scorer, RC401 not a '
+    'timetable or a time zone, RC402 the name is taken.';
+revoke all on function rowcast.create_schedule(text, text, text, text, text, text, boolean) from public;
+grant execute on function rowcast.create_schedule(text, text, text, text, text, text, boolean)
+    to rowcast_analyst;
+
+create or replace function rowcast.drop_schedule(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own constant rowcast.schedule := rowcast.own_schedule(name);
+begin
+    delete from rowcast.schedule as s where s.schedule_id = own.schedule_id;
+end
+$$;
+comment on function rowcast.drop_schedule(text) is
+    'Takes a schedule and its history away; a job that it made goes on.';
+revoke all on function rowcast.drop_schedule(text) from public;
+grant execute on function rowcast.drop_schedule(text) to rowcast_analyst;
+
+create or replace function rowcast.pause_schedule(name text) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own constant rowcast.schedule := rowcast.own_schedule(name);
+begin
+    update rowcast.schedule as s set paused = true where s.schedule_id = own.schedule_id;
+end
+$$;
+comment on function rowcast.pause_schedule(text) is 'Stops a schedule until resume_schedule.';
+revoke all on function rowcast.pause_schedule(text) from public;
+grant execute on function rowcast.pause_schedule(text) to rowcast_analyst;
+
+create or replace function rowcast.resume_schedule(name text) returns timestamptz
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own constant rowcast.schedule := rowcast.own_schedule(name);
+    first_run constant timestamptz := rowcast.next_run(own.cron, own.time_zone, clock_timestamp());
+begin
+    update rowcast.schedule as s
+    set paused = false, next_at = case when own.paused then first_run else s.next_at end
+    where s.schedule_id = own.schedule_id;
+    return first_run;
+end
+$$;
+comment on function rowcast.resume_schedule(text) is
+    'Goes on with a schedule, and returns its next time. Times that passed meanwhile are not caught up.';
+revoke all on function rowcast.resume_schedule(text) from public;
+grant execute on function rowcast.resume_schedule(text) to rowcast_analyst;
+
+create or replace function rowcast.start_run(own rowcast.schedule, due_at timestamptz) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    scorer_name text;
+    earlier bigint;
+    new_job bigint;
+begin
+    -- The newest run that has a job is the only one whose job can be open.
+    select j.job_id into earlier
+    from rowcast.schedule_run as r join rowcast.job as j on j.job_id = r.job_id
+    where r.schedule_id = own.schedule_id and j.finished_at is null
+    order by r.due_at desc limit 1;
+    if found and own.overlap = 'cancel' then
+        perform rowcast.cancel_job(earlier);
+    elsif found then
+        insert into rowcast.schedule_run (schedule_id, due_at, outcome, reason)
+        values (own.schedule_id, due_at, case own.overlap when 'queue' then 'queued' else 'skipped' end,
+                format('job %s was not over', earlier))
+        on conflict on constraint schedule_run_pkey do nothing;
+        return null;
+    end if;
+    select s.name into strict scorer_name from rowcast.scorer as s where s.scorer_id = own.scorer_id;
+    begin
+        new_job := rowcast.make_job(own.scorer_id, 'rescore', case when own.failures_only
+            then format('predictions.%I', scorer_name || '_failure')::regclass end);
+        insert into rowcast.schedule_run (schedule_id, due_at, outcome, job_id)
+        values (own.schedule_id, due_at, 'started', new_job)
+        on conflict on constraint schedule_run_pkey
+        do update set outcome = 'started', job_id = excluded.job_id, decided_at = excluded.decided_at;
+    exception when others then
+        -- One schedule that cannot run keeps no other from running.
+        insert into rowcast.schedule_run (schedule_id, due_at, outcome, reason)
+        values (own.schedule_id, due_at, 'failed', sqlerrm)
+        on conflict on constraint schedule_run_pkey
+        do update set outcome = 'failed', reason = excluded.reason, decided_at = excluded.decided_at;
+        return null;
+    end;
+    return new_job;
+end
+$$;
+comment on function rowcast.start_run(rowcast.schedule, timestamptz) is
+    'Makes the job of a time, or notes why there is none; a queued run becomes a started one.';
+revoke all on function rowcast.start_run(rowcast.schedule, timestamptz) from public;
+
+create or replace function rowcast.run_now(name text) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return rowcast.start_run(rowcast.own_schedule(name), clock_timestamp());
+end
+$$;
+comment on function rowcast.run_now(text) is
+    'Runs a schedule beside its timetable, as an outside scheduler may, and returns the job; null where an '
+    'earlier run is not over and the schedule''s overlap skips or queues.';
+revoke all on function rowcast.run_now(text) from public;
+grant execute on function rowcast.run_now(text) to rowcast_analyst;
+
+create or replace function rowcast.fire_schedules(moment timestamptz default clock_timestamp())
+returns int
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- A minute late is on time: a dispatcher that takes over, or a busy one, misses nothing.
+declare
+    grace constant interval := interval '1 minute';
+    own rowcast.schedule;
+    waiting record;
+    due timestamptz;
+    following timestamptz;
+    started int := 0;
+begin
+    for own in
+        select s.* from rowcast.schedule as s
+        where not s.paused and s.next_at <= moment
+        order by s.next_at for update skip locked
+    loop
+        due := own.next_at;
+        -- More times than a person could want run at once are not all decided in one transaction.
+        for i in 1..1000 loop
+            exit when due is null or due > moment;
+            following := rowcast.next_run(own.cron, own.time_zone, due);
+            if due >= moment - grace or own.catch_up = 'all'
+               or own.catch_up = 'one' and (following is null or following > moment) then
+                started := started + (rowcast.start_run(own, due) is not null)::int;
+            else
+                insert into rowcast.schedule_run (schedule_id, due_at, outcome, reason)
+                values (own.schedule_id, due, 'missed', 'no worker ran')
+                on conflict on constraint schedule_run_pkey do nothing;
+            end if;
+            due := following;
+        end loop;
+        update rowcast.schedule as s set next_at = coalesce(due, 'infinity')
+        where s.schedule_id = own.schedule_id;
+    end loop;
+
+    -- Runs that waited for an earlier one, one at a time.
+    for waiting in
+        select s as schedule,
+               (select min(r.due_at) from rowcast.schedule_run as r
+                where r.schedule_id = s.schedule_id and r.outcome = 'queued') as due_at
+        from rowcast.schedule as s
+        where exists (select from rowcast.schedule_run as r
+                      where r.schedule_id = s.schedule_id and r.outcome = 'queued')
+          and not exists (select from rowcast.schedule_run as r
+                          join rowcast.job as j on j.job_id = r.job_id
+                          where r.schedule_id = s.schedule_id and j.finished_at is null)
+        for update of s skip locked
+    loop
+        started := started + (rowcast.start_run(waiting.schedule, waiting.due_at) is not null)::int;
+    end loop;
+    return started;
+end
+$$;
+comment on function rowcast.fire_schedules(timestamptz) is
+    'Decides about all times up to a moment that nobody decided about, and counts the jobs made.';
+revoke all on function rowcast.fire_schedules(timestamptz) from public;
+grant execute on function rowcast.fire_schedules(timestamptz) to rowcast_worker;
+
+create or replace view rowcast.schedules as
+select s.name, c.name as scorer, s.cron, s.time_zone, s.overlap, s.catch_up, s.failures_only, s.paused,
+       case when not s.paused then s.next_at end as next_at, r.due_at as last_due_at,
+       r.outcome as last_outcome, r.job_id as last_job_id, s.created_at, s.created_by
+from rowcast.schedule as s
+join rowcast.scorer as c on c.scorer_id = s.scorer_id
+left join lateral (
+    select r.due_at, r.outcome, r.job_id from rowcast.schedule_run as r
+    where r.schedule_id = s.schedule_id order by r.due_at desc limit 1
+) as r on true
+order by s.name;
+comment on view rowcast.schedules is 'Schedules, when they are due next, and what became of the last time.';
+grant select on rowcast.schedules to rowcast_reader;
+
+create or replace view rowcast.schedule_history as
+select s.name, r.due_at, r.outcome, r.reason, r.decided_at, r.job_id, j.state as job_state
+from rowcast.schedule_run as r
+join rowcast.schedule as s on s.schedule_id = r.schedule_id
+left join rowcast.job as j on j.job_id = r.job_id
+order by r.due_at desc, s.name;
+comment on view rowcast.schedule_history is
+    'What became of each time: started (with its job), queued, skipped, missed or failed.';
+grant select on rowcast.schedule_history to rowcast_reader;
