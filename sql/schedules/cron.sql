@@ -94,11 +94,11 @@ begin
     day := (after at time zone time_zone)::date - 1;
     for i in 1..15000 loop
         if extract(month from day)::int = any (months)
-           and case when fields[4] like '*%' or fields[6] like '*%'
+           and (case when fields[4] like '*%' or fields[6] like '*%'
                     then extract(day from day)::int = any (days)
                          and extract(dow from day)::int = any (weekdays)
                     else extract(day from day)::int = any (days)
-                         or extract(dow from day)::int = any (weekdays) end then
+                         or extract(dow from day)::int = any (weekdays) end) then
             foreach clock_hour in array hours loop
                 select min(m.at) into found_at
                 from unnest(minutes) as minute
