@@ -61,8 +61,10 @@ declare
     months int[];
     weekdays int[];
     by_moment boolean;
-    day date;
+    local_after constant timestamp := after at time zone time_zone;
+    day date := local_after::date - 1;
     clock_hour int;
+    found_local timestamp;
     found_at timestamptz;
 begin
     fields := regexp_split_to_array(case lower(btrim(cron))
@@ -91,7 +93,6 @@ begin
     by_moment := fields[3] like '*%';
 
     -- A 29th of February on a given weekday comes every 28 years, or 40 around a turn of a century.
-    day := (after at time zone time_zone)::date - 1;
     for i in 1..15000 loop
         if extract(month from day)::int = any (months)
            and (case when fields[4] like '*%' or fields[6] like '*%'
@@ -100,6 +101,19 @@ begin
                     else extract(day from day)::int = any (days)
                          or extract(dow from day)::int = any (weekdays) end) then
             foreach clock_hour in array hours loop
+                if (day + 1) at time zone time_zone - day at time zone time_zone = interval '1 day' then
+                    -- No clock is turned: the first time that the clocks show later.
+                    select l.local into found_local
+                    from unnest(minutes) as minute
+                    cross join unnest(seconds) as second
+                    cross join lateral (select day + make_time(clock_hour, minute, second) as local) as l
+                    where l.local > local_after
+                    order by l.local limit 1;
+                    if found then
+                        return found_local at time zone time_zone;
+                    end if;
+                    continue;
+                end if;
                 select min(m.at) into found_at
                 from unnest(minutes) as minute
                 cross join unnest(seconds) as second
