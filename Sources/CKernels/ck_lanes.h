@@ -53,25 +53,25 @@ CK_INLINE void ck_relu(ck_lanes *x) {
   *x = (ck_lanes)((ck_mask)*x & ~below);
 }
 
-// exp(x) for x <= 0, within 1 ulp; 0 below -86.6.
+// 2^(x * scale) where the exponent is not above 0, within 2 ulp; 0 where it is below -125. NaN stays.
 //
-// Reduction by ln 2 in two parts and the minimax polynomial of Cephes (Moshier, 1989).
-CK_INLINE void ck_exp_below_zero(ck_lanes *x) {
-  ck_mask gone = *x < (ck_lanes)-86.6f;
-  ck_lanes y = (ck_lanes)((ck_mask)*x & ~gone);
-  const ck_lanes round = (ck_lanes)0x1.8p23f;
-  ck_lanes n = __builtin_elementwise_fma(y, (ck_lanes)1.44269504f, round) - round;
-  ck_lanes r = __builtin_elementwise_fma(n, (ck_lanes)-0.693359375f, y);
-  r = __builtin_elementwise_fma(n, (ck_lanes)2.12194440e-4f, r);
-  ck_lanes p = (ck_lanes)1.9875691500e-4f;
-  p = __builtin_elementwise_fma(p, r, (ck_lanes)1.3981999507e-3f);
-  p = __builtin_elementwise_fma(p, r, (ck_lanes)8.3334519073e-3f);
-  p = __builtin_elementwise_fma(p, r, (ck_lanes)4.1665795894e-2f);
-  p = __builtin_elementwise_fma(p, r, (ck_lanes)1.6666665459e-1f);
-  p = __builtin_elementwise_fma(p, r, (ck_lanes)5.0000001201e-1f);
-  p = __builtin_elementwise_fma(p, r * r, r + (ck_lanes)1.0f);
+// The polynomial has the least error, 2^-28.9, among those of degree 6 that are 1 at 0.
+CK_INLINE void ck_exp2_scaled(ck_lanes *x, float scale) {
+  const ck_lanes factor = (ck_lanes)scale, round = (ck_lanes)0x1.8p23f;
+  // The exponent's whole part is in the low bits of `shifted`.
+  ck_lanes shifted = __builtin_elementwise_fma(*x, factor, round);
+  ck_lanes n = shifted - round;
+  ck_mask gone = n < (ck_lanes)-125.0f;
+  ck_lanes r = __builtin_elementwise_fma(*x, factor, -n);
+  ck_lanes p = (ck_lanes)0x1.41fbbcp-13f;
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)0x1.5f3e54p-10f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)0x1.3b2d4cp-7f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)0x1.c6aee8p-5f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)0x1.ebfbdcp-3f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)0x1.62e430p-1f);
+  p = __builtin_elementwise_fma(p, r, (ck_lanes)1.0f);
   // 2^n joins the exponent: p is in 0.7...1.5 and n at least -125, so nothing becomes subnormal.
-  ck_mask scaled = (ck_mask)p + (__builtin_convertvector(n, ck_mask) << 23);
+  ck_mask scaled = (ck_mask)p + ((ck_mask)shifted << 23);
   *x = (ck_lanes)(scaled & ~gone);
 }
 

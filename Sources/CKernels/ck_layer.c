@@ -5,7 +5,11 @@
 // A sum over more elements than these is made of parts, so that it stays exact enough.
 enum { PART = 512 };
 // Rows that share a pass over the panels; with a part of the depth they stay in the caches.
-enum { ROWS = 96 };
+enum { ROWS = 132 };
+
+// Half of the lanes: one register of AVX2, for a last panel of few columns.
+typedef float layer_half __attribute__((ext_vector_type(8)));
+enum { HALF = 8 };
 
 typedef struct {
   const float *bias;
@@ -14,33 +18,55 @@ typedef struct {
   int relu, is_first, is_last;
 } layer_target;
 
+// The greatest tile: so many rows by so many panels.
+enum { TILE_ROWS = 12, TILE_PANELS = 6 };
+
 // Adds sums to those of the parts before, and finishes them after the last part.
 CK_INLINE void layer_finish(
-    const layer_target *target, size_t row, size_t column, const ck_lanes *own) {
-  if (column >= target->columns) return;
-  size_t width = target->columns - column < CK_LANES ? target->columns - column : CK_LANES;
+    size_t R, size_t P, const layer_target *target, size_t row, size_t column,
+    ck_lanes sum[TILE_ROWS][TILE_PANELS]) {
   float *out = target->out + row * target->columns + column;
-  ck_lanes sum = *own;
   if (!target->is_first) {
-    ck_lanes before = (ck_lanes)0.0f;
-    memcpy(&before, out, width * sizeof *out);
-    sum = before + sum;
+    for (size_t i = 0; i < R; i++) {
+      for (size_t p = 0; p < P; p++) {
+        ck_lanes before;
+        ck_load(out + i * target->columns + p * CK_LANES, &before);
+        sum[i][p] = before + sum[i][p];
+      }
+    }
   }
   if (target->is_last) {
-    ck_lanes bias;
-    ck_load(target->bias + column, &bias);
-    sum = sum + bias;
-    if (target->relu) ck_relu(&sum);
+    for (size_t p = 0; p < P; p++) {
+      ck_lanes bias;
+      ck_load(target->bias + column + p * CK_LANES, &bias);
+      for (size_t i = 0; i < R; i++) {
+        sum[i][p] = sum[i][p] + bias;
+        if (target->relu) ck_relu(&sum[i][p]);
+      }
+    }
   }
-  if (width == CK_LANES) {
-    ck_store(&sum, out);
-  } else {
-    memcpy(out, &sum, width * sizeof *out);
+  for (size_t i = 0; i < R; i++) {
+    for (size_t p = 0; p < P; p++) ck_store(&sum[i][p], out + i * target->columns + p * CK_LANES);
   }
 }
 
-// The greatest tile: so many rows by so many panels.
-enum { TILE_ROWS = 12, TILE_PANELS = 6 };
+// The same for one panel that has fewer columns than lanes: there is nothing beyond the last.
+CK_INLINE void layer_finish_narrow(
+    size_t R, const layer_target *target, size_t row, size_t column, size_t width,
+    const float sum[TILE_ROWS][CK_LANES]) {
+  for (size_t i = 0; i < R; i++) {
+    float *out = target->out + (row + i) * target->columns + column;
+    for (size_t j = 0; j < width; j++) {
+      float number = sum[i][j];
+      if (!target->is_first) number = out[j] + number;
+      if (target->is_last) {
+        number = number + target->bias[column + j];
+        if (target->relu) number = number < 0.0f ? 0.0f : number;
+      }
+      out[j] = number;
+    }
+  }
+}
 
 // Sums of `R` rows by `P` panels over `depth` elements; both are constants where it is called.
 CK_INLINE void layer_tile(
@@ -60,19 +86,40 @@ CK_INLINE void layer_tile(
       }
     }
   }
-  for (size_t i = 0; i < R; i++) {
-    for (size_t p = 0; p < P; p++) {
-      layer_finish(target, row + i, column + p * CK_LANES, &sum[i][p]);
+  if (P == 1 && target->columns - column < CK_LANES) {
+    float numbers[TILE_ROWS][CK_LANES];
+    for (size_t i = 0; i < R; i++) ck_store(&sum[i][0], numbers[i]);
+    layer_finish_narrow(R, target, row, column, target->columns - column, numbers);
+  } else {
+    layer_finish(R, P, target, row, column, sum);
+  }
+}
+
+// The same for a last panel of at most HALF columns, of which the other lanes are not computed.
+CK_INLINE void layer_half_tile(
+    size_t R, const layer_target *target, const float *a, size_t stride, size_t depth,
+    const float *panel, size_t row, size_t column) {
+  layer_half half[TILE_ROWS];
+  for (size_t i = 0; i < R; i++) half[i] = (layer_half)0.0f;
+  for (size_t k = 0; k < depth; k++) {
+    layer_half weight;
+    memcpy(&weight, panel + k * CK_LANES, sizeof weight);
+    for (size_t i = 0; i < R; i++) {
+      half[i] = __builtin_elementwise_fma((layer_half)a[i * stride + k], weight, half[i]);
     }
   }
+  float numbers[TILE_ROWS][CK_LANES];
+  for (size_t i = 0; i < R; i++) memcpy(numbers[i], &half[i], sizeof half[i]);
+  layer_finish_narrow(R, target, row, column, target->columns - column, numbers);
 }
 
 // Runs tiles of R rows by P panels over the rows first ..< last and all panels.
 CK_INLINE void layer_rows(
-    size_t R, size_t P, const layer_target *target, const float *a, size_t stride, size_t depth,
-    const float *panels, size_t panel_step, size_t first, size_t last) {
+    int is_wide, size_t R, size_t P, const layer_target *target, const float *a, size_t stride,
+    size_t depth, const float *panels, size_t panel_step, size_t first, size_t last) {
   size_t count = (target->columns + CK_LANES - 1) / CK_LANES, panel = 0;
-  for (; panel + P <= count; panel += P) {
+  size_t whole = target->columns / CK_LANES;
+  for (; panel + P <= whole; panel += P) {
     for (size_t row = first; row + R <= last; row += R) {
       layer_tile(
           R, P, target, a + row * stride, stride, depth, panels + panel * panel_step, panel_step,
@@ -80,10 +127,17 @@ CK_INLINE void layer_rows(
     }
   }
   for (; panel < count; panel++) {
+    size_t column = panel * CK_LANES;
+    const float *own = panels + panel * panel_step;
+    if (!is_wide && R > 1 && target->columns - column <= HALF) {
+      for (size_t row = first; row + R <= last; row += R) {
+        layer_half_tile(R, target, a + row * stride, stride, depth, own, row, column);
+      }
+      continue;
+    }
     for (size_t row = first; row + R <= last; row += R) {
       layer_tile(
-          R, 1, target, a + row * stride, stride, depth, panels + panel * panel_step, panel_step,
-          row, panel * CK_LANES);
+          R, 1, target, a + row * stride, stride, depth, own, panel_step, row, column);
     }
   }
 }
@@ -106,17 +160,17 @@ CK_INLINE void ck_layer_f32_body(
       size_t row = start;
       if (is_wide) {
         size_t whole = row + (end - row) / 12 * 12;
-        layer_rows(12, 1, &target, x, depth, part, first, step, row, whole);
+        layer_rows(is_wide, 12, 1, &target, x, depth, part, first, step, row, whole);
         row = whole;
       }
       size_t whole = row + (end - row) / 6 * 6;
-      layer_rows(6, is_wide ? 2 : 1, &target, x, depth, part, first, step, row, whole);
+      layer_rows(is_wide, 6, is_wide ? 2 : 1, &target, x, depth, part, first, step, row, whole);
       switch (end - whole) {
-        case 5: layer_rows(5, 1, &target, x, depth, part, first, step, whole, end); break;
-        case 4: layer_rows(4, 1, &target, x, depth, part, first, step, whole, end); break;
-        case 3: layer_rows(3, 2, &target, x, depth, part, first, step, whole, end); break;
-        case 2: layer_rows(2, 2, &target, x, depth, part, first, step, whole, end); break;
-        case 1: layer_rows(1, 4, &target, x, depth, part, first, step, whole, end); break;
+        case 5: layer_rows(is_wide, 5, 1, &target, x, depth, part, first, step, whole, end); break;
+        case 4: layer_rows(is_wide, 4, 1, &target, x, depth, part, first, step, whole, end); break;
+        case 3: layer_rows(is_wide, 3, 2, &target, x, depth, part, first, step, whole, end); break;
+        case 2: layer_rows(is_wide, 2, 2, &target, x, depth, part, first, step, whole, end); break;
+        case 1: layer_rows(is_wide, 1, 4, &target, x, depth, part, first, step, whole, end); break;
         default: break;
       }
       k += part;

@@ -65,24 +65,66 @@ double ck_pow(double x, double y) {
   return odd ? copysign(result, x) : result;
 }
 
+// Elements whose exponentials are taken together, those of several rows where these are short.
+enum { SOFTMAX_BLOCK = 256 };
+
 #define SOFTMAX(name, T)                                                                           \
-  void ck_softmax_##name(const T *in, size_t rows, size_t width, T *out) {                         \
-    for (size_t row = 0; row < rows; row++, in += width, out += width) {                           \
-      double greatest = -INFINITY, sum = 0.0;                                                      \
-      for (size_t i = 0; i < width; i++) greatest = in[i] > greatest ? in[i] : greatest;           \
-      for (size_t i = 0; i < width; i++) sum += ck_exp_inline(in[i] - greatest);                   \
-      for (size_t i = 0; i < width; i++) out[i] = (T)(ck_exp_inline(in[i] - greatest) / sum);      \
+  CK_INLINE double greatest_##name(const T *in, size_t width) {                                    \
+    double greatest = -INFINITY;                                                                   \
+    for (size_t i = 0; i < width; i++) greatest = in[i] > greatest ? in[i] : greatest;             \
+    return greatest;                                                                               \
+  }                                                                                                \
+  CK_INLINE void softmax_long_##name(const T *in, size_t width, int log, T *out) {                 \
+    double greatest = greatest_##name(in, width), sum = 0.0;                                       \
+    for (size_t i = 0; i < width; i++) sum += ck_exp_inline(in[i] - greatest);                     \
+    double under = log ? ck_log_inline(sum) : 0.0;                                                 \
+    for (size_t i = 0; i < width; i++) {                                                           \
+      double difference = in[i] - greatest;                                                        \
+      out[i] = (T)(log ? difference - under : ck_exp_inline(difference) / sum);                    \
     }                                                                                              \
   }                                                                                                \
-  void ck_log_softmax_##name(const T *in, size_t rows, size_t width, T *out) {                     \
-    for (size_t row = 0; row < rows; row++, in += width, out += width) {                           \
-      double greatest = -INFINITY, sum = 0.0;                                                      \
-      for (size_t i = 0; i < width; i++) greatest = in[i] > greatest ? in[i] : greatest;           \
-      for (size_t i = 0; i < width; i++) sum += ck_exp_inline(in[i] - greatest);                   \
-      double log = ck_log_inline(sum);                                                             \
-      for (size_t i = 0; i < width; i++) out[i] = (T)(in[i] - greatest - log);                     \
+  CK_INLINE void softmax_##name##_body(                                                            \
+      const T *in, size_t rows, size_t width, int log, T *out) {                                   \
+    if (width > SOFTMAX_BLOCK) {                                                                   \
+      for (size_t row = 0; row < rows; row++, in += width, out += width) {                         \
+        softmax_long_##name(in, width, log, out);                                                  \
+      }                                                                                            \
+      return;                                                                                      \
     }                                                                                              \
-  }
+    double differences[SOFTMAX_BLOCK], powers[SOFTMAX_BLOCK];                                      \
+    size_t most = width == 0 ? 0 : SOFTMAX_BLOCK / width, count = 0;                               \
+    for (size_t first = 0; most > 0 && first < rows; first += count) {                             \
+      count = rows - first < most ? rows - first : most;                                           \
+      for (size_t row = 0; row < count; row++) {                                                   \
+        double greatest = greatest_##name(in + row * width, width);                                \
+        for (size_t i = row * width; i < (row + 1) * width; i++) differences[i] = in[i] - greatest; \
+      }                                                                                            \
+      for (size_t i = 0; i < count * width; i++) powers[i] = ck_exp_inline(differences[i]);        \
+      for (size_t row = 0; row < count; row++) {                                                   \
+        size_t start = row * width, end = start + width;                                           \
+        double sum = 0.0;                                                                          \
+        for (size_t i = start; i < end; i++) sum += powers[i];                                     \
+        double under = log ? ck_log_inline(sum) : 0.0;                                             \
+        for (size_t i = start; i < end; i++) {                                                     \
+          out[i] = (T)(log ? differences[i] - under : powers[i] / sum);                            \
+        }                                                                                          \
+      }                                                                                            \
+      in += count * width;                                                                         \
+      out += count * width;                                                                        \
+    }                                                                                              \
+  }                                                                                                \
+  CK_INLINE void ck_softmax_##name##_body(const T *in, size_t rows, size_t width, T *out) {        \
+    softmax_##name##_body(in, rows, width, 0, out);                                                \
+  }                                                                                                \
+  CK_INLINE void ck_log_softmax_##name##_body(const T *in, size_t rows, size_t width, T *out) {    \
+    softmax_##name##_body(in, rows, width, 1, out);                                                \
+  }                                                                                                \
+  CK_TWINS(                                                                                        \
+      ck_softmax_##name, (const T *in, size_t rows, size_t width, T *out),                         \
+      (in, rows, width, out))                                                                      \
+  CK_TWINS(                                                                                        \
+      ck_log_softmax_##name, (const T *in, size_t rows, size_t width, T *out),                     \
+      (in, rows, width, out))
 
 SOFTMAX(f32, float)
 SOFTMAX(f64, double)

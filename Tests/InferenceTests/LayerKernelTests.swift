@@ -76,7 +76,7 @@ import Testing
     let a = Self.floats(max(rows * depth, 1), 3)
     let (plain, packed) = Self.panels(depth, columns)
     let weights =
-      OperatorKernelTests.numbers(columns, in: -1...1, seed: 4)
+      OperatorKernelTests.numbers(columns, in: -1...1, seed: 4).map(Float.init)
       + Array(repeating: 0, count: (columns + 15) / 16 * 16 - columns)
     let gamma = Float(0.7) / Float(max(depth, 1))
     var (values, twin) = (
@@ -101,7 +101,7 @@ import Testing
         let wanted = ck_exp(-Double(gamma) * distance)
         let bound = 1e-6 + 6e-9 * Double(depth)
         #expect(abs(Double(values[row * columns + column]) - wanted) <= bound * wanted + 1e-37)
-        total += wanted * weights[column]
+        total += wanted * Double(weights[column])
       }
       #expect(abs(sums[row] - total) <= 1e-6 * Double(columns))
       var own = [0.0]
@@ -111,9 +111,37 @@ import Testing
     }
   }
 
+  @Test("softmax matches its scalar twin and each row alone", arguments: [1, 3, 16, 256, 257])
+  func softmax(width: Int) {
+    let rows = 90
+    var numbers = Self.floats(rows * width, 6).map { $0 * 20 }
+    numbers[width - 1] = 300
+    var (vector, scalar) = (numbers, numbers)
+    ck_softmax_f32(numbers, rows, width, &vector)
+    ck_softmax_f32_scalar(numbers, rows, width, &scalar)
+    #expect(vector.map(\.bitPattern) == scalar.map(\.bitPattern))
+    var (logs, logTwins) = (numbers, numbers)
+    ck_log_softmax_f32(numbers, rows, width, &logs)
+    ck_log_softmax_f32_scalar(numbers, rows, width, &logTwins)
+    #expect(logs.map(\.bitPattern) == logTwins.map(\.bitPattern))
+    for row in 0..<rows {
+      let range = (row * width)..<((row + 1) * width)
+      let own = Array(numbers[range])
+      var alone = own
+      ck_softmax_f32(own, 1, width, &alone)
+      #expect(alone.map(\.bitPattern) == vector[range].map(\.bitPattern))
+      let greatest = Double(own.max() ?? 0)
+      let powers = own.map { ck_exp(Double($0) - greatest) }
+      let sum = powers.reduce(0, +)
+      #expect(alone == powers.map { Float($0 / sum) })
+      #expect(
+        Array(logs[range]) == own.map { Float(Double($0) - greatest - ck_log(sum)) })
+    }
+  }
+
   @Test("far points have no weight, near ones all of it")
   func ends() {
-    for (distance, wanted) in [(Float(0), Float(1)), (9.4, 0), (1e10, 0), (3e38, 0)] {
+    for (distance, wanted) in [(Float(0), Float(1)), (9.4, 0), (12, 0), (1e10, 0), (3e38, 0)] {
       var value = Float(-1)
       var packed = Array(repeating: Float(0), count: 16)
       packed[0] = distance

@@ -39,5 +39,9 @@ void ck_softmax_f32(const float *in, size_t rows, size_t width, float *out);
 void ck_softmax_f64(const double *in, size_t rows, size_t width, double *out);
 void ck_log_softmax_f32(const float *in, size_t rows, size_t width, float *out);
 void ck_log_softmax_f64(const double *in, size_t rows, size_t width, double *out);
+void ck_softmax_f32_scalar(const float *in, size_t rows, size_t width, float *out);
+void ck_softmax_f64_scalar(const double *in, size_t rows, size_t width, double *out);
+void ck_log_softmax_f32_scalar(const float *in, size_t rows, size_t width, float *out);
+void ck_log_softmax_f64_scalar(const double *in, size_t rows, size_t width, double *out);
 
 #endif

@@ -106,6 +106,11 @@ extension IntegerElement {
   var double: Double { Double(self) }
 
   init(converting value: Double) {
+    // Most numbers are small, and one instruction converts them.
+    if value.magnitude < 0x1p63, let exact = Self(exactly: Int64(value)) {
+      self = exact
+      return
+    }
     let whole = value.rounded(.towardZero)
     if let exact = Self(exactly: whole) {
       self = exact

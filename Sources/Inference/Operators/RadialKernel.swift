@@ -6,7 +6,10 @@ internal import CKernels
 /// Differences are taken before they are squared, so that a float's precision is one of the distance.
 struct RadialKernel: Sendable {
   /// Fewer numbers than these in all points are left to the double kernels.
-  static let leastNumbers = 4096
+  static let leastNumbers = 1024
+  /// A gamma beyond these is left to them too: its kernel values grow with the distance, or are all
+  /// but zero.
+  private static let gammas = 0.0...1e30
 
   private let points: LayerPanels
   private let gamma: Float
@@ -14,9 +17,11 @@ struct RadialKernel: Sendable {
   private let weights: TensorBuffer?
   private let offset: Double
 
-  /// Nil where the points are few.
+  /// Nil where the points are few, or gamma is an unusual one.
   init?(points: Panels, gamma: Double, weights: Panels, offsets: [Double]) {
-    guard points.depth * points.columns >= Self.leastNumbers else { return nil }
+    guard points.depth * points.columns >= Self.leastNumbers, Self.gammas.contains(gamma) else {
+      return nil
+    }
     self.points = LayerPanels(points, bias: nil)
     self.gamma = Float(gamma)
     guard weights.columns == 1 else {
@@ -25,9 +30,9 @@ struct RadialKernel: Sendable {
     }
     let width = CK_LAYER_PANEL
     let padded = (points.columns + width - 1) / width * width
-    let buffer = TensorBuffer(.float64, capacity: padded)
-    let target = buffer.base.assumingMemoryBound(to: Double.self)
-    for point in 0..<points.columns { target[point] = weights.weight(point, 0) }
+    let buffer = TensorBuffer(.float32, capacity: padded)
+    let target = buffer.base.assumingMemoryBound(to: Float.self)
+    for point in 0..<points.columns { target[point] = Float(weights.weight(point, 0)) }
     (self.weights, offset) = (buffer, offsets[0])
   }
 
@@ -42,7 +47,7 @@ struct RadialKernel: Sendable {
     if let weights {
       ck_rbf_sum_f32(
         rows, rowCount, points.depth, points.pointer, points.columns, gamma,
-        weights.base.assumingMemoryBound(to: Double.self), sums)
+        weights.base.assumingMemoryBound(to: Float.self), sums)
       for row in 0..<rowCount { sums[row] += offset }
       return
     }
