@@ -90,7 +90,7 @@ AVX2 INLINE uint32_t below16_double_avx2(const double *cuts, double value) {
 }
 
 RANKS(single_ranks_f32_avx2, AVX2, float, below16_float_avx2)
-RANKS(ranks_f64_avx2, AVX2, double, below16_double_avx2)
+RANKS(exact_ranks_f64_avx2, AVX2, double, below16_double_avx2)
 
 // Cuts that are counted one by one for eight values at once, rather than searched.
 enum { FEW_CUTS = 32 };
@@ -134,6 +134,82 @@ AVX2 INLINE void ranks_f32_avx2(
   }
 }
 
+// The largest float that is not above a value; NaN for NaN.
+INLINE float rounded_down(double value) {
+  float nearest = (float)value;
+  uint32_t bits;
+  __builtin_memcpy(&bits, &nearest, sizeof bits);
+  // One step down: towards zero above it, away from it below.
+  uint32_t step = bits >> 31 ? 1u : -1u;
+  bits += (double)nearest > value ? step : 0;
+  __builtin_memcpy(&nearest, &bits, sizeof bits);
+  return nearest;
+}
+
+// Doubles are searched as floats, which halves what is read. Both the cuts and the values are
+// rounded down, so that a cut below the value stays at most it: only where the next cut's float
+// equals the value's is the order open, and the doubles decide.
+INLINE int is_open(const ck_forest_feature *feature, const float *sorted, uint32_t rank, float x) {
+  return rank < feature->nan_rank - 1 && sorted[rank] == x;
+}
+
+AVX2 INLINE void ranks_f64_avx2(
+    const ck_forest_feature *feature, const double *cuts, const double *x, ptrdiff_t stride,
+    size_t n, uint32_t *rank) {
+  const float *sorted = feature->cuts_f32 + feature->levels[feature->level_count - 1];
+  float floats[CHUNK];
+  for (size_t i = 0; i < n; i++) floats[i] = rounded_down(x[(ptrdiff_t)i * stride]);
+  ranks_f32_avx2(feature, feature->cuts_f32, floats, 1, n, rank);
+  for (size_t i = 0; i < n; i++) {
+    if (is_open(feature, sorted, rank[i], floats[i]))
+      exact_ranks_f64_avx2(feature, cuts, x + (ptrdiff_t)i * stride, 1, 1, rank + i);
+  }
+}
+
+// One value's rank.
+AVX2 INLINE uint32_t rank_float_avx2(const ck_forest_feature *feature, const float *x) {
+  uint32_t rank;
+  single_ranks_f32_avx2(feature, feature->cuts_f32, x, 1, 1, &rank);
+  return rank;
+}
+
+AVX2 INLINE uint32_t rank_double_avx2(const ck_forest_feature *feature, const double *x) {
+  const float *sorted = feature->cuts_f32 + feature->levels[feature->level_count - 1];
+  float down = rounded_down(*x);
+  uint32_t rank = rank_float_avx2(feature, &down);
+  if (__builtin_expect(is_open(feature, sorted, rank, down), 0))
+    exact_ranks_f64_avx2(feature, feature->cuts_f64, x, 1, 1, &rank);
+  return rank;
+}
+
+// A row's codes of all features: for few rows, most of the time goes into getting from one feature
+// to the next.
+#define ROW(NAME, T, CODE)                                                                         \
+  AVX2 static void NAME(const ck_forest_codes *forest, const T *row, CODE *codes) {                \
+    size_t view_step = forest->view_step;                                                          \
+    for (size_t f = 0; f < forest->feature_count; f++) {                                           \
+      const ck_forest_feature *feature = &forest->features[f];                                     \
+      uint32_t rank = rank_##T##_avx2(feature, row + feature->column);                             \
+      CODE *target = codes + feature->first_view * view_step;                                      \
+      if (feature->tables == 0) {                                                                  \
+        uint32_t code = rank ^ feature->flip;                                                      \
+        *target = (CODE)(rank == feature->nan_rank ? feature->nan_code : code);                    \
+        continue;                                                                                  \
+      }                                                                                            \
+      const CODE *table = feature->tables;                                                         \
+      for (uint32_t view = 0; view < feature->view_count; view++) {                                \
+        *target = table[rank];                                                                     \
+        target += view_step;                                                                       \
+        table += feature->nan_rank + 1;                                                            \
+      }                                                                                            \
+    }                                                                                              \
+  }
+
+ROW(row_u8_float_avx2, float, uint8_t)
+ROW(row_u8_double_avx2, double, uint8_t)
+ROW(row_u16_float_avx2, float, uint16_t)
+ROW(row_u16_double_avx2, double, uint16_t)
+
 ENCODE(encode_u8_f32_avx2, static, AVX2, float, cuts_f32, uint8_t, ranks_f32_avx2)
 ENCODE(encode_u8_f64_avx2, static, AVX2, double, cuts_f64, uint8_t, ranks_f64_avx2)
 ENCODE(encode_u16_f32_avx2, static, AVX2, float, cuts_f32, uint16_t, ranks_f32_avx2)
@@ -165,33 +241,13 @@ DISPATCH(
 DISPATCH(ck_forest_encode_u16_f32, float, uint16_t, encode_u16_f32_avx2, encode_u16_f32_scalar)
 DISPATCH(ck_forest_encode_u16_f64, double, uint16_t, encode_u16_f64_avx2, encode_u16_f64_scalar)
 
-#define ENCODE_ALL(NAME, T, VECTOR, SCALAR)                                                        \
-  void NAME(                                                                                       \
-      const ck_forest_feature *features, size_t feature_count, const T *const *columns,            \
-      const T *rows, size_t width, size_t n, uint8_t *codes, size_t view_step, size_t row_step) {  \
-    void (*encode)(                                                                                \
-        const ck_forest_feature *, const T *, ptrdiff_t, size_t, uint8_t *, size_t, size_t) =      \
-        CHOOSE(VECTOR, SCALAR);                                                                    \
-    for (size_t f = 0; f < feature_count; f++) {                                                   \
-      if (columns)                                                                                 \
-        encode(&features[f], columns[f], 1, n, codes, view_step, row_step);                        \
-      else                                                                                         \
-        encode(                                                                                    \
-            &features[f], rows + features[f].column, (ptrdiff_t)width, n, codes, view_step,        \
-            row_step);                                                                             \
-    }                                                                                              \
-  }
-
-ENCODE_ALL(ck_forest_encode_all_u8_f32, float, encode_u8_f32_avx2, ck_forest_encode_u8_f32_scalar)
-ENCODE_ALL(ck_forest_encode_all_u8_f64, double, encode_u8_f64_avx2, ck_forest_encode_u8_f64_scalar)
-
 #define FLOATS(CONDITION, REPLACEMENT)                                                             \
   for (size_t i = 0; i < n; i++) {                                                                 \
     float value = x[(ptrdiff_t)i * stride];                                                        \
     codes[i * row_step] = (CONDITION) ? (REPLACEMENT) : value;                                     \
   }
 
-void ck_forest_encode_float(
+static void encode_float(
     ck_forest_missing missing, const float *x, ptrdiff_t stride, size_t n, float *codes,
     size_t row_step) {
   const float infinity = __builtin_inff();
@@ -211,8 +267,64 @@ size_t ck_forest_infinite_f32(const float *x, size_t n) {
   return count;
 }
 
-size_t ck_forest_infinite_columns_f32(const float *const *columns, size_t count, size_t n) {
-  size_t found = 0;
-  for (size_t c = 0; c < count; c++) found += ck_forest_infinite_f32(columns[c], n);
-  return found;
+#define ENCODE_FEATURE(NAME, SUFFIX, T, FLOAT)                                                     \
+  void NAME(                                                                                       \
+      const ck_forest_codes *forest, size_t index, const T *x, ptrdiff_t stride, size_t n,         \
+      void *codes) {                                                                               \
+    const ck_forest_feature *feature = &forest->features[index];                                   \
+    switch (forest->kind) {                                                                        \
+    case CK_FOREST_BYTES:                                                                          \
+      ck_forest_encode_u8_##SUFFIX(                                                                \
+          feature, x, stride, n, codes, forest->view_step, forest->row_step);                      \
+      break;                                                                                       \
+    case CK_FOREST_WORDS:                                                                          \
+      ck_forest_encode_u16_##SUFFIX(                                                               \
+          feature, x, stride, n, codes, forest->view_step, forest->row_step);                      \
+      break;                                                                                       \
+    case CK_FOREST_FLOATS:                                                                         \
+      for (uint32_t view = feature->first_view;                                                    \
+           view < feature->first_view + feature->view_count; view++)                               \
+        FLOAT(forest->rules[view], x, stride, n, (float *)codes + view, forest->row_step);         \
+      break;                                                                                       \
+    }                                                                                              \
+  }
+
+// Kernels of floats are not chosen where values are doubles.
+static void refuse_float(
+    ck_forest_missing missing, const double *x, ptrdiff_t stride, size_t n, float *codes,
+    size_t row_step) {
+  (void)missing, (void)x, (void)stride, (void)n, (void)codes, (void)row_step;
+  __builtin_trap();
 }
+
+ENCODE_FEATURE(ck_forest_encode_f32, f32, float, encode_float)
+ENCODE_FEATURE(ck_forest_encode_f64, f64, double, refuse_float)
+
+// Up to so many rows are encoded row by row.
+enum { FEW_ROWS = 7 };
+
+#if defined(__x86_64__)
+#define FEW(T)                                                                                     \
+  if (n <= FEW_ROWS && forest->kind != CK_FOREST_FLOATS && has_avx2()) {                           \
+    for (size_t r = 0; r < n; r++) {                                                               \
+      if (forest->kind == CK_FOREST_BYTES)                                                         \
+        row_u8_##T##_avx2(forest, rows + r * width, (uint8_t *)codes + r * forest->row_step);      \
+      else                                                                                         \
+        row_u16_##T##_avx2(forest, rows + r * width, (uint16_t *)codes + r * forest->row_step);    \
+    }                                                                                              \
+    return;                                                                                        \
+  }
+#else
+#define FEW(T)
+#endif
+
+#define ENCODE_ROWS(NAME, FEATURE, T)                                                              \
+  void NAME(                                                                                       \
+      const ck_forest_codes *forest, const T *rows, size_t width, size_t n, void *codes) {         \
+    FEW(T)                                                                                         \
+    for (size_t f = 0; f < forest->feature_count; f++)                                             \
+      FEATURE(forest, f, rows + forest->features[f].column, (ptrdiff_t)width, n, codes);           \
+  }
+
+ENCODE_ROWS(ck_forest_encode_rows_f32, ck_forest_encode_f32, float)
+ENCODE_ROWS(ck_forest_encode_rows_f64, ck_forest_encode_f64, double)

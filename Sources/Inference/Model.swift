@@ -73,10 +73,20 @@ public final class Workspace {
   private var byteCount = 0
   /// Plans laid out in this memory, the latest last.
   var frames: [Frame] = []
+  /// Columns of the last answer: the next one is written into their memory, if nobody else holds
+  /// them any more.
+  var columns: [Column] = []
 
   public init() {}
 
   deinit { base?.deallocate() }
+
+  /// The last answer's columns, which the workspace gives away.
+  func takeColumns() -> [Column] {
+    let taken = columns
+    columns = []
+    return taken
+  }
 
   /// Memory aligned to 64 bytes, not cleared; the same memory in each call, so that the last
   /// call's is void.

@@ -71,15 +71,6 @@ void ck_forest_encode_u16_f64(
     const ck_forest_feature *feature, const double *x, ptrdiff_t stride, size_t n, uint16_t *codes,
     size_t view_step, size_t row_step);
 
-// The same for all features of a block at once: where `columns` is null their values lie row by row
-// in `rows`, `width` apart, each in its feature's column; else one column a feature.
-void ck_forest_encode_all_u8_f32(
-    const ck_forest_feature *features, size_t feature_count, const float *const *columns,
-    const float *rows, size_t width, size_t n, uint8_t *codes, size_t view_step, size_t row_step);
-void ck_forest_encode_all_u8_f64(
-    const ck_forest_feature *features, size_t feature_count, const double *const *columns,
-    const double *rows, size_t width, size_t n, uint8_t *codes, size_t view_step, size_t row_step);
-
 // What a view of floats makes of values that are missing.
 typedef enum {
   // NaN becomes 0.
@@ -93,15 +84,42 @@ typedef enum {
   CK_FOREST_ZERO_RIGHT,
 } ck_forest_missing;
 
-// codes[i * row_step] = x[i * stride], but for missing values.
-void ck_forest_encode_float(
-    ck_forest_missing missing, const float *x, ptrdiff_t stride, size_t n, float *codes,
-    size_t row_step);
+typedef enum {
+  // uint8_t and uint16_t, as the features' tables give them.
+  CK_FOREST_BYTES,
+  CK_FOREST_WORDS,
+  // The values themselves, but for missing ones; not for doubles.
+  CK_FOREST_FLOATS,
+} ck_forest_code_kind;
+
+// How a kernel wants the values of its features.
+typedef struct {
+  ck_forest_code_kind kind;
+  // Those of floats have no cuts.
+  const ck_forest_feature *features;
+  size_t feature_count;
+  // For each view of floats.
+  const ck_forest_missing *rules;
+  size_t view_step;
+  size_t row_step;
+} ck_forest_codes;
+
+// The codes of n values, `stride` apart, of one feature.
+void ck_forest_encode_f32(
+    const ck_forest_codes *forest, size_t feature, const float *x, ptrdiff_t stride, size_t n,
+    void *codes);
+void ck_forest_encode_f64(
+    const ck_forest_codes *forest, size_t feature, const double *x, ptrdiff_t stride, size_t n,
+    void *codes);
+
+// The codes of n rows that lie row by row, `width` values each, a feature in its column.
+void ck_forest_encode_rows_f32(
+    const ck_forest_codes *forest, const float *rows, size_t width, size_t n, void *codes);
+void ck_forest_encode_rows_f64(
+    const ck_forest_codes *forest, const double *rows, size_t width, size_t n, void *codes);
 
 // How many values are infinite.
 size_t ck_forest_infinite_f32(const float *x, size_t n);
-// The same for several columns of n values.
-size_t ck_forest_infinite_columns_f32(const float *const *columns, size_t count, size_t n);
 
 // Walks: from node to node
 
@@ -250,8 +268,11 @@ void ck_forest_masks_f64_portable(
 // Trees are taken in groups of CK_FOREST_LANES. Step by step each lane applies one mask of its own
 // tree, first those of slice 0, then those of slice 1, and so on. A lane that has no more masks for
 // a slice keeps all.
+//
+// Splits by categories take no steps: what all of those of a view leave of each slice is known for
+// each of its categories beforehand.
 
-enum { CK_FOREST_LANES = 32, CK_FOREST_LANE_VIEWS = 64 };
+enum { CK_FOREST_LANES = 32, CK_FOREST_LANE_VIEWS = 64, CK_FOREST_LANE_CATEGORY_VIEWS = 64 };
 
 typedef struct {
   uint8_t view[CK_FOREST_LANES];
@@ -276,16 +297,33 @@ typedef struct {
 } ck_forest_lane_tree;
 
 typedef struct {
+  // Where a row holds the category's number.
+  size_t view;
+  // By category, then by slice of all groups, the leaves that remain: CK_FOREST_LANES bytes each,
+  // at the start of a cache line.
+  const uint8_t *left;
+} ck_forest_lane_categories;
+
+typedef struct {
   const ck_forest_lane_group *groups;
   size_t group_count;
+  // Slices of all groups.
+  size_t slice_count;
   const uint32_t *ends;
   const ck_forest_lane_step *steps;
   const ck_forest_lane_tree *trees;
   size_t tree_count;
   const void *values;
   size_t sum_stride;
-  // Codes of a row: at most CK_FOREST_LANE_VIEWS, filled up to a multiple of 16.
+  // Codes of a row: those of thresholds first, at most CK_FOREST_LANE_VIEWS. The stride is a
+  // multiple of 16.
   size_t stride;
+  size_t threshold_views;
+  // At most CK_FOREST_LANE_CATEGORY_VIEWS.
+  const ck_forest_lane_categories *category_views;
+  size_t category_view_count;
+  // Whether lane t holds tree t.
+  int is_in_order;
 } ck_forest_lanes;
 
 // `leaf` is scratch: a byte for each lane of each group.
@@ -297,5 +335,32 @@ void ck_forest_lanes_f32_portable(
     const ck_forest_lanes *forest, const uint8_t *codes, size_t rows, uint8_t *leaf, float *sums);
 void ck_forest_lanes_f64_portable(
     const ck_forest_lanes *forest, const uint8_t *codes, size_t rows, uint8_t *leaf, double *sums);
+
+// Forms: a kernel and its codes
+
+typedef enum {
+  CK_FOREST_NARROW_WALK,
+  CK_FOREST_FLOAT_WALK,
+  CK_FOREST_WIDE_WALK,
+  CK_FOREST_MASKS,
+  CK_FOREST_PORTABLE_MASKS,
+  CK_FOREST_LANES_FORM,
+  CK_FOREST_PORTABLE_LANES,
+} ck_forest_family;
+
+// All that scoring needs, behind one pointer that a caller need not own: counting references to it
+// would cost threads more than the trees of a row.
+typedef struct {
+  ck_forest_family family;
+  // A ck_forest_walk, ck_forest_masks or ck_forest_lanes.
+  const void *forest;
+  const ck_forest_codes *codes;
+} ck_forest_form;
+
+// Adds the leaves of encoded rows to their sums. `scratch` is what lanes call `leaf`.
+void ck_forest_add_f32(
+    const ck_forest_form *form, const void *codes, size_t rows, void *scratch, float *sums);
+void ck_forest_add_f64(
+    const ck_forest_form *form, const void *codes, size_t rows, void *scratch, double *sums);
 
 #endif

@@ -16,33 +16,33 @@ struct BlockValues {
     doubles = memory.assumingMemoryBound(to: Double.self)
   }
 
-  /// Where the values of the features lie from a row on, if all are floats without NULL. The
-  /// columns outlive the pointers.
-  static func floats(
-    _ columns: [Column], _ features: [Int], from row: Int,
-    _ target: UnsafeMutablePointer<UnsafePointer<Float>?>
-  ) -> Bool {
-    columns.withUnsafeBufferPointer { columns in
-      for (index, feature) in features.enumerated() {
-        guard columns[feature].nulls == nil, case .float32(let values) = columns[feature].values
-        else { return false }
-        target[index] = values.withUnsafeBufferPointer { $0.baseAddress! + row }
-      }
-      return true
+  /// Copies the values of a few rows, `stride` apart: NaN for NULL.
+  @inline(__always)
+  static func copy<Real: ForestReal>(
+    _ column: Column, _ rows: Range<Int>, to target: UnsafeMutablePointer<Real>, stride: Int
+  ) {
+    switch column.values {
+    case .float32(let values): put(values, rows, target, stride) { Real($0) }
+    case .float64(let values): put(values, rows, target, stride) { Real($0) }
+    case .int16(let values): put(values, rows, target, stride) { Real($0) }
+    case .int32(let values): put(values, rows, target, stride) { Real($0) }
+    case .int64(let values): put(values, rows, target, stride) { Real($0) }
+    case .bool(let values): put(values, rows, target, stride) { $0 ? 1 : 0 }
+    case .string: preconditionFailure("text is refused before values are read")
+    }
+    guard column.nulls != nil else { return }
+    for (index, row) in rows.enumerated() where column.isNull(row) {
+      target[index * stride] = .nan
     }
   }
 
-  static func doubles(
-    _ columns: [Column], _ features: [Int], from row: Int,
-    _ target: UnsafeMutablePointer<UnsafePointer<Double>?>
-  ) -> Bool {
-    columns.withUnsafeBufferPointer { columns in
-      for (index, feature) in features.enumerated() {
-        guard columns[feature].nulls == nil, case .float64(let values) = columns[feature].values
-        else { return false }
-        target[index] = values.withUnsafeBufferPointer { $0.baseAddress! + row }
-      }
-      return true
+  @inline(__always)
+  private static func put<Element, Real: ForestReal>(
+    _ values: [Element], _ rows: Range<Int>, _ target: UnsafeMutablePointer<Real>, _ stride: Int,
+    _ convert: (Element) -> Real
+  ) {
+    values.withUnsafeBufferPointer { values in
+      for (index, row) in rows.enumerated() { target[index * stride] = convert(values[row]) }
     }
   }
 

@@ -91,10 +91,9 @@ struct ForestCandidates {
       return ForestMasks(
         ranking, codes: codes, values: leaves, isPortable: kind == .portableMasks)
     case .lanes, .portableLanes:
-      guard treesFitMasks, !ranking.hasCategories,
-        let codes = codes(.bytesByRow),
-        codes.viewCount <= ForestLanes.mostViews
-      else { return nil }
+      guard treesFitMasks, let codes = codes(.bytesByRow), ForestLanes.takes(codes) else {
+        return nil
+      }
       return ForestLanes(
         ranking, codes: codes, values: leaves, isPortable: kind == .portableLanes)
     case .walkOfBytes:

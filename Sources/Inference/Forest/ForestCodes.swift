@@ -23,6 +23,8 @@ final class ForestCodes: @unchecked Sendable {
 
   let kind: Kind
   let viewCount: Int
+  /// Views of numbered categories, which lie behind all others in bytes row by row; else 0.
+  let categoryViewCount: Int
   /// The model's numbers of the features that are read, ascending.
   let features: [Int]
   /// Elements of a row, where rows lie one by one.
@@ -30,8 +32,11 @@ final class ForestCodes: @unchecked Sendable {
   let byteCount: Int
   private let firstViews: [Int]
   private let ranksPerView: Int
-  fileprivate let table: KernelTable<ck_forest_feature>
-  private let missing: [(first: Int, rules: [ck_forest_missing])]
+  private let table: KernelTable<ck_forest_feature>
+  /// For each view of floats.
+  private let rules: KernelTable<ck_forest_missing>
+  /// What C encodes by; points into the tables.
+  let layout: KernelTable<ck_forest_codes>
   /// What `table` points into.
   private let parts: [AnyObject]
 
@@ -43,18 +48,25 @@ final class ForestCodes: @unchecked Sendable {
     let counts = Self.viewCounts(views, kind: kind)
     guard let counts else { return nil }
     ranksPerView = kind == .words ? 65_535 : 255
+    var firstViews = counts
     var first = 0
-    firstViews = counts.map { count in
-      defer { first += count }
-      return first
+    var last = 0
+    for isLast in kind == .bytesByRow ? [false, true] : [nil] {
+      for (view, count) in counts.enumerated()
+      where isLast == nil || views.views[view].isCategories == isLast {
+        firstViews[view] = first
+        first += count
+        last += isLast == true ? count : 0
+      }
     }
-    viewCount = first
+    (viewCount, categoryViewCount) = (first, last)
+    self.firstViews = firstViews
     guard viewCount <= (kind == .bytesByRow ? 256 : ForestRanking.mostViews) else { return nil }
     stride = kind == .bytesByRow ? max((viewCount + 15) / 16 * 16, 16) : max(viewCount, 1)
 
     var features: [Int] = []
     var entries: [ck_forest_feature] = []
-    var missing: [(first: Int, rules: [ck_forest_missing])] = []
+    var rules: [ck_forest_missing] = []
     var parts: [AnyObject] = []
     var byteCount = 0
     var start = 0
@@ -63,8 +75,15 @@ final class ForestCodes: @unchecked Sendable {
       let mine = views.views[start...].prefix { $0.feature == feature }
       features.append(Int(feature))
       if kind == .floats {
-        missing.append((firstViews[start], mine.map(Self.rule)))
+        var entry = ck_forest_feature()
+        (entry.first_view, entry.view_count) = (UInt32(rules.count), UInt32(mine.count))
+        entry.column = UInt32(feature)
+        entries.append(entry)
+        rules += mine.map(Self.rule)
       } else {
+        guard
+          mine.allSatisfy({ $0.isCategories == mine.first!.isCategories }) || kind != .bytesByRow
+        else { return nil }
         let (entry, owned, bytes) = Self.feature(
           views, mine, kind: kind, first: firstViews[start], counts: counts)
         entries.append(entry)
@@ -74,11 +93,19 @@ final class ForestCodes: @unchecked Sendable {
       start = mine.endIndex
     }
     self.features = features
-    self.missing = missing
+    self.rules = KernelTable(rules)
     self.parts = parts
     table = KernelTable(entries)
+    let isByView = kind == .bytesByView
+    layout = KernelTable([
+      ck_forest_codes(
+        kind: kind == .floats
+          ? CK_FOREST_FLOATS : kind == .words ? CK_FOREST_WORDS : CK_FOREST_BYTES,
+        features: table.base, feature_count: entries.count, rules: self.rules.base,
+        view_step: isByView ? Int(CK_FOREST_ROWS) : 1, row_step: isByView ? 1 : stride)
+    ])
     self.byteCount =
-      byteCount + table.byteCount + firstViews.count * 8 + features.count * 8 + missing.count * 40
+      byteCount + table.byteCount + firstViews.count * 8 + features.count * 8 + rules.count * 4
   }
 
   /// How many codes each view takes; nil where one does not fit.
@@ -92,6 +119,7 @@ final class ForestCodes: @unchecked Sendable {
       case (.thresholds, .floats), (.test, .bytesByView), (.test, .bytesByRow), (.test, .words):
         counts.append(1)
       case (.categories, .bytesByView) where view.nanCategory < 128: counts.append(2)
+      case (.categories, .bytesByRow) where view.nanCategory < 256: counts.append(1)
       case (.categories, .words) where view.nanCategory < 65_536: counts.append(1)
       default: return nil
       }
@@ -110,7 +138,6 @@ final class ForestCodes: @unchecked Sendable {
   }
 
   /// Where a split of thresholds or of a single test looks.
-  @inline(__always)
   func place(view: Int32, rank: Int32) -> Place {
     let (piece, cut) = Int(rank).quotientAndRemainder(dividingBy: ranksPerView)
     return Place(view: firstViews[Int(view)] + piece, cut: cut)
@@ -154,7 +181,11 @@ final class ForestCodes: @unchecked Sendable {
     var codes: [UInt16] = []
     for (index, view) in zip(mine.indices, mine) {
       let seen = views.table(of: view, cuts: cuts)
-      if case .categories = view.kind, !isWide {
+      if view.isCategories, kind == .bytesByRow {
+        codes.append(contentsOf: seen.map { UInt16($0) })
+        continue
+      }
+      if view.isCategories, !isWide {
         codes.append(contentsOf: seen.map { UInt16($0 / 8) })
         codes.append(contentsOf: seen.map { 1 << UInt16($0 % 8) })
         continue
@@ -197,114 +228,12 @@ final class ForestCodes: @unchecked Sendable {
     }
   }
 
-  fileprivate var steps: (view: Int, row: Int) {
-    kind == .bytesByView ? (Int(CK_FOREST_ROWS), 1) : (1, stride)
-  }
-
   /// Encodes the values, `stride` apart, of the feature at `index` of `features`.
   func encode(
     _ values: UnsafePointer<Float>, stride: Int, count: Int, feature index: Int,
     into codes: UnsafeMutableRawPointer
   ) {
-    let (viewStep, rowStep) = steps
-    switch kind {
-    case .bytesByView, .bytesByRow:
-      ck_forest_encode_u8_f32(
-        table.base + index, values, stride, count, codes.assumingMemoryBound(to: UInt8.self),
-        viewStep, rowStep)
-    case .words:
-      ck_forest_encode_u16_f32(
-        table.base + index, values, stride, count, codes.assumingMemoryBound(to: UInt16.self),
-        viewStep, rowStep)
-    case .floats:
-      let target = codes.assumingMemoryBound(to: Float.self) + missing[index].first
-      for (view, rule) in missing[index].rules.enumerated() {
-        ck_forest_encode_float(rule, values, stride, count, target + view, rowStep)
-      }
-    }
-  }
-
-  func encode(
-    _ values: UnsafePointer<Double>, stride: Int, count: Int, feature index: Int,
-    into codes: UnsafeMutableRawPointer
-  ) {
-    let (viewStep, rowStep) = steps
-    switch kind {
-    case .bytesByView, .bytesByRow:
-      ck_forest_encode_u8_f64(
-        table.base + index, values, stride, count, codes.assumingMemoryBound(to: UInt8.self),
-        viewStep, rowStep)
-    case .words:
-      ck_forest_encode_u16_f64(
-        table.base + index, values, stride, count, codes.assumingMemoryBound(to: UInt16.self),
-        viewStep, rowStep)
-    case .floats:
-      preconditionFailure("kernels of floats are not chosen where values are doubles")
-    }
-  }
-}
-
-extension ForestCodes {
-  /// Encodes all features of a block.
-  ///
-  /// - Parameters:
-  ///   - columns: the values of each of `features`, side by side.
-  func encode(
-    columns: UnsafePointer<UnsafePointer<Float>?>, count: Int, into codes: UnsafeMutableRawPointer
-  ) {
-    guard kind == .bytesByView || kind == .bytesByRow else {
-      for index in features.indices {
-        encode(columns[index]!, stride: 1, count: count, feature: index, into: codes)
-      }
-      return
-    }
-    ck_forest_encode_all_u8_f32(
-      table.base, features.count, columns, nil, 0, count,
-      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
-  }
-
-  func encode(
-    columns: UnsafePointer<UnsafePointer<Double>?>, count: Int,
-    into codes: UnsafeMutableRawPointer
-  ) {
-    guard kind == .bytesByView || kind == .bytesByRow else {
-      for index in features.indices {
-        encode(columns[index]!, stride: 1, count: count, feature: index, into: codes)
-      }
-      return
-    }
-    ck_forest_encode_all_u8_f64(
-      table.base, features.count, columns, nil, 0, count,
-      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
-  }
-
-  /// - Parameter rows: values row by row, `width` each.
-  func encode(
-    rows: UnsafePointer<Float>, width: Int, count: Int, into codes: UnsafeMutableRawPointer
-  ) {
-    guard kind == .bytesByView || kind == .bytesByRow else {
-      for (index, feature) in features.enumerated() {
-        encode(rows + feature, stride: width, count: count, feature: index, into: codes)
-      }
-      return
-    }
-    ck_forest_encode_all_u8_f32(
-      table.base, features.count, nil, rows, width, count,
-      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
-  }
-
-  func encode(
-    rows: UnsafePointer<Double>, width: Int, count: Int, into codes: UnsafeMutableRawPointer
-  ) {
-    guard kind == .bytesByView || kind == .bytesByRow else {
-      for (index, feature) in features.enumerated() {
-        encode(rows + feature, stride: width, count: count, feature: index, into: codes)
-      }
-      return
-    }
-    ck_forest_encode_all_u8_f64(
-      table.base, features.count, nil, rows, width, count,
-      codes.assumingMemoryBound(to: UInt8.self), steps.view, steps.row)
+    ck_forest_encode_f32(layout.base, index, values, stride, count, codes)
   }
 }
 

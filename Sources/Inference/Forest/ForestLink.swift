@@ -16,10 +16,27 @@ protocol ForestReal: BinaryFloatingPoint, Sendable {
   static var elementType: ElementType { get }
   static var precision: ForestPlan.Precision { get }
   static func predictor(_ scoring: ForestScoring<Self>) -> ForestPredictor
-  /// `ForestPlan.add` of this type.
+  /// `ForestCalls.add` of this type.
   static func add(
-    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
+    _ calls: ForestCalls, _ scratch: UnsafeMutableRawPointer, count: Int,
     to sums: UnsafeMutablePointer<Self>)
+  /// `ForestCalls.encode` of this type.
+  static func encode(
+    _ calls: ForestCalls, rows: UnsafePointer<Self>, width: Int, count: Int,
+    into scratch: UnsafeMutableRawPointer)
+  /// The array of this type, whose place is taken by an empty one; empty where it is of another.
+  static func take(from values: inout Column.Values) -> [Self]
+}
+
+extension ForestReal {
+  /// An array of so many values, whatever they are: one of the columns' if its count is right.
+  static func array(count: Int, in columns: inout [Column]) -> [Self] {
+    if !columns.isEmpty {
+      let known = take(from: &columns[columns.count - 1].values)
+      if known.count == count { return known }
+    }
+    return [Self](repeating: 0, count: count)
+  }
 }
 
 extension Float: ForestReal {
@@ -32,10 +49,21 @@ extension Float: ForestReal {
   static var precision: ForestPlan.Precision { .float }
   static func predictor(_ scoring: ForestScoring<Float>) -> ForestPredictor { .float(scoring) }
   static func add(
-    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
+    _ calls: ForestCalls, _ scratch: UnsafeMutableRawPointer, count: Int,
     to sums: UnsafeMutablePointer<Float>
   ) {
-    plan.add(scratch, count: count, to: sums)
+    calls.add(scratch, count: count, to: sums)
+  }
+  static func encode(
+    _ calls: ForestCalls, rows: UnsafePointer<Float>, width: Int, count: Int,
+    into scratch: UnsafeMutableRawPointer
+  ) {
+    calls.encode(rows: rows, width: width, count: count, into: scratch)
+  }
+  static func take(from values: inout Column.Values) -> [Float] {
+    guard case .float32(let known) = values else { return [] }
+    values = .float32([])
+    return known
   }
 }
 
@@ -48,10 +76,21 @@ extension Double: ForestReal {
   static var precision: ForestPlan.Precision { .double }
   static func predictor(_ scoring: ForestScoring<Double>) -> ForestPredictor { .double(scoring) }
   static func add(
-    _ plan: ForestPlan, _ scratch: UnsafeMutableRawPointer, count: Int,
+    _ calls: ForestCalls, _ scratch: UnsafeMutableRawPointer, count: Int,
     to sums: UnsafeMutablePointer<Double>
   ) {
-    plan.add(scratch, count: count, to: sums)
+    calls.add(scratch, count: count, to: sums)
+  }
+  static func encode(
+    _ calls: ForestCalls, rows: UnsafePointer<Double>, width: Int, count: Int,
+    into scratch: UnsafeMutableRawPointer
+  ) {
+    calls.encode(rows: rows, width: width, count: count, into: scratch)
+  }
+  static func take(from values: inout Column.Values) -> [Double] {
+    guard case .float64(let known) = values else { return [] }
+    values = .float64([])
+    return known
   }
 }
 
@@ -78,16 +117,6 @@ enum ForestLink: Sendable, Equatable {
   /// - Parameter margins: one array an output, all of one length; becomes the outputs.
   func apply<Real: ForestReal>(_ margins: inout [[Real]]) {
     switch self {
-    case .identity: break
-    case .square:
-      Self.transform(&margins) { $0 < 0 ? -($0 * $0) : $0 * $0 }
-    case .exponential:
-      Self.transform(&margins) { Real.exponential($0) }
-    case .logistic(let slope):
-      let slope = Real(slope)
-      Self.transform(&margins) { Real.logistic(slope * $0) }
-    case .softplus:
-      Self.transform(&margins) { Real.logOnePlus(Real.exponential($0)) }
     case .softmax: Self.softmax(&margins)
     case .meanAndVariance:
       for k in margins.indices.dropFirst() {
@@ -105,6 +134,31 @@ enum ForestLink: Sendable, Equatable {
           margins[k][row] = margins[k - 1][row] + (Real(Self.epsilon) + softplus)
         }
       }
+    case .identity, .square, .exponential, .logistic, .softplus:
+      for k in margins.indices { margins[k].withUnsafeMutableBufferPointer { apply(toEach: $0) } }
+    }
+  }
+
+  /// Whether an output depends on its own margin alone.
+  var isElementwise: Bool {
+    switch self {
+    case .identity, .square, .exponential, .logistic, .softplus: true
+    case .softmax, .ascending, .meanAndVariance: false
+    }
+  }
+
+  /// Replaces each margin by its output, where the link `isElementwise`.
+  func apply<Real: ForestReal>(toEach margins: UnsafeMutableBufferPointer<Real>) {
+    switch self {
+    case .identity: break
+    case .square: Self.transform(margins) { $0 < 0 ? -($0 * $0) : $0 * $0 }
+    case .exponential: Self.transform(margins) { Real.exponential($0) }
+    case .logistic(let slope):
+      let slope = Real(slope)
+      Self.transform(margins) { Real.logistic(slope * $0) }
+    case .softplus: Self.transform(margins) { Real.logOnePlus(Real.exponential($0)) }
+    case .softmax, .ascending, .meanAndVariance:
+      preconditionFailure("an output depends on other margins")
     }
   }
 
@@ -125,11 +179,10 @@ enum ForestLink: Sendable, Equatable {
     }
   }
 
+  @inline(__always)
   private static func transform<Real: ForestReal>(
-    _ margins: inout [[Real]], _ link: (Real) -> Real
+    _ margins: UnsafeMutableBufferPointer<Real>, _ link: (Real) -> Real
   ) {
-    for k in margins.indices {
-      for row in margins[k].indices { margins[k][row] = link(margins[k][row]) }
-    }
+    for row in margins.indices { margins[row] = link(margins[row]) }
   }
 }

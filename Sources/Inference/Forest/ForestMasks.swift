@@ -9,8 +9,9 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
   private let setMasks: KernelTable<ck_forest_set_mask>
   private let sets: KernelTable<UInt8>
   private let values: LeafValues.Table
-  private let forest: ck_forest_masks
+  private let tables: ForestForm<ck_forest_masks>
 
+  var form: UnsafePointer<ck_forest_form> { tables.pointer }
   var name: String { isPortable ? "portable masks" : "masks" }
   private let isPortable: Bool
   let blockRows = Int(CK_FOREST_ROWS)
@@ -87,34 +88,17 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
     self.setMasks = KernelTable(setMasks)
     self.sets = KernelTable(sets.bytes)
     self.values = values.table
-    self.forest = ck_forest_masks(
-      trees: self.trees.base, tree_count: trees.count, ends: self.ends.base,
-      masks: self.masks.base, set_masks: self.setMasks.base, sets: self.sets.base,
-      values: values.table.base, sum_stride: values.sumStride)
+    tables = ForestForm(
+      isPortable ? CK_FOREST_PORTABLE_MASKS : CK_FOREST_MASKS,
+      ck_forest_masks(
+        trees: self.trees.base, tree_count: trees.count, ends: self.ends.base,
+        masks: self.masks.base, set_masks: self.setMasks.base, sets: self.sets.base,
+        values: values.table.base, sum_stride: values.sumStride),
+      codes: codes)
   }
 
   var byteCount: Int {
     trees.byteCount + ends.byteCount + masks.byteCount + setMasks.byteCount + sets.byteCount
-  }
-
-  func add(
-    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutableRawPointer
-  ) {
-    withUnsafePointer(to: forest) {
-      (isPortable ? ck_forest_masks_f32_portable : ck_forest_masks_f32)(
-        $0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
-    }
-  }
-
-  func add(
-    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>,
-    scratch: UnsafeMutableRawPointer
-  ) {
-    withUnsafePointer(to: forest) {
-      (isPortable ? ck_forest_masks_f64_portable : ck_forest_masks_f64)(
-        $0, codes.assumingMemoryBound(to: UInt8.self), count, sums)
-    }
   }
 }
 

@@ -14,10 +14,11 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
   private let leaves: KernelTable<UInt32>
   private let sets: KernelTable<UInt32>
   private let values: LeafValues.Table
-  private let forest: ck_forest_walk
+  private let tables: ForestForm<ck_forest_walk>
 
   let name: String
   let blockRows: Int
+  var form: UnsafePointer<ck_forest_form> { tables.pointer }
 
   /// Nil where a tree has more nodes than the kind can number.
   ///
@@ -103,17 +104,17 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
         }
       }
     }
-    let base: UnsafeRawPointer
+    let (base, family): (UnsafeRawPointer, ck_forest_family)
     switch codes.kind {
     case .bytesByRow, .bytesByView:
       let table = KernelTable(narrow)
-      (nodes, base) = (.narrow(table), UnsafeRawPointer(table.base))
+      (nodes, base, family) = (.narrow(table), UnsafeRawPointer(table.base), CK_FOREST_NARROW_WALK)
     case .floats:
       let table = KernelTable(floats)
-      (nodes, base) = (.float(table), UnsafeRawPointer(table.base))
+      (nodes, base, family) = (.float(table), UnsafeRawPointer(table.base), CK_FOREST_FLOAT_WALK)
     case .words:
       let table = KernelTable(wide)
-      (nodes, base) = (.wide(table), UnsafeRawPointer(table.base))
+      (nodes, base, family) = (.wide(table), UnsafeRawPointer(table.base), CK_FOREST_WIDE_WALK)
     }
     self.codes = codes
     self.trees = KernelTable(trees)
@@ -122,10 +123,13 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
     self.values = values.table
     // A deep tree is read from afar: once for as many rows as possible.
     blockRows = leaves.count > 64 * 1024 ? Int(CK_FOREST_WALK_ROWS) : 256
-    self.forest = ck_forest_walk(
-      trees: self.trees.base, tree_count: trees.count, nodes: base, leaves: self.leaves.base,
-      sets: self.sets.base, values: values.table.base, stride: codes.stride,
-      sum_stride: values.sumStride, aggregate: aggregate)
+    tables = ForestForm(
+      family,
+      ck_forest_walk(
+        trees: self.trees.base, tree_count: trees.count, nodes: base, leaves: self.leaves.base,
+        sets: self.sets.base, values: values.table.base, stride: codes.stride,
+        sum_stride: values.sumStride, aggregate: aggregate),
+      codes: codes)
   }
 
   /// The ranks that a split by categories sends right, a bit each.
@@ -148,38 +152,6 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
       case .wide(let table): table.byteCount
       }
     return nodeBytes + trees.byteCount + leaves.byteCount + sets.byteCount
-  }
-
-  func add(
-    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutableRawPointer
-  ) {
-    withUnsafePointer(to: forest) { forest in
-      switch nodes {
-      case .narrow:
-        ck_forest_walk_narrow_f32(forest, codes.assumingMemoryBound(to: Int8.self), count, sums)
-      case .float:
-        ck_forest_walk_float_f32(forest, codes.assumingMemoryBound(to: Float.self), count, sums)
-      case .wide:
-        ck_forest_walk_wide_f32(forest, codes.assumingMemoryBound(to: UInt16.self), count, sums)
-      }
-    }
-  }
-
-  func add(
-    _ codes: UnsafeRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>,
-    scratch: UnsafeMutableRawPointer
-  ) {
-    withUnsafePointer(to: forest) { forest in
-      switch nodes {
-      case .narrow:
-        ck_forest_walk_narrow_f64(forest, codes.assumingMemoryBound(to: Int8.self), count, sums)
-      case .float:
-        ck_forest_walk_float_f64(forest, codes.assumingMemoryBound(to: Float.self), count, sums)
-      case .wide:
-        ck_forest_walk_wide_f64(forest, codes.assumingMemoryBound(to: UInt16.self), count, sums)
-      }
-    }
   }
 }
 

@@ -149,6 +149,49 @@ struct ForestOutputs: Sendable {
     }
   }
 
+  /// The columns of a single margin a row, into the memory of an earlier answer's where they fit.
+  func write<Real: ForestReal>(_ margins: consuming [Real], to columns: inout [Column]) {
+    guard link.isElementwise, kind != .multiclass else {
+      columns = self.columns([margins])
+      return
+    }
+    margins.withUnsafeMutableBufferPointer { margins in
+      if let affine {
+        let (scale, addend) = (Real(affine.scale), Real(affine.addends[0]))
+        for row in margins.indices { margins[row] = margins[row] * scale + addend }
+      }
+      if !answersMargins { link.apply(toEach: margins) }
+    }
+    if answersMargins || kind == .scores {
+      Self.put(Column(Real.column(margins)), at: 0, of: 1, &columns)
+      return
+    }
+    let bound: Real = kind == .binary ? 0.5 : 0
+    if case .indices = classes {
+      var labels: [Int64] = []
+      if columns.count == 2, case .int64(let known) = columns[0].values {
+        columns[0].values = .int64([])
+        labels = known
+      }
+      if labels.count != margins.count { labels = Array(repeating: 0, count: margins.count) }
+      labels.withUnsafeMutableBufferPointer { labels in
+        margins.withUnsafeBufferPointer { margins in
+          for row in labels.indices { labels[row] = margins[row] > bound ? 1 : 0 }
+        }
+      }
+      Self.put(Column(.int64(labels)), at: 0, of: 2, &columns)
+    } else {
+      Self.put(labelColumn(margins.map { $0 > bound ? 1 : 0 }), at: 0, of: 2, &columns)
+    }
+    Self.put(Column(Real.column(margins)), at: 1, of: 2, &columns)
+  }
+
+  private static func put(_ column: Column, at index: Int, of count: Int, _ columns: inout [Column])
+  {
+    if columns.count != count { columns = Array(repeating: Column(.bool([])), count: count) }
+    columns[index] = column
+  }
+
   private func labelColumn(_ places: [Int]) -> Column {
     switch classes {
     case .indices: Column(.int64(places.map(Int64.init)))

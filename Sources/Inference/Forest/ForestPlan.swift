@@ -1,5 +1,3 @@
-internal import CKernels
-
 /// A forest made ready to be scored, by the kernels that are fastest for it on this machine.
 ///
 /// Values are first replaced by codes, for which a split is one comparison whatever the source's
@@ -54,11 +52,13 @@ package final class ForestPlan: Sendable {
   package let thresholds: [[Float]]
   /// Which kernels were chosen, and what the others cost.
   package let kernelReports: [KernelReport]
-  /// Up to `fewRows` rows are scored by the first, more by the second.
   private let few: any ForestKernel
   private let many: any ForestKernel
-  private let fewRows: Int
+  /// Into what the plan owns.
+  let calls: ForestCalls
+  private let featureTable: KernelTable<Int>
   private let codeByteCount: Int
+  private let kernelScratchByteCount: Int
 
   /// - Parameters:
   ///   - values: floats where the sums are floats, if nil.
@@ -86,12 +86,19 @@ package final class ForestPlan: Sendable {
     thresholds = ForestTrial.thresholds(forest, features: features)
     let choice = ForestChoice(
       kernels, thresholds: thresholds, precision: precision, sumStride: sumStride)
-    (few, many, fewRows) = (choice.few, choice.many, choice.fewRows)
+    (few, many) = (choice.few, choice.many)
     kernelReports = choice.reports
     let blockRows = many.blockRows
     self.blockRows = blockRows
     codeByteCount =
-      (max(many.codes.byteCount(rows: blockRows), few.codes.byteCount(rows: fewRows)) + 63) & ~63
+      (max(many.codes.byteCount(rows: blockRows), few.codes.byteCount(rows: choice.fewRows)) + 63)
+      & ~63
+    kernelScratchByteCount = (max(many.scratchByteCount, few.scratchByteCount) + 63) & ~63
+    featureTable = KernelTable(features)
+    calls = ForestCalls(
+      few: few.form, many: many.form, fewRows: choice.fewRows,
+      features: UnsafeBufferPointer(start: featureTable.base, count: features.count),
+      codeByteCount: codeByteCount)
     let isShared = few === many
     let codesAreShared = few.codes === many.codes
     byteCount =
@@ -99,15 +106,9 @@ package final class ForestPlan: Sendable {
       + (isShared ? 0 : few.byteCount) + (codesAreShared ? 0 : few.codes.byteCount)
   }
 
-  private func kernel(_ count: Int) -> any ForestKernel { count <= fewRows ? few : many }
-
   /// Memory that one thread needs to score a block: codes and sums.
   package var scratchByteCount: Int {
     codeByteCount + kernelScratchByteCount + blockRows * sumStride * 8
-  }
-
-  private var kernelScratchByteCount: Int {
-    (max(many.scratchByteCount, few.scratchByteCount) + 63) & ~63
   }
 
   /// Where the sums of a block lie in `scratch`: `sumStride` a row, row by row.
@@ -126,44 +127,27 @@ package final class ForestPlan: Sendable {
     _ values: UnsafePointer<Float>, stride: Int = 1, count: Int, feature index: Int,
     into scratch: UnsafeMutableRawPointer
   ) {
-    kernel(count).codes.encode(
-      values, stride: stride, count: count, feature: index, into: scratch)
+    calls.encode(values, stride: stride, count: count, feature: index, into: scratch)
   }
 
   package func encode(
     _ values: UnsafePointer<Double>, stride: Int = 1, count: Int, feature index: Int,
     into scratch: UnsafeMutableRawPointer
   ) {
-    kernel(count).codes.encode(
-      values, stride: stride, count: count, feature: index, into: scratch)
+    calls.encode(values, stride: stride, count: count, feature: index, into: scratch)
   }
 
   /// Encodes one block of rows that lie row by row, `width` values each.
   package func encode(
     rows: UnsafePointer<Float>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
   ) {
-    kernel(count).codes.encode(rows: rows, width: width, count: count, into: scratch)
+    calls.encode(rows: rows, width: width, count: count, into: scratch)
   }
 
   package func encode(
     rows: UnsafePointer<Double>, width: Int, count: Int, into scratch: UnsafeMutableRawPointer
   ) {
-    kernel(count).codes.encode(rows: rows, width: width, count: count, into: scratch)
-  }
-
-  /// Encodes one block of the columns of `features`.
-  func encode(
-    columns: UnsafePointer<UnsafePointer<Float>?>, count: Int,
-    into scratch: UnsafeMutableRawPointer
-  ) {
-    kernel(count).codes.encode(columns: columns, count: count, into: scratch)
-  }
-
-  func encode(
-    columns: UnsafePointer<UnsafePointer<Double>?>, count: Int,
-    into scratch: UnsafeMutableRawPointer
-  ) {
-    kernel(count).codes.encode(columns: columns, count: count, into: scratch)
+    calls.encode(rows: rows, width: width, count: count, into: scratch)
   }
 
   // MARK: Sums
@@ -174,13 +158,13 @@ package final class ForestPlan: Sendable {
     _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Double>
   ) {
     precondition(precision == .double)
-    kernel(count).add(scratch, count: count, to: sums, scratch: scratch + codeByteCount)
+    calls.add(scratch, count: count, to: sums)
   }
 
   package func add(
     _ scratch: UnsafeMutableRawPointer, count: Int, to sums: UnsafeMutablePointer<Float>
   ) {
     precondition(precision == .float)
-    kernel(count).add(scratch, count: count, to: sums, scratch: scratch + codeByteCount)
+    calls.add(scratch, count: count, to: sums)
   }
 }

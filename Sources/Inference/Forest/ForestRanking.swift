@@ -27,6 +27,7 @@ struct ForestRanking {
     /// Numbers of categories, then of all others, then of NaN.
     var otherCategory: Int { categories.count }
     var nanCategory: Int { categories.count + 1 }
+    var isCategories: Bool { if case .categories = kind { true } else { false } }
   }
 
   let forest: Forest

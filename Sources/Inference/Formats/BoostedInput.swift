@@ -1,10 +1,12 @@
 extension Batch {
   /// - Throws: where a column is text, since trees and linear boosters read numbers.
   func requireNumbers(_ features: [Signature.Feature]) throws(ModelError) {
-    for (column, feature) in zip(columns, features) {
-      guard case .string = column.values else { continue }
-      throw ModelError(.mismatch, "feature \"\(feature.name)\" is text, the model wants numbers")
+    let text = columns.withUnsafeBufferPointer { columns in
+      columns.indices.first { if case .string = columns[$0].values { true } else { false } }
     }
+    guard let text, text < features.count else { return }
+    throw ModelError(
+      .mismatch, "feature \"\(features[text].name)\" is text, the model wants numbers")
   }
 }
 
