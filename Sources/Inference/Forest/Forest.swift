@@ -65,7 +65,7 @@ package struct Forest: Sendable {
   }
 
   package let featureCount: Int
-  package let outputCount: Int
+  package private(set) var outputCount: Int
   package private(set) var trees: [Tree] = []
   /// -1 at leaves.
   package private(set) var features: [Int32] = []
@@ -97,6 +97,27 @@ package struct Forest: Sendable {
     self.featureCount = featureCount
     self.outputCount = outputCount
     nodeLimit = min(limits.elementCount, Int(Int32.max) - 1)
+  }
+
+  /// The same trees, each of which adds the number of its leaf to an output of its own: the place
+  /// of the leaf's values among those given to `append`, in steps of a leaf.
+  package init(numberingLeavesOf forest: Forest) {
+    self = forest
+    outputCount = max(forest.trees.count, 1)
+    linearLeaves = nil
+    for index in trees.indices {
+      let width = trees[index].output == .all ? forest.outputCount : 1
+      let first = trees[index].firstValue
+      let end = index + 1 < trees.count ? trees[index + 1].firstValue : values.count
+      for value in first..<end { values[value] = Double((value - first) / width) }
+      trees[index].output = .one(index)
+    }
+  }
+
+  /// Drops the splits, and keeps the leaves' values: for what is known by leaf numbers alone.
+  package mutating func dropSplits() {
+    (features, children, tests) = ([], [], [])
+    (missing, missingLeft, categorySets) = ([], [], [])
   }
 
   package mutating func addCategorySet(_ categories: [Int32]) -> Int {

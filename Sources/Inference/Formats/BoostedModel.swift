@@ -38,11 +38,16 @@ struct BoostedModel {
   ) throws(ModelError) -> (any Predictor, byteCount: Int) {
     let divisor = answer == .margin ? 1 : Real(divisor)
     let base = base.map { Real($0) }
-    if answer == .prediction || answer == .margin, let plan = try plan(as: type) {
+    if answer != .leaf, forest.linearLeaves == nil,
+      let plan = try Self.plan(forest, Real.precision, nil)
+    {
       let scoring = ForestScoring<Real>(
         plan: plan, features: features, outputs: outputs, base: base, divisor: divisor,
         refusesInfinite: refusesInfinite)
       return (Real.predictor(scoring), plan.byteCount)
+    }
+    if let found = try leafPredictor(as: type, outputs, answer, base: base, divisor: divisor) {
+      return found
     }
     let walk = ForestWalk(forest)
     let predictor = WalkPredictor<Real>(
@@ -52,12 +57,39 @@ struct BoostedModel {
     return (predictor, walk.byteCount)
   }
 
-  /// Nil where only a walk scores the forest: for linear leaves, and where the views of its splits
-  /// are more than a plan counts.
-  private func plan<Real: ForestReal>(as type: Real.Type) throws(ModelError) -> ForestPlan? {
-    guard forest.linearLeaves == nil else { return nil }
+  /// For leaf numbers and linear leaves; nil where no plan takes the forest.
+  private func leafPredictor<Real: ForestReal>(
+    as type: Real.Type, _ outputs: ForestOutputs, _ answer: ModelOptions.Answer, base: [Real],
+    divisor: Real
+  ) throws(ModelError) -> (any Predictor, byteCount: Int)? {
+    let isFloat = Real.precision == .float
+    // Functions are added up as doubles, as the one library does that has them.
+    guard answer == .leaf || (!isFloat && forest.linearLeaves != nil), !forest.trees.isEmpty,
+      let plan = try Self.plan(
+        Forest(numberingLeavesOf: forest), .double, isFloat ? .floats : .doubles)
+    else { return nil }
+    var found = LeafPredictor.Answer.numbers
+    if answer != .leaf, let functions = forest.linearLeaves {
+      var leaves = forest
+      leaves.dropSplits()
+      let sums = LeafPredictor.LinearSums(
+        forest: leaves, functions: functions, base: base.map { Double($0) },
+        divisor: Double(divisor))
+      found = .sums(sums, outputs)
+    }
+    let predictor = LeafPredictor(
+      plan: plan, features: features, answer: found, readsFloats: isFloat,
+      refusesInfinite: refusesInfinite)
+    return (predictor, predictor.byteCount)
+  }
+
+  /// Nil where only a walk scores the forest: where the views of its splits are more than a plan
+  /// counts.
+  private static func plan(
+    _ forest: Forest, _ precision: ForestPlan.Precision, _ values: ForestPlan.Values?
+  ) throws(ModelError) -> ForestPlan? {
     do {
-      return try ForestPlan(forest, precision: Real.precision)
+      return try ForestPlan(forest, precision: precision, values: values)
     } catch {
       if error.code == .tooLarge { return nil }
       throw error

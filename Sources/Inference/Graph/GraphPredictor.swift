@@ -1,5 +1,7 @@
 /// Scores batches with a plan: columns into the graph's inputs, its outputs into columns.
-struct GraphPredictor: Predictor {
+///
+/// A class, since a struct's members would each be retained for a call, by all threads at once.
+final class GraphPredictor: Predictor {
   /// Where a feature goes, and what is done where it is missing.
   struct FeatureSlot: Sendable {
     let input: Int
@@ -33,35 +35,50 @@ struct GraphPredictor: Predictor {
   private let readers: [InputReader]
   /// For each feature whether its column must be text.
   private let isText: [Bool]
+  /// Whether all outputs are written as they are.
+  private let isPlain: Bool
 
   init(plan: Plan, features: [FeatureSlot], outputs: [OutputSlot]) {
     (self.plan, self.features, self.outputs) = (plan, features, outputs)
     readers = InputReader.readers(of: features)
     isText = features.map { $0.type == .string }
+    isPlain = outputs.allSatisfy(\.isPlain)
   }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
     let wrong = batch.columns.withUnsafeBufferPointer { columns in
-      columns.indices.first { columns[$0].isText != isText[$0] }
+      isText.withUnsafeBufferPointer { isText in
+        columns.indices.first { columns[$0].isText != isText[$0] }
+      }
     }
     if let wrong { try FeatureReader.check(batch.columns[wrong], features[wrong]) }
-    var builders = outputs.map { $0.makeBuilder(rowCount: batch.rowCount) }
+    var columns: [Column] = []
+    var builders: [any ColumnBuilding] = []
+    let isPlain = isPlain && batch.rowCount > 0
+    if isPlain {
+      columns = workspace.takeColumns()
+      if columns.count != outputs.count {
+        columns = Array(repeating: Column(.bool([])), count: outputs.count)
+      }
+    } else {
+      builders = outputs.map { $0.makeBuilder(rowCount: batch.rowCount) }
+    }
     var failures: [Predictions.Failure] = []
     var start = 0
     while start < batch.rowCount {
       let rows = start..<min(start + plan.blockRows, batch.rowCount)
-      let frame = workspace.frame(plan, rowCount: rows.count)
-      frame.failures.removeAll()
-      batch.columns.withUnsafeBufferPointer { columns in
-        features.withUnsafeBufferPointer { slots in
-          for index in readers.indices { readers[index].read(columns, slots, rows, into: frame) }
+      let frame = workspace.frame(
+        planID: plan.id, byteCount: plan.byteCount, rowCount: rows.count
+      ) { Frame(plan, rowCount: rows.count, memory: $0) }
+      run(frame, batch, rows)
+      if isPlain {
+        write(frame, rows, of: batch.rowCount, to: &columns)
+      } else {
+        for index in builders.indices {
+          builders[index].append(
+            frame.outputs[outputs[index].output].part(outputs[index], rows.count),
+            rowCount: rows.count)
         }
-      }
-      frame.run()
-      for index in builders.indices {
-        builders[index].append(
-          frame.outputs[outputs[index].output].part(outputs[index], rows.count),
-          rowCount: rows.count)
       }
       if !frame.failures.reasons.isEmpty {
         for (row, failure) in frame.failures.reasons.sorted(by: { $0.key < $1.key }) {
@@ -70,7 +87,88 @@ struct GraphPredictor: Predictor {
       }
       start = rows.upperBound
     }
-    return Predictions(columns: builders.map { $0.column() }, failures: failures)
+    if isPlain {
+      workspace.columns = columns
+    } else {
+      columns = builders.map { $0.column() }
+    }
+    return Predictions(columns: columns, failures: failures)
+  }
+
+  @inline(__always)
+  private func run(_ frame: Frame, _ batch: Batch, _ rows: Range<Int>) {
+    if !frame.failures.reasons.isEmpty { frame.failures.removeAll() }
+    batch.columns.withUnsafeBufferPointer { columns in
+      features.withUnsafeBufferPointer { slots in
+        readers.withUnsafeBufferPointer { readers in
+          for index in readers.indices { readers[index].read(columns, slots, rows, into: frame) }
+        }
+      }
+    }
+    frame.run()
+  }
+
+  /// Writes a block's rows of plain outputs, into the memory of an earlier answer's where it fits.
+  @inline(__always)
+  private func write(
+    _ frame: Frame, _ rows: Range<Int>, of total: Int, to columns: inout [Column]
+  ) {
+    outputs.withUnsafeBufferPointer { slots in
+      for index in slots.indices {
+        let base =
+          frame.outputBases[slots[index].output]
+          + slots[index].part * rows.count * slots[index].width * slots[index].type.stride
+        let (element, width) = (slots[index].element, slots[index].width)
+        func write<T>(_ known: [T], empty: T) -> [T] {
+          var values = known
+          if values.count != total { values = Array(repeating: empty, count: total) }
+          let source = base.assumingMemoryBound(to: T.self) + element
+          values.withUnsafeMutableBufferPointer { values in
+            for row in 0..<rows.count { values[rows.lowerBound + row] = source[row * width] }
+          }
+          return values
+        }
+        let known = columns[index].values
+        columns[index].values = .bool([])
+        switch slots[index].type {
+        case .float32:
+          if case .float32(let known) = consume known {
+            columns[index] = Column(.float32(write(known, empty: 0)))
+          } else {
+            columns[index] = Column(.float32(write([], empty: 0)))
+          }
+        case .float64:
+          if case .float64(let known) = consume known {
+            columns[index] = Column(.float64(write(known, empty: 0)))
+          } else {
+            columns[index] = Column(.float64(write([], empty: 0)))
+          }
+        case .string:
+          if case .string(let known) = consume known {
+            columns[index] = Column(.string(write(known, empty: "")))
+          } else {
+            columns[index] = Column(.string(write([], empty: "")))
+          }
+        default:
+          if case .int64(let known) = consume known {
+            columns[index] = Column(.int64(write(known, empty: 0)))
+          } else {
+            columns[index] = Column(.int64(write([], empty: 0)))
+          }
+        }
+      }
+    }
+  }
+}
+
+extension GraphPredictor.OutputSlot {
+  /// Whether a column holds the elements as they are.
+  fileprivate var isPlain: Bool {
+    switch type {
+    case .float32, .float64: true
+    case .int64, .string: names == nil
+    default: false
+    }
   }
 }
 

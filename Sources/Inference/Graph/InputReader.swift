@@ -56,61 +56,111 @@ struct InputReader: Sendable {
     _ base: UnsafeMutableRawPointer, _ failures: RowFailures
   ) {
     let target = base.assumingMemoryBound(to: T.self)
-    let (width, count) = (features.count, rows.count)
-    if isColumn || width == 1 {
+    let count = rows.count
+    if isColumn || features.count == 1 {
       for index in features where slots[index].isRead {
         let own = target + (index - features.lowerBound) * count
-        if let source: UnsafePointer<T> = Self.plainNumbers(columns[index], slots, index, rows) {
-          own.update(from: source, count: count)
-        } else {
-          Self.convert(columns[index], slots, index, rows, own, failures)
+        let isMoved = Self.withPlainNumbers(columns[index], slots, index, rows) {
+          (source: UnsafePointer<T>) in own.update(from: source, count: count)
         }
+        if !isMoved { Self.convert(columns[index], slots, index, rows, own, failures) }
       }
       return
     }
-    let pointerBytes = width * MemoryLayout<UnsafePointer<T>?>.stride
-    withUnsafeTemporaryAllocation(
-      byteCount: pointerBytes + count * MemoryLayout<T>.stride, alignment: 16
-    ) { space in
-      guard let space = space.baseAddress else { return }
-      let pointers = space.assumingMemoryBound(to: UnsafePointer<T>?.self)
-      let own = (space + pointerBytes).assumingMemoryBound(to: T.self)
-      // Columns that lie ready are moved together.
-      var (first, ready) = (0, 0)
-      func move() {
-        T.interleave(pointers, ready, count, width, target + first)
-        (first, ready) = (first + ready, 0)
-      }
+    if count < Self.manyRows {
       for index in features {
-        if let source: UnsafePointer<T> = Self.plainNumbers(columns[index], slots, index, rows) {
-          pointers[ready] = source
-          ready += 1
-          continue
+        let own = target + (index - features.lowerBound)
+        let isMoved = Self.withPlainNumbers(columns[index], slots, index, rows) {
+          (source: UnsafePointer<T>) in
+          for row in 0..<count { own[row * features.count] = source[row] }
         }
-        move()
-        if slots[index].isRead {
-          Self.convert(columns[index], slots, index, rows, own, failures)
-        } else {
-          own.update(repeating: 0, count: count)
-        }
-        (pointers[0], ready) = (UnsafePointer(own), 1)
-        move()
+        if !isMoved { convertApart(columns, slots, index, rows, target, failures) }
       }
-      move()
+      return
+    }
+    withUnsafeTemporaryAllocation(of: UnsafePointer<T>?.self, capacity: Self.together) {
+      pointers in
+      var index = features.lowerBound
+      while index < features.upperBound {
+        let next = move(columns, slots, from: index, 0, pointers, rows, target)
+        // The column at which it stopped is to be looked at, unless enough lay ready.
+        if next < features.upperBound, next - index < Self.together {
+          convertApart(columns, slots, next, rows, target, failures)
+          index = next + 1
+        } else {
+          index = next
+        }
+      }
     }
   }
 
-  /// The rows' numbers where they can be taken as they are; nil where one must be looked at.
-  private static func plainNumbers<T: ColumnNumber>(
-    _ column: Column, _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>,
-    _ index: Int, _ rows: Range<Int>
-  ) -> UnsafePointer<T>? {
-    guard slots[index].isRead, column.nulls == nil, let values = T.base(of: column.values) else {
-      return nil
+  /// From so many rows on columns are moved together.
+  private static let manyRows = 8
+  /// Columns that are moved together at most.
+  private static let together = 16
+
+  /// Moves the columns from `index` on as long as they lie ready, the first `ready` of `pointers`
+  /// with them: each call lends one column's memory to those below it.
+  ///
+  /// - Returns: the first column that was not moved.
+  private func move<T: ColumnNumber>(
+    _ columns: UnsafeBufferPointer<Column>,
+    _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>, from index: Int, _ ready: Int,
+    _ pointers: UnsafeMutableBufferPointer<UnsafePointer<T>?>, _ rows: Range<Int>,
+    _ target: UnsafeMutablePointer<T>
+  ) -> Int {
+    if index < features.upperBound, ready < pointers.count {
+      var next = index
+      let isReady = Self.withPlainNumbers(columns[index], slots, index, rows) {
+        (source: UnsafePointer<T>) in
+        pointers[ready] = source
+        next = move(columns, slots, from: index + 1, ready + 1, pointers, rows, target)
+      }
+      if isReady { return next }
     }
-    let source = values + rows.lowerBound
+    if ready > 0, let first = pointers.baseAddress {
+      T.interleave(
+        first, ready, rows.count, features.count, target + (index - ready - features.lowerBound))
+    }
+    return index
+  }
+
+  /// Converts a column among others of its input; zeros where nobody reads it.
+  private func convertApart<T: ColumnNumber>(
+    _ columns: UnsafeBufferPointer<Column>,
+    _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>, _ index: Int, _ rows: Range<Int>,
+    _ target: UnsafeMutablePointer<T>, _ failures: RowFailures
+  ) {
+    withUnsafeTemporaryAllocation(of: T.self, capacity: rows.count) { own in
+      guard let base = own.baseAddress else { return }
+      if slots[index].isRead {
+        Self.convert(columns[index], slots, index, rows, base, failures)
+      } else {
+        own.initialize(repeating: 0)
+      }
+      for row in 0..<rows.count {
+        target[row * features.count + index - features.lowerBound] = base[row]
+      }
+    }
+  }
+
+  /// Calls `body` with the rows' numbers where they can be taken as they are.
+  ///
+  /// - Returns: whether it did; else the column must be looked at.
+  @inline(__always)
+  private static func withPlainNumbers<T: ColumnNumber>(
+    _ column: Column, _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>,
+    _ index: Int, _ rows: Range<Int>, _ body: (UnsafePointer<T>) -> Void
+  ) -> Bool {
+    guard slots[index].isRead, column.nulls == nil else { return false }
     let wrong = slots[index].mayBeMissing ? CK_HAS_INFINITY : CK_HAS_INFINITY | CK_HAS_NAN
-    return T.exceptions(source, rows.count) & Int32(wrong) == 0 ? source : nil
+    return T.withNumbers(of: column.values) { numbers in
+      guard let first = numbers.baseAddress else { return false }
+      let source = first + rows.lowerBound
+      guard T.exceptions(source, rows.count) & Int32(wrong) == 0 else { return false }
+      body(source)
+      return true
+    }
   }
 
   /// Converts a column, looking at each number.
@@ -177,8 +227,10 @@ struct InputReader: Sendable {
 
 /// A type of numbers in which columns are read in bulk.
 private protocol ColumnNumber: BinaryFloatingPoint, TensorElement {
-  /// The values of a column of this type, which stay where they are while the column lives.
-  static func base(of values: Column.Values) -> UnsafePointer<Self>?
+  /// Calls `body` with the values of a column of this type; false for other columns.
+  static func withNumbers(
+    of values: Column.Values, _ body: (UnsafeBufferPointer<Self>) -> Bool
+  ) -> Bool
   /// CK_HAS_NAN and CK_HAS_INFINITY.
   static func exceptions(_ numbers: UnsafePointer<Self>, _ count: Int) -> Int32
   static func interleave(
@@ -187,12 +239,12 @@ private protocol ColumnNumber: BinaryFloatingPoint, TensorElement {
 }
 
 extension Float: ColumnNumber {
-  fileprivate static func base(of values: Column.Values) -> UnsafePointer<Float>? {
-    if case .float32(let array) = values {
-      array.withUnsafeBufferPointer { $0.baseAddress }
-    } else {
-      nil
-    }
+  @inline(__always)
+  fileprivate static func withNumbers(
+    of values: Column.Values, _ body: (UnsafeBufferPointer<Float>) -> Bool
+  ) -> Bool {
+    guard case .float32(let array) = values else { return false }
+    return array.withUnsafeBufferPointer(body)
   }
   fileprivate static func exceptions(_ numbers: UnsafePointer<Float>, _ count: Int) -> Int32 {
     ck_exceptions_f32(numbers, count)
@@ -204,12 +256,12 @@ extension Float: ColumnNumber {
 }
 
 extension Double: ColumnNumber {
-  fileprivate static func base(of values: Column.Values) -> UnsafePointer<Double>? {
-    if case .float64(let array) = values {
-      array.withUnsafeBufferPointer { $0.baseAddress }
-    } else {
-      nil
-    }
+  @inline(__always)
+  fileprivate static func withNumbers(
+    of values: Column.Values, _ body: (UnsafeBufferPointer<Double>) -> Bool
+  ) -> Bool {
+    guard case .float64(let array) = values else { return false }
+    return array.withUnsafeBufferPointer(body)
   }
   fileprivate static func exceptions(_ numbers: UnsafePointer<Double>, _ count: Int) -> Int32 {
     ck_exceptions_f64(numbers, count)

@@ -142,11 +142,20 @@ final class Frame {
   let failures = RowFailures()
   let inputs: [TensorView]
   let outputs: [TensorView]
-  /// Where each input is.
+  /// Where each input is, and each output.
   let inputBases: [UnsafeMutableRawPointer]
-  /// The steps with their arguments; memory of the frame's own, so that running copies nothing.
-  private let calls: UnsafeMutableBufferPointer<(operation: any Operator, call: Call)>
+  let outputBases: [UnsafeMutableRawPointer]
+  /// Memory of the frame's own, so that running copies nothing.
+  private let steps: UnsafeMutableBufferPointer<Step>
   private let strings: [TensorBuffer]
+
+  /// An operator with its arguments.
+  private struct Step {
+    let operation: any Operator
+    let call: Call
+
+    func run() { operation.run(call) }
+  }
 
   init(_ plan: Plan, rowCount: Int, memory: UnsafeMutableRawPointer) {
     (planID, self.rowCount) = (plan.id, rowCount)
@@ -175,26 +184,27 @@ final class Frame {
     inputs = graph.inputs.map { view($0.value) }
     outputs = graph.outputs.map { view($0.value) }
     inputBases = graph.inputs.map { bases[$0.value] }
+    outputBases = graph.outputs.map { bases[$0.value] }
     let failures = failures
     let steps = graph.steps.filter { !$0.operation.isView }.map { step in
       let call = Call(
         rowCount: rowCount, inputs: step.inputs.map { $0.map(view) },
         outputs: step.outputs.map(view), scratch: memory + plan.scratchOffset,
         failures: failures)
-      return (operation: step.operation, call: call)
+      return Step(operation: step.operation, call: call)
     }
-    calls = .allocate(capacity: steps.count)
-    _ = calls.initialize(from: steps)
+    self.steps = .allocate(capacity: steps.count)
+    _ = self.steps.initialize(from: steps)
     self.strings = strings
   }
 
   deinit {
-    calls.deinitialize()
-    calls.deallocate()
+    steps.deinitialize()
+    steps.deallocate()
   }
 
   func run() {
-    for index in calls.indices { calls[index].operation.run(calls[index].call) }
+    for index in steps.indices { steps[index].run() }
   }
 }
 
@@ -204,12 +214,21 @@ extension Workspace {
 
   /// The plan's frame for so many rows; the last batch's values are void.
   func frame(_ plan: Plan, rowCount: Int) -> Frame {
-    let memory = scratch(byteCount: plan.byteCount)
-    if let frame = frames.last(where: { $0.planID == plan.id && $0.rowCount == rowCount }) {
+    frame(planID: plan.id, byteCount: plan.byteCount, rowCount: rowCount) {
+      Frame(plan, rowCount: rowCount, memory: $0)
+    }
+  }
+
+  /// The same, without the plan where the frame is known.
+  func frame(
+    planID: Int, byteCount: Int, rowCount: Int, _ make: (UnsafeMutableRawPointer) -> Frame
+  ) -> Frame {
+    let memory = scratch(byteCount: byteCount)
+    if let frame = frames.last(where: { $0.planID == planID && $0.rowCount == rowCount }) {
       return frame
     }
     if frames.count >= Self.mostFrames { frames.removeFirst(Self.mostFrames / 2) }
-    let frame = Frame(plan, rowCount: rowCount, memory: memory)
+    let frame = make(memory)
     frames.append(frame)
     return frame
   }
