@@ -134,16 +134,20 @@ AVX2 INLINE void ranks_f32_avx2(
   }
 }
 
-// The largest float that is not above a value; NaN for NaN.
-INLINE float rounded_down(double value) {
-  float nearest = (float)value;
-  uint32_t bits;
-  __builtin_memcpy(&bits, &nearest, sizeof bits);
+// The largest floats that are not above four values; NaN for NaN.
+AVX2 INLINE __m128 rounded_down(__m256d values) {
+  __m128 nearest = _mm256_cvtpd_ps(values);
+  __m256d above = _mm256_cmp_pd(_mm256_cvtps_pd(nearest), values, _CMP_GT_OQ);
+  // The lower halves of the comparisons, side by side.
+  __m128 is_above = _mm_shuffle_ps(
+      _mm_castpd_ps(_mm256_castpd256_pd128(above)), _mm_castpd_ps(_mm256_extractf128_pd(above, 1)),
+      _MM_SHUFFLE(2, 0, 2, 0));
   // One step down: towards zero above it, away from it below.
-  uint32_t step = bits >> 31 ? 1u : -1u;
-  bits += (double)nearest > value ? step : 0;
-  __builtin_memcpy(&nearest, &bits, sizeof bits);
-  return nearest;
+  __m128i bits = _mm_castps_si128(nearest);
+  __m128i sign = _mm_srai_epi32(bits, 31);
+  __m128i step = _mm_or_si128(_mm_xor_si128(sign, _mm_set1_epi32(-1)), _mm_set1_epi32(1));
+  step = _mm_and_si128(step, _mm_castps_si128(is_above));
+  return _mm_castsi128_ps(_mm_add_epi32(bits, step));
 }
 
 // Doubles are searched as floats, which halves what is read. Both the cuts and the values are
@@ -158,7 +162,11 @@ AVX2 INLINE void ranks_f64_avx2(
     size_t n, uint32_t *rank) {
   const float *sorted = feature->cuts_f32 + feature->levels[feature->level_count - 1];
   float floats[CHUNK];
-  for (size_t i = 0; i < n; i++) floats[i] = rounded_down(x[(ptrdiff_t)i * stride]);
+  size_t whole = stride == 1 ? n & ~(size_t)3 : 0;
+  for (size_t i = 0; i < whole; i += 4)
+    _mm_storeu_ps(floats + i, rounded_down(_mm256_loadu_pd(x + i)));
+  for (size_t i = whole; i < n; i++)
+    floats[i] = _mm_cvtss_f32(rounded_down(_mm256_set1_pd(x[(ptrdiff_t)i * stride])));
   ranks_f32_avx2(feature, feature->cuts_f32, floats, 1, n, rank);
   for (size_t i = 0; i < n; i++) {
     if (is_open(feature, sorted, rank[i], floats[i]))
@@ -166,30 +174,52 @@ AVX2 INLINE void ranks_f64_avx2(
   }
 }
 
-// One value's rank.
-AVX2 INLINE uint32_t rank_float_avx2(const ck_forest_feature *feature, const float *x) {
+// The rank of a float, or of a double that was rounded down to it.
+AVX2 INLINE uint32_t rank_of_float(
+    const ck_forest_feature *feature, const float *row, const float *floats, size_t column) {
+  (void)row;
   uint32_t rank;
-  single_ranks_f32_avx2(feature, feature->cuts_f32, x, 1, 1, &rank);
+  single_ranks_f32_avx2(feature, feature->cuts_f32, floats + column, 1, 1, &rank);
   return rank;
 }
 
-AVX2 INLINE uint32_t rank_double_avx2(const ck_forest_feature *feature, const double *x) {
+AVX2 INLINE uint32_t rank_of_double(
+    const ck_forest_feature *feature, const double *row, const float *floats, size_t column) {
   const float *sorted = feature->cuts_f32 + feature->levels[feature->level_count - 1];
-  float down = rounded_down(*x);
-  uint32_t rank = rank_float_avx2(feature, &down);
-  if (__builtin_expect(is_open(feature, sorted, rank, down), 0))
-    exact_ranks_f64_avx2(feature, feature->cuts_f64, x, 1, 1, &rank);
+  uint32_t rank;
+  single_ranks_f32_avx2(feature, feature->cuts_f32, floats + column, 1, 1, &rank);
+  if (__builtin_expect(is_open(feature, sorted, rank, floats[column]), 0))
+    exact_ranks_f64_avx2(feature, feature->cuts_f64, row + column, 1, 1, &rank);
   return rank;
+}
+
+// Columns of a row that are rounded down together.
+enum { LONG_ROW = 1024 };
+
+INLINE const float *floats_of_float(const float *row, size_t width, float *floats) {
+  (void)width, (void)floats;
+  return row;
+}
+
+AVX2 INLINE const float *floats_of_double(const double *row, size_t width, float *floats) {
+  size_t i = 0;
+  for (; i + 4 <= width; i += 4)
+    _mm_storeu_ps(floats + i, rounded_down(_mm256_loadu_pd(row + i)));
+  for (; i < width; i++) floats[i] = _mm_cvtss_f32(rounded_down(_mm256_set1_pd(row[i])));
+  return floats;
 }
 
 // A row's codes of all features: for few rows, most of the time goes into getting from one feature
-// to the next.
+// to the next. `width` columns are read, at most LONG_ROW.
 #define ROW(NAME, T, CODE)                                                                         \
-  AVX2 static void NAME(const ck_forest_codes *forest, const T *row, CODE *codes) {                \
+  AVX2 static void NAME(                                                                           \
+      const ck_forest_codes *forest, const T *row, size_t width, CODE *codes) {                    \
+    float space[LONG_ROW];                                                                         \
+    const float *floats = floats_of_##T(row, width, space);                                        \
     size_t view_step = forest->view_step;                                                          \
     for (size_t f = 0; f < forest->feature_count; f++) {                                           \
       const ck_forest_feature *feature = &forest->features[f];                                     \
-      uint32_t rank = rank_##T##_avx2(feature, row + feature->column);                             \
+      uint32_t rank = rank_of_##T(feature, row, floats, feature->column);                          \
       CODE *target = codes + feature->first_view * view_step;                                      \
       if (feature->tables == 0) {                                                                  \
         uint32_t code = rank ^ feature->flip;                                                      \
@@ -305,12 +335,14 @@ enum { FEW_ROWS = 7 };
 
 #if defined(__x86_64__)
 #define FEW(T)                                                                                     \
-  if (n <= FEW_ROWS && forest->kind != CK_FOREST_FLOATS && has_avx2()) {                           \
+  size_t read = forest->feature_count ? forest->features[forest->feature_count - 1].column + 1 : 0; \
+  if (n <= FEW_ROWS && read <= LONG_ROW && forest->kind != CK_FOREST_FLOATS && has_avx2()) {       \
     for (size_t r = 0; r < n; r++) {                                                               \
+      const T *row = rows + r * width;                                                             \
       if (forest->kind == CK_FOREST_BYTES)                                                         \
-        row_u8_##T##_avx2(forest, rows + r * width, (uint8_t *)codes + r * forest->row_step);      \
+        row_u8_##T##_avx2(forest, row, read, (uint8_t *)codes + r * forest->row_step);             \
       else                                                                                         \
-        row_u16_##T##_avx2(forest, rows + r * width, (uint16_t *)codes + r * forest->row_step);    \
+        row_u16_##T##_avx2(forest, row, read, (uint16_t *)codes + r * forest->row_step);           \
     }                                                                                              \
     return;                                                                                        \
   }

@@ -8,8 +8,8 @@ enum { LEVELS = 4 };
 enum { STRAIGHT = 8 };
 // Rows or trees side by side, to hide what loads take.
 enum { TOGETHER = 12 };
-// Fewer rows than these walk tree after tree, with many trees in flight, instead of row after row.
-enum { FEW_ROWS = 8 };
+// Fewer rows than these walk many trees at once, for want of rows to go side by side.
+enum { FEW_ROWS = 64 };
 
 #define FORM(name) narrow_##name
 #define NODE ck_forest_narrow_node
@@ -37,9 +37,9 @@ INLINE uint32_t wide_step(const uint32_t *sets, ck_forest_wide_node node, const 
 typedef void find_rows(
     const ck_forest_walk *forest, const ck_forest_tree *tree, const void *codes, size_t rows,
     uint32_t *leaf);
-typedef void find_trees(
-    const ck_forest_walk *forest, const ck_forest_tree *trees, size_t count, const void *codes,
-    uint32_t *leaf);
+typedef void find_pairs(
+    const ck_forest_walk *forest, const ck_forest_tree *trees, size_t tree_count,
+    const void *codes, size_t rows, uint32_t *leaf);
 
 #define ADD(T)                                                                                     \
   INLINE void keep_##T(ck_forest_aggregate aggregate, T value, T *sum) {                           \
@@ -84,17 +84,16 @@ typedef void find_trees(
                                                                                                    \
   static void walk_##T(                                                                            \
       const ck_forest_walk *forest, const char *codes, size_t size, size_t rows, T *sums,          \
-      find_rows find_rows, find_trees find_trees) {                                                \
+      find_rows find_rows, find_pairs find_pairs) {                                                \
     uint32_t leaf[CK_FOREST_WALK_ROWS];                                                            \
+    if (rows == 0) return;                                                                         \
     if (rows < FEW_ROWS) {                                                                         \
-      for (size_t r = 0; r < rows; r++) {                                                          \
-        for (size_t t = 0; t < forest->tree_count; t += CK_FOREST_WALK_ROWS) {                     \
-          size_t left = forest->tree_count - t;                                                    \
-          size_t count = left < CK_FOREST_WALK_ROWS ? left : CK_FOREST_WALK_ROWS;                  \
-          find_trees(forest, forest->trees + t, count, codes + r * forest->stride * size, leaf);   \
-          for (size_t i = 0; i < count; i++)                                                       \
-            add_leaf_##T(forest, forest->trees + t + i, leaf[i], sums + r * forest->sum_stride);   \
-        }                                                                                          \
+      size_t most = CK_FOREST_WALK_ROWS / rows;                                                    \
+      for (size_t t = 0; t < forest->tree_count; t += most) {                                      \
+        size_t count = forest->tree_count - t < most ? forest->tree_count - t : most;              \
+        find_pairs(forest, forest->trees + t, count, codes, rows, leaf);                           \
+        for (size_t i = 0; i < count; i++)                                                         \
+          add_rows_##T(forest, forest->trees + t + i, leaf + i * rows, rows, sums);                \
       }                                                                                            \
       return;                                                                                      \
     }                                                                                              \
@@ -115,7 +114,7 @@ ADD(double)
 #define WALK(NAME, KIND, CODE, T)                                                                  \
   void NAME(const ck_forest_walk *forest, const CODE *codes, size_t rows, T *sums) {               \
     walk_##T(                                                                                      \
-        forest, (const char *)codes, sizeof(CODE), rows, sums, KIND##_rows, KIND##_trees);         \
+        forest, (const char *)codes, sizeof(CODE), rows, sums, KIND##_rows, KIND##_pairs);         \
   }
 
 WALK(ck_forest_walk_narrow_f32, narrow, int8_t, float)

@@ -62,41 +62,48 @@ static void FORM(rows)(
   for (size_t r = 0; r < rows; r++) leaf[r] = leaves[leaf[r]];
 }
 
-// The index of the leaf's value of one row in each of at most CK_FOREST_WALK_ROWS trees.
-static void FORM(trees)(
-    const ck_forest_walk *forest, const ck_forest_tree *trees, size_t count, const void *codes,
-    uint32_t *leaf) {
-  uint16_t open[CK_FOREST_WALK_ROWS + TOGETHER];
-  for (size_t t = 0; t < count; t++) {
-    leaf[t] = 0;
-    open[t] = (uint16_t)t;
+// The index of the leaf's value for each pair of a tree and a row, tree by tree: at most
+// CK_FOREST_WALK_ROWS pairs.
+static void FORM(pairs)(
+    const ck_forest_walk *forest, const ck_forest_tree *trees, size_t tree_count,
+    const void *codes, size_t rows, uint32_t *leaf) {
+  const CODE *first = codes;
+  size_t count = tree_count * rows;
+  uint16_t open[CK_FOREST_WALK_ROWS + TOGETHER], tree_of[CK_FOREST_WALK_ROWS];
+  for (size_t t = 0, p = 0; t < tree_count; t++) {
+    for (size_t r = 0; r < rows; r++, p++) {
+      leaf[p] = 0;
+      open[p] = (uint16_t)p;
+      tree_of[p] = (uint16_t)t;
+    }
   }
   size_t opened = count;
   while (opened > 0) {
     size_t left = 0;
+    // The last few go with repetitions of one of them.
     for (int g = 0; g < TOGETHER; g++) open[opened + (size_t)g] = open[opened - 1];
     for (size_t i = 0; i < opened; i += TOGETHER) {
       const NODE *nodes[TOGETHER];
       const CODE *x[TOGETHER];
       uint32_t at[TOGETHER];
       for (int g = 0; g < TOGETHER; g++) {
-        size_t t = open[i + (size_t)g];
+        size_t p = open[i + (size_t)g], t = tree_of[p];
         nodes[g] = (const NODE *)forest->nodes + trees[t].root;
-        x[g] = codes;
-        at[g] = leaf[t];
+        x[g] = first + (p - t * rows) * forest->stride;
+        at[g] = leaf[p];
       }
       FORM(move)(forest, nodes, x, LEVELS, at);
       size_t some = opened - i < TOGETHER ? opened - i : TOGETHER;
       for (size_t g = 0; g < some; g++) {
-        uint16_t t = open[i + g];
-        leaf[t] = at[g];
-        open[left] = t;
+        uint16_t p = open[i + g];
+        leaf[p] = at[g];
+        open[left] = p;
         left += nodes[g][at[g]].child != at[g];
       }
     }
     opened = left;
   }
-  for (size_t t = 0; t < count; t++) leaf[t] = forest->leaves[trees[t].root + leaf[t]];
+  for (size_t p = 0; p < count; p++) leaf[p] = forest->leaves[trees[tree_of[p]].root + leaf[p]];
 }
 
 #undef FORM

@@ -70,11 +70,12 @@ struct InputReader: Sendable {
     if count < Self.manyRows {
       for index in features {
         let own = target + (index - features.lowerBound)
-        let isMoved = Self.withPlainNumbers(columns[index], slots, index, rows) {
-          (source: UnsafePointer<T>) in
-          for row in 0..<count { own[row * features.count] = source[row] }
-        }
-        if !isMoved { convertApart(columns, slots, index, rows, target, failures) }
+        let found =
+          slots[index].isRead && columns[index].nulls == nil
+          ? T.copy(columns[index], rows, to: own, stride: features.count) : nil
+        let wrong = slots[index].mayBeMissing ? CK_HAS_INFINITY : CK_HAS_INFINITY | CK_HAS_NAN
+        if let found, found & Int32(wrong) == 0 { continue }
+        convertApart(columns, slots, index, rows, target, failures)
       }
       return
     }
@@ -231,6 +232,13 @@ private protocol ColumnNumber: BinaryFloatingPoint, TensorElement {
   static func withNumbers(
     of values: Column.Values, _ body: (UnsafeBufferPointer<Self>) -> Bool
   ) -> Bool
+  /// Copies the values of a column of this type, `stride` apart; nil for other columns. Without a
+  /// call for a column: around one its array would be retained.
+  ///
+  /// - Returns: as `exceptions`.
+  static func copy(
+    _ column: Column, _ rows: Range<Int>, to target: UnsafeMutablePointer<Self>, stride: Int
+  ) -> Int32?
   /// CK_HAS_NAN and CK_HAS_INFINITY.
   static func exceptions(_ numbers: UnsafePointer<Self>, _ count: Int) -> Int32
   static func interleave(
@@ -245,6 +253,13 @@ extension Float: ColumnNumber {
   ) -> Bool {
     guard case .float32(let array) = values else { return false }
     return array.withUnsafeBufferPointer(body)
+  }
+  @inline(__always)
+  fileprivate static func copy(
+    _ column: Column, _ rows: Range<Int>, to target: UnsafeMutablePointer<Float>, stride: Int
+  ) -> Int32? {
+    guard case .float32(let array) = column.values else { return nil }
+    return target.put(array, rows, stride: stride)
   }
   fileprivate static func exceptions(_ numbers: UnsafePointer<Float>, _ count: Int) -> Int32 {
     ck_exceptions_f32(numbers, count)
@@ -263,6 +278,13 @@ extension Double: ColumnNumber {
     guard case .float64(let array) = values else { return false }
     return array.withUnsafeBufferPointer(body)
   }
+  @inline(__always)
+  fileprivate static func copy(
+    _ column: Column, _ rows: Range<Int>, to target: UnsafeMutablePointer<Double>, stride: Int
+  ) -> Int32? {
+    guard case .float64(let array) = column.values else { return nil }
+    return target.put(array, rows, stride: stride)
+  }
   fileprivate static func exceptions(_ numbers: UnsafePointer<Double>, _ count: Int) -> Int32 {
     ck_exceptions_f64(numbers, count)
   }
@@ -270,4 +292,23 @@ extension Double: ColumnNumber {
     _ columns: UnsafePointer<UnsafePointer<Double>?>, _ count: Int, _ rows: Int, _ stride: Int,
     _ target: UnsafeMutablePointer<Double>
   ) { ck_interleave_f64(columns, count, rows, stride, target) }
+}
+
+extension UnsafeMutablePointer where Pointee: BinaryFloatingPoint {
+  /// Copies some of the numbers, `stride` apart.
+  ///
+  /// - Returns: CK_HAS_NAN and CK_HAS_INFINITY.
+  @inline(__always)
+  fileprivate func put(_ numbers: [Pointee], _ rows: Range<Int>, stride: Int) -> Int32 {
+    numbers.withUnsafeBufferPointer { numbers in
+      var found: Int32 = 0
+      for (index, row) in rows.enumerated() {
+        let number = numbers[row]
+        self[index * stride] = number
+        if number.isNaN { found |= Int32(CK_HAS_NAN) }
+        if number.isInfinite { found |= Int32(CK_HAS_INFINITY) }
+      }
+      return found
+    }
+  }
 }

@@ -204,7 +204,8 @@ final class Frame {
   }
 
   func run() {
-    for index in steps.indices { steps[index].run() }
+    guard let first = steps.baseAddress else { return }
+    for index in 0..<steps.count { (first + index).pointee.run() }
   }
 }
 
