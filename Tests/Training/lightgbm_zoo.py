@@ -8,6 +8,7 @@ import sys
 
 import lightgbm
 import numpy as np
+import pandas
 
 from boosted_zoo import (
     CODES,
@@ -16,6 +17,7 @@ from boosted_zoo import (
     PLAIN,
     SEED,
     Case,
+    Feature,
     edge_rows,
     features_of,
     make,
@@ -238,16 +240,79 @@ def case(name, parameters, target, kind, data, as_fixture=False):
     )
 
 
+WORDS = ["red", "Köln", "", "blue ", 'a "longer" name, than others', "🦊"]
+COUNTS = [7, -3, 2_000_000_000, 12, 9_007_199_254_740_993]
+SIZES = ["small", "middle", "large", "huge"]
+
+
+def frame_case(name, ordered, as_fixture=False):
+    """Categories of a data frame, which the file lists: words, whole numbers, fractions, truths; `ordered` ones, which
+    are numbers to the trees; a column of one category, which none of them reads. Categories that training had not are missing.
+    """
+    random = np.random.default_rng(SEED)
+    lists = {"word": WORDS, "count": COUNTS, "share": [0.5, -1.25, 3.0], "flag": [False, True], "same": ["one"]}
+    if ordered:
+        lists["size"] = SIZES
+    strangers = {"word": ["RED", "nan"], "count": [8, 9_007_199_254_740_992], "share": [0.25, -0.0], "same": ["two"]}
+
+    def frame(data, shuffled):
+        table = pandas.DataFrame(dict(zip(data.names, data.X.T)))
+        values, signal = {}, data.signal.copy()
+        for at, (column, known) in enumerate(lists.items()):
+            extra = strangers.get(column, []) if shuffled else []
+            codes = random.integers(-1, len(known) + len(extra), len(data.X))
+            listed = known + extra
+            values[column] = [listed[k] if k >= 0 else None for k in codes]
+            signal += np.where(codes < len(known), np.sin(codes * 2 + at), 0)
+            categories = listed[::-1] if shuffled and column != "size" else listed
+            table.insert(
+                at, column, pandas.Categorical(values[column], categories=categories, ordered=column == "size")
+            )
+        return table, values, signal
+
+    train, test = make(1200, 45, missing=0.05), make(40 if as_fixture else 150, 46, missing=0.05)
+    table, _, signal = frame(train, False)
+    settings = {"objective": "regression", "num_leaves": 15, "min_data_in_leaf": 5, "min_data_per_group": 10}
+    settings |= {"verbose": -1, "seed": SEED, "deterministic": True, "force_row_wise": True, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(table, signal), 4 if as_fixture else 12)
+    text = booster.model_to_string()
+    booster = lightgbm.Booster(model_str=text)
+    table, values, _ = frame(test, True)
+    types = {"word": "string", "count": "int64", "share": "float64", "flag": "bool", "same": "string", "size": "string"}
+    features = [Feature(column, types[column], column_values, "allowed") for column, column_values in values.items()]
+    write_case(
+        Case(
+            f"lightgbm_{name}" if as_fixture else name,
+            "lightgbm",
+            {"lightgbm": lightgbm.__version__, "pandas": pandas.__version__},
+            "categories of a data frame",
+            "model.txt",
+            text.encode(),
+            features + features_of(test.X, test.names, "float64"),
+            predictions("scores", booster.predict(table, num_threads=1), "float64"),
+            TOLERANCE,
+            extra={"objective": "regression", "about": "regression"},
+        ),
+        "lightgbm",
+        as_fixture,
+    )
+
+
 def fixtures():
     for row in CASES:
         if row[0] in FIXTURES:
             case(*row, as_fixture=True)
+    frame_case("frame", ordered=True, as_fixture=True)
 
 
 def main():
+    wanted = sys.argv[1:]
     for row in CASES:
-        if len(sys.argv) < 2 or row[0] in sys.argv[1:]:
+        if not wanted or row[0] in wanted:
             case(*row)
+    for name, ordered in (("frame", False), ("frame_ordered", True)):
+        if not wanted or name in wanted:
+            frame_case(name, ordered)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,22 @@
 /// How a feature's categories become the numbers that trees split by.
 enum CategoryEncoder: Sendable {
-  /// Words by their place in a list; others cannot be scored.
-  case words([String: Float])
-  /// Integers by their place in a list; others cannot be scored.
-  case numbers([Int64: Float])
+  /// Words by their place in a list.
+  case words([String: Float], Unseen)
+  /// Whole numbers by their place in a list.
+  case numbers([Int64: Float], Unseen)
+  /// Numbers by their place in a list.
+  case reals([Double: Float], Unseen)
   /// Words by CatBoost's hash; others than the trainer's match no split. An integer is the word
   /// that it is written as.
   case hash
+
+  /// What a category is that the list has not.
+  enum Unseen: Sendable {
+    /// The row cannot be scored.
+    case refused
+    /// The value is missing; a fraction is no whole number, and so is missing too.
+    case missing
+  }
 
   /// What could not be read of a column.
   enum Problem: Error {
@@ -14,15 +24,24 @@ enum CategoryEncoder: Sendable {
     case type
   }
 
-  /// A column of numbers, NaN where a category has none; and the rows whose category is not known.
+  /// A column of numbers, NaN where a category has none; and the rows whose category is not known
+  /// where those are refused.
   func encode(_ column: Column) throws(Problem) -> (column: Column, unseen: [Int]) {
     switch self {
-    case .words(let places):
+    case .words(let places, let unseen):
       guard case .string(let words) = column.values else { throw .type }
-      return Self.look(words, places, column.nulls)
-    case .numbers(let places):
-      guard let numbers = column.integers else { throw .type }
-      return Self.look(numbers, places, column.nulls)
+      return Self.look(words, column.nulls, unseen) { places[$0] }
+    case .numbers(let places, let unseen):
+      if let numbers = column.integers {
+        return Self.look(numbers, column.nulls, unseen) { places[$0] }
+      }
+      guard unseen == .missing, let numbers = column.reals else { throw .type }
+      return Self.look(numbers, column.nulls, unseen) { number in
+        Int64(exactly: number).flatMap { places[$0] }
+      }
+    case .reals(let places, let unseen):
+      guard let numbers = column.reals else { throw .type }
+      return Self.look(numbers, column.nulls, unseen) { places[$0] }
     case .hash:
       if case .string(let words) = column.values {
         return (Column(.float64(Self.hashes(words)), nulls: column.nulls), [])
@@ -32,14 +51,18 @@ enum CategoryEncoder: Sendable {
     }
   }
 
-  private static func look<Value: Hashable>(
-    _ values: [Value], _ places: [Value: Float], _ nulls: [UInt64]?
+  private static func look<Value>(
+    _ values: [Value], _ nulls: [UInt64]?, _ rule: Unseen, _ place: (Value) -> Float?
   ) -> (column: Column, unseen: [Int]) {
     var unseen: [Int] = []
     var numbers = [Float](repeating: .nan, count: values.count)
     let source = Column(.float32([]), nulls: nulls)
     for (row, value) in values.enumerated() where !source.isNull(row) {
-      if let place = places[value] { numbers[row] = place } else { unseen.append(row) }
+      if let place = place(value) {
+        numbers[row] = place
+      } else if rule == .refused {
+        unseen.append(row)
+      }
     }
     return (Column(.float32(numbers)), unseen)
   }
@@ -63,8 +86,45 @@ extension Column {
     case .int16(let values): values.map { Int64($0) }
     case .int32(let values): values.map { Int64($0) }
     case .int64(let values): values
+    case .bool(let values): values.map { $0 ? 1 : 0 }
     default: nil
     }
+  }
+
+  /// The values of a column of numbers of any kind.
+  fileprivate var reals: [Double]? {
+    switch values {
+    case .float32(let values): values.map(Double.init)
+    case .float64(let values): values
+    default: integers?.map(Double.init)
+    }
+  }
+}
+
+extension CategoryEncoder {
+  /// What a column should have been, for a message.
+  fileprivate var wanted: String {
+    switch self {
+    case .words: "not text, the model's categories are"
+    case .numbers(_, .missing), .reals: "text, the model's categories are numbers"
+    case .numbers(_, .refused): "not an integer, the model's categories are"
+    case .hash: "neither text nor an integer, the model's categories are"
+    }
+  }
+
+  /// For each of a list's values its place.
+  ///
+  /// - Throws: where a value is there twice.
+  static func places<Value: Hashable>(
+    _ values: [Value], feature: String
+  ) throws(ModelError) -> [Value: Float] {
+    var places: [Value: Float] = [:]
+    for (place, value) in values.enumerated() {
+      guard places.updateValue(Float(place), forKey: value) == nil else {
+        throw ModelError(.malformed, "feature \(feature) has category \"\(value)\" twice")
+      }
+    }
+    return places
   }
 }
 
@@ -81,6 +141,12 @@ struct CategoryPredictor: Predictor {
     for (index, encoder) in encoders.enumerated() {
       guard let encoder else { continue }
       let feature = features[index]
+      guard feature.isUsed else {
+        // No category of it is looked up: whatever it is, it makes no difference.
+        encoded.columns[index] = Column(
+          .float32(Array(repeating: .nan, count: batch.rowCount)))
+        continue
+      }
       do throws(CategoryEncoder.Problem) {
         let (column, unseen) = try encoder.encode(batch.columns[index])
         encoded.columns[index] = column
@@ -92,7 +158,7 @@ struct CategoryPredictor: Predictor {
       } catch {
         throw ModelError(
           .mismatch,
-          "feature \"\(feature.name)\" is neither \(feature.type == .string ? "text nor " : "")an integer, the model's categories are"
+          "feature \"\(feature.name)\" is \(encoder.wanted)"
         )
       }
       guard feature.missing == .refused else { continue }

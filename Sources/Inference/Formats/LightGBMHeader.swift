@@ -1,6 +1,8 @@
 /// What stands before the first tree.
 struct LightGBMHeader {
   let featureNames: [String]
+  /// The values that training saw of each feature; nil where the file does not say.
+  let featureInfos: LightGBMText.Entry?
   let treesPerIteration: Int
   let averagesOutput: Bool
   /// How many `tree_sizes` lists.
@@ -67,6 +69,7 @@ struct LightGBMHeader {
     } else {
       featureNames = (0...lastFeature).map { "Column_\($0)" }
     }
+    featureInfos = entries["feature_infos"]
     let classes = try integer("num_class") ?? 1
     treesPerIteration = try integer("num_tree_per_iteration") ?? classes
     guard (1...limits.features).contains(treesPerIteration) else {

@@ -1,4 +1,5 @@
-/// Reads LightGBM's text models (`save_model`, `model_to_string`), versions 2 to 4.
+/// Reads LightGBM's text models (`save_model`, `model_to_string`), versions 2 to 4, with the
+/// categories of the data frame that they were trained from.
 ///
 /// Scores are those of LightGBM's own `predict`: a split compares doubles, leaves are added as
 /// doubles in the order of the trees. All iterations of the file count: LightGBM writes those up
@@ -17,18 +18,21 @@ enum LightGBMImporter {
     if let wanted = options.iterations,
       wanted.lowerBound < 0 || wanted.upperBound > iterations
     {
-      throw ModelError(.mismatch, "iterations \(wanted) of \(iterations)")
+      throw ModelError(
+        .mismatch, "iterations up to \(wanted.upperBound) are wanted, the model has \(iterations)")
     }
 
-    let features = header.featureNames.map {
+    var features = header.featureNames.map {
       Signature.Feature(name: $0, type: .float64, missing: .allowed)
     }
+    let encoders = try LightGBMCategories(&text, limits: limits).encoders(
+      &features, infos: header.featureInfos.map { text.words($0).map(text.string) })
     let counted = options.iterations?.count ?? iterations
     return try BoostedModel(
       format: .lightgbm, forest: forest, features: features,
       outputs: try header.outputs(labels: labels),
       base: Array(repeating: 0, count: header.treesPerIteration),
-      divisor: header.averagesOutput ? Double(max(counted, 1)) : 1
+      divisor: header.averagesOutput ? Double(max(counted, 1)) : 1, encoders: encoders
     ).model(as: Double.self, answer: options.answer)
   }
 

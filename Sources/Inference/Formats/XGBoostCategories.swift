@@ -88,24 +88,13 @@ struct XGBoostCategories {
       case .none: encoders.append(nil)
       case .words(let words):
         features[index].type = .string
-        encoders.append(.words(try Self.places(words, feature: index)))
+        encoders.append(.words(try CategoryEncoder.places(words, feature: "\(index)"), .refused))
       case .numbers(let numbers):
         features[index].type = .int64
-        encoders.append(.numbers(try Self.places(numbers, feature: index)))
+        encoders.append(
+          .numbers(try CategoryEncoder.places(numbers, feature: "\(index)"), .refused))
       }
     }
     return encoders.contains { $0 != nil } ? encoders : nil
-  }
-
-  private static func places<Value: Hashable>(
-    _ values: [Value], feature: Int
-  ) throws(ModelError) -> [Value: Float] {
-    var places: [Value: Float] = [:]
-    for (place, value) in values.enumerated() {
-      guard places.updateValue(Float(place), forKey: value) == nil else {
-        throw ModelError(.malformed, "feature \(feature) has category \"\(value)\" twice")
-      }
-    }
-    return places
   }
 }
