@@ -17,10 +17,19 @@ struct Predict: AsyncParsableCommand {
         --to ndjson        writes another format than it reads
         --failures column  tells of failed rows in the answer only, stderr on standard error only
 
+      Of a boosted model (LightGBM, XGBoost, CatBoost) more can be asked than its predictions, as of \
+      the library that trained it:
+
+        --raw              margins: the sums before the objective's link
+        --leaves           the number of each tree's leaf, in columns leaf_0, leaf_1, …
+        --iterations 50    the first 50 boosting rounds alone; 10:50 those from the tenth on, \
+      counted from 0, up to the one before the fiftieth
+
       EXAMPLE
         rowcast predict churn.onnx customers.csv > scored.csv
         psql … -c "copy customer to stdout (format csv, header)" | rowcast predict churn.onnx
         rowcast predict churn.onnx events.ndjson --keep id --to csv
+        rowcast predict churn.txt customers.csv --raw --iterations 100
 
       EXIT STATUS
         0 each row was scored, 1 some rows failed, 65 the model or the file is unfit
@@ -59,13 +68,29 @@ struct Predict: AsyncParsableCommand {
   @Option(help: "Threads. Default: the cores.")
   var threads: Int?
 
+  @Flag(help: "Margins in place of predictions.")
+  var raw = false
+
+  @Flag(help: "Leaf numbers in place of predictions.")
+  var leaves = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Boosting rounds that count. Default: those that the library counts.",
+      valueName: "[first:]end"))
+  var iterations: IterationRange?
+
   func validate() throws {
+    if raw, leaves { throw ValidationError("--raw and --leaves exclude each other") }
     if let threads, threads < 1 { throw ValidationError("--threads must be 1 or more") }
   }
 
   func run() async throws {
     let labels = try labels.map { try Labels.read(ModelFile.bytes(path: $0)) }
-    let model = try Model.load(ModelFile.bytes(path: model), labels: labels)
+    let model = try Model.load(
+      ModelFile.bytes(path: model), labels: labels,
+      options: ModelOptions(
+        answer: raw ? .margin : leaves ? .leaf : .prediction, iterations: iterations?.rounds))
     var input = STDIN_FILENO
     if file != "-" {
       input = open(file, O_RDONLY | O_CLOEXEC)
@@ -107,3 +132,17 @@ struct Predict: AsyncParsableCommand {
 }
 
 extension RecordFormat: ExpressibleByArgument {}
+
+/// `50` or `10:50`, as XGBoost's `iteration_range` has it.
+struct IterationRange: ExpressibleByArgument {
+  let rounds: Range<Int>
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ":", omittingEmptySubsequences: false)
+    let numbers = parts.compactMap { Int($0) }
+    guard numbers.count == parts.count, (1...2).contains(numbers.count) else { return nil }
+    let first = numbers.count == 2 ? numbers[0] : 0
+    guard first >= 0, let end = numbers.last, end > first else { return nil }
+    rounds = first..<end
+  }
+}

@@ -87,4 +87,86 @@ struct PredictTests {
     #expect(run.errors.hasPrefix("rowcast: error: "))
     #expect(!run.errors.contains("ModelError("))
   }
+
+  /// The trainer's margin, from the probability that it gives.
+  private static func margin(_ probability: Substring) throws -> Double {
+    let p = try #require(Double(probability))
+    return log(p / (1 - p))
+  }
+
+  @Test("gives margins, whose links are the predictions")
+  func margins() throws {
+    let golden = Self.table(try String(contentsOfFile: Self.golden, encoding: .utf8))
+    let run = try Program.run("predict", Self.model, Self.golden, "--raw", "--keep", "")
+    #expect(run.status == 0)
+    let scored = Self.table(run.output)
+    #expect(scored[0] == ["margin", "failure"])
+    try #require(scored.count == golden.count)
+    for (row, expected) in zip(scored, golden).dropFirst() {
+      let wanted = try Self.margin(expected[29])
+      #expect(abs(try #require(Double(row[0])) - wanted) <= 1e-9 * max(abs(wanted), 1))
+    }
+  }
+
+  @Test("gives a leaf of each tree, also of some rounds alone")
+  func leaves() throws {
+    let all = try Program.run("predict", Self.model, Self.golden, "--leaves", "--keep", "")
+    #expect(all.status == 0)
+    let leaves = Self.table(all.output)
+    #expect(leaves[0] == (0..<100).map { "leaf_\($0)" } + ["failure"])
+    for row in leaves.dropFirst() {
+      #expect(row.dropLast().allSatisfy { Int($0).map { (0..<31).contains($0) } ?? false })
+    }
+    let some = try Program.run(
+      "predict", Self.model, Self.golden, "--leaves", "--keep", "", "--iterations", "10:13")
+    #expect(some.status == 0)
+    #expect(
+      Self.table(some.output).dropFirst()
+        == leaves.dropFirst().map { row in
+          row[10..<13] + [""]
+        }[...])
+  }
+
+  @Test("adds up the rounds that are asked for")
+  func iterations() throws {
+    func margins(_ rounds: String) throws -> [Double] {
+      let run = try Program.run(
+        "predict", Self.model, Self.golden, "--raw", "--keep", "", "--iterations", rounds)
+      #expect(run.status == 0)
+      return try Self.table(run.output).dropFirst().map { try #require(Double($0[0])) }
+    }
+    let (whole, first, rest) = (try margins("100"), try margins("40"), try margins("40:100"))
+    #expect(first != whole)
+    for row in whole.indices {
+      #expect(abs(first[row] + rest[row] - whole[row]) <= 1e-12 * max(abs(whole[row]), 1))
+    }
+  }
+
+  @Test("says what a model cannot be asked for")
+  func unfitOptions() throws {
+    let anomaly = Program.root + "/deploy/demo/models/anomaly_1_1.onnx"
+    let graph = try Program.run("predict", anomaly, "-", "--leaves", input: "value\n1\n")
+    #expect(graph.status == 65)
+    #expect(graph.errors.contains("an ONNX model answers its outputs, not margins, leaves"))
+    let beyond = try Program.run("predict", Self.model, Self.golden, "--iterations", "101")
+    #expect(beyond.status == 65)
+    #expect(beyond.errors.contains("iterations up to 101 are wanted, the model has 100"))
+    for arguments in [["--raw", "--leaves"], ["--iterations", "5:5"], ["--iterations", "-1:5"]] {
+      let run = try Program.run(["predict", Self.model, Self.golden] + arguments)
+      #expect(run.status == 64, "\(arguments)")
+    }
+  }
+
+  @Test("does not need a column that the model makes no use of")
+  func unusedColumn() throws {
+    let text = try String(contentsOfFile: Self.model, encoding: .utf8)
+    let widened = text.replacing("max_feature_idx=27", with: "max_feature_idx=28")
+      .replacing(" f27\n", with: " f27 idle\n")
+    let folder = try Folder()
+    let model = try folder.write("model.txt", widened)
+    let run = try Program.run("predict", model, Self.golden, "--keep", "")
+    #expect(run.status == 0)
+    #expect(
+      run.output == (try Program.run("predict", Self.model, Self.golden, "--keep", "")).output)
+  }
 }

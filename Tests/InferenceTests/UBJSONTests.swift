@@ -196,7 +196,7 @@ import Testing
     let error = #expect(throws: ModelError.self) {
       try Model.load(Self.model(), options: ModelOptions(iterations: 0..<2))
     }
-    #expect(error?.message == "iterations 0..<2 of 1")
+    #expect(error?.message == "iterations up to 2 are wanted, the model has 1")
   }
 
   // MARK: Hostile files

@@ -28,7 +28,8 @@ enum CatBoostImporter {
     let treeCount = document.obliviousTrees.count + document.trees.count
     let counted = options.iterations ?? 0..<treeCount
     guard counted.lowerBound >= 0, counted.upperBound <= treeCount else {
-      throw ModelError(.mismatch, "iterations \(counted) of \(treeCount)")
+      throw ModelError(
+        .mismatch, "iterations up to \(counted.upperBound) are wanted, the model has \(treeCount)")
     }
     for (number, tree) in document.obliviousTrees.enumerated() where counted.contains(number) {
       try tree.append(to: &forest, number: number, features, limits: limits)

@@ -247,7 +247,9 @@ extension XGBoostDocument {
     var rounds = 0..<roundCount
     if let wanted {
       guard wanted.lowerBound >= 0, wanted.upperBound <= roundCount else {
-        throw ModelError(.mismatch, "iterations \(wanted) of \(roundCount)")
+        throw ModelError(
+          .mismatch,
+          "iterations up to \(wanted.upperBound) are wanted, the model has \(roundCount)")
       }
       rounds = wanted
     } else if isEstimator, let bestRound {
