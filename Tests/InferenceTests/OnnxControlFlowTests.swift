@@ -89,6 +89,25 @@ import Testing
     model.output("y", .float, [nil, 1])
     let error = OnnxHostileTests.refusal(model.bytes())
     #expect(error?.code == .tooLarge, "\(String(describing: error))")
+    // Not the size of one tensor but what all turns take.
+    let sum = #expect(throws: ModelError.self) { try Model.load(model.bytes(), format: .onnx) }
+    #expect(sum?.message == "the results of a row take more than 268435456 bytes")
+  }
+
+  @Test("texts that double with each node end before they take the memory")
+  func doublingTexts() throws {
+    var model = OnnxWriter(opset: 20)
+    model.input("x0", .string, [nil, 1])
+    for index in 0..<40 {
+      model.node("StringConcat", ["x\(index)", "x\(index)"], ["x\(index + 1)"])
+    }
+    model.output("x40", .string, [nil, 1])
+    let loaded = try Model.load(model.bytes(), format: .onnx)
+    let found = try loaded.predict(
+      Batch(rowCount: 2, columns: [Column(.string(["ab", ""]))]), workspace: Workspace())
+    #expect(found.failures.map(\.row) == [0])
+    #expect(found.failures.first?.reason.contains("bytes") == true)
+    #expect(found.columns[0] == Column(.string(["", ""])))
   }
 
   @Test("a function that calls itself is refused")

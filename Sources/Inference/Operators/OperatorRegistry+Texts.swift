@@ -2,7 +2,7 @@ extension OperatorRegistry {
   /// Operators of ai.onnx on texts.
   static let textOperators: [String: OperatorFactory] = [
     "RegexFullMatch": { node throws(ModelError) in try RegexFullMatch(node) },
-    "StringConcat": StringConcat.make,
+    "StringConcat": { node throws(ModelError) in try StringConcat(node) },
     "StringNormalizer": { node throws(ModelError) in try StringNormalizer(node) },
     "StringSplit": { node throws(ModelError) in try StringSplit(node) },
     "TfIdfVectorizer": { node throws(ModelError) in try TfIdfVectorizer(node) },

@@ -40,12 +40,50 @@ struct StringNormalizer: Operator {
 }
 
 /// StringConcat: joins texts, element by element.
-enum StringConcat {
-  static let make: OperatorFactory = { node throws(ModelError) in
+///
+/// A chain of such nodes doubles a text with each: what a row's texts may come to is bounded.
+struct StringConcat: Operator {
+  let outputs: [ValueInfo]
+  private let name: String
+  /// Elements that lie together for a row; nil where the texts are of no row.
+  private let rowStride: Int?
+
+  /// Bytes that the texts of a row may take together.
+  static let mostBytes = 1 << 20
+
+  init(_ node: Node) throws(ModelError) {
     try node.checkInputs(2...2)
     let (a, b) = (try node.input(0, .string), try node.input(1, .string))
-    return try BinaryElementwise(
-      node, a, b, .string, BinaryElementwise.kernel { (a: String, b: String) in a + b })
+    guard let shape = a.shape.broadcast(with: b.shape) else {
+      throw node.error(
+        .malformed, "inputs of shapes \(a.shape) and \(b.shape) do not fit row by row")
+    }
+    name = node.name
+    rowStride = shape.rowAxis.map { max(shape.dims[($0 + 1)...].reduce(1, *), 1) }
+    outputs = [try node.output(.string, shape)]
+  }
+
+  func run(_ call: Call) {
+    let (a, b, out) = (call.input(0), call.input(1), call.output(0))
+    var byteCounts = Array(repeating: 0, count: max(call.rowCount, 1))
+    BroadcastWalk(output: out.dims, inputs: [a.dims, b.dims]).forEachStretch {
+      output, offsets, steps, count in
+      for i in 0..<count {
+        let row = rowStride.map { (output + i) / $0 % byteCounts.count } ?? 0
+        let (first, second) = (
+          a.strings[offsets[0] + i * steps[0]], b.strings[offsets[1] + i * steps[1]]
+        )
+        byteCounts[row] += first.utf8.count + second.utf8.count
+        guard byteCounts[row] <= Self.mostBytes else {
+          call.failures.add(
+            row: row, .wrongType,
+            "texts come to more than \(Self.mostBytes) bytes (node \"\(name)\")")
+          out.strings[output + i] = ""
+          continue
+        }
+        out.strings[output + i] = first + second
+      }
+    }
   }
 }
 

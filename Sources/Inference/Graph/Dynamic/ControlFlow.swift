@@ -279,6 +279,7 @@ extension Node {
       return Tensor(dims: sizes, buffer: TensorBuffer(element, capacity: 0))
     }
     try execution.meter.spend(first.count * parts.count)
+    try execution.meter.hold(first.count * parts.count, of: first.type)
     let place = try self.axis(axis, rank: first.dims.count + 1)
     guard let result = Tensor.stacked(parts, axis: place) else {
       throw error(.malformed, "a scan output changes its shape")

@@ -37,11 +37,11 @@ final class Execution {
     var limits = limits
     limits.elementCount = min(limits.elementCount, Self.mostElements)
     self.limits = limits
-    meter = WorkMeter(most: WorkMeter.perRow)
+    meter = WorkMeter()
   }
 
   /// Begins another row.
-  func renew() { meter = WorkMeter(most: WorkMeter.perRow) }
+  func renew() { meter = WorkMeter() }
 
   func table(_ program: Program) -> OperatorTable {
     if let table = tables[ObjectIdentifier(program)] { return table }

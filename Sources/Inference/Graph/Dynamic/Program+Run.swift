@@ -110,7 +110,12 @@ extension Program {
   private static func results(
     _ operation: any Operator, _ inputs: [Tensor?], _ node: Node, _ execution: Execution
   ) throws(ModelError) -> [Tensor] {
-    for info in operation.outputs { try execution.meter.spend(info.shape.elementCount) }
+    for info in operation.outputs {
+      try execution.meter.spend(info.shape.elementCount)
+      // What a node holds itself is there once.
+      guard node.type != "Constant", !operation.isView else { continue }
+      try execution.meter.hold(info.shape.elementCount, of: info.type)
+    }
     do {
       return try operation.results(
         inputs, node, limit: execution.limits.elementCount * 16)

@@ -60,7 +60,9 @@ extension OperatorRegistry {
     guard let first = parts.first, let given = try node.int("axis") else {
       throw node.error(.malformed, "no axis, or nothing to put together")
     }
-    try execution.meter.spend(parts.reduce(0) { $0 + $1.count })
+    let count = parts.reduce(0) { $0 + $1.count }
+    try execution.meter.spend(count)
+    try execution.meter.hold(count, of: first.type)
     let isNew = try node.int("new_axis", default: 0) != 0
     let axis = try node.axis(given, rank: first.dims.count + (isNew ? 1 : 0))
     let result =
@@ -75,6 +77,7 @@ extension OperatorRegistry {
     let axis = try node.axis(node.int("axis", default: 0), rank: tensor.dims.count)
     let size = tensor.dims[axis]
     try execution.meter.spend(tensor.count + size)
+    try execution.meter.hold(tensor.count, of: tensor.type)
     var sizes = Array(repeating: 1, count: size)
     var drops = try node.int("keepdims", default: 1) == 0
     if inputs.count > 1, let lengths = inputs[1]?.tensor {
