@@ -102,7 +102,7 @@ struct GatherElements: Operator {
     let data = try node.input(0)
     let indices = try node.input(1, .int64, .int32)
     let axis = try node.axis(node.int("axis", default: 0), rank: data.shape.rank)
-    guard indices.shape.rank == data.shape.rank, data.shape.dims[axis] > 0,
+    guard indices.shape.rank == data.shape.rank, data.shape.dims[axis] > 0 || indices.isEmpty,
       data.shape.rowAxis == indices.shape.rowAxis, data.shape.rowAxis != axis,
       data.shape.dims.indices.allSatisfy({
         $0 == axis || indices.shape.dims[$0] <= data.shape.dims[$0]
@@ -156,7 +156,7 @@ struct GatherND: Operator {
     guard let depth = indices.shape.dims.last, common >= 0, common < indices.shape.rank,
       common + depth <= data.shape.rank, indices.shape.rowAxis != indices.shape.rank - 1,
       data.shape.dims[..<common] == indices.shape.dims[..<common],
-      !data.shape.dims.contains(0),
+      !data.shape.dims.contains(0) || indices.isEmpty,
       !data.shape.isBatched
         || data.shape.rowAxis == indices.shape.rowAxis && (data.shape.rowAxis ?? 0) < common
     else {

@@ -6,14 +6,15 @@ struct UnaryElementwise: Operator {
 
   let outputs: [ValueInfo]
   private let kernel: Kernel
-  private let passesMissing: Bool
+  /// Whether missing values are what the function asks for.
+  private let takesMissing: Bool
 
   private init(
-    _ node: Node, _ info: ValueInfo, _ type: TensorType, passesMissing: Bool,
+    _ node: Node, _ info: ValueInfo, _ type: TensorType, takesMissing: Bool = false,
     _ kernel: @escaping Kernel
   ) throws(ModelError) {
     self.kernel = kernel
-    self.passesMissing = passesMissing
+    self.takesMissing = takesMissing
     outputs = [try node.output(type, info.shape)]
   }
 
@@ -23,7 +24,7 @@ struct UnaryElementwise: Operator {
   }
 
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
-    passesMissing ? outputs[0] : Array(repeating: false, count: count)
+    Array(repeating: takesMissing, count: count)
   }
 
   @inline(__always)
@@ -42,7 +43,7 @@ struct UnaryElementwise: Operator {
     { node throws(ModelError) in
       let info = try node.input(0, .float32, .float64)
       return try UnaryElementwise(
-        node, info, info.type, passesMissing: false, info.type == .float32 ? floats : doubles)
+        node, info, info.type, info.type == .float32 ? floats : doubles)
     }
   }
 
@@ -65,7 +66,7 @@ struct UnaryElementwise: Operator {
         }
         made = integers(integer)
       }
-      return try UnaryElementwise(node, info, info.type, passesMissing: false, made)
+      return try UnaryElementwise(node, info, info.type, made)
     }
   }
 
@@ -77,7 +78,7 @@ struct UnaryElementwise: Operator {
       throw node.error(.unsupported, "input of type \(info.type.onnxName) is not supported")
     }
     return try UnaryElementwise(
-      node, info, info.type, passesMissing: false, integers(integer))
+      node, info, info.type, integers(integer))
   }
 
   /// A factory for tests of floating-point numbers.
@@ -88,7 +89,7 @@ struct UnaryElementwise: Operator {
     { node throws(ModelError) in
       let info = try node.input(0, .float32, .float64)
       return try UnaryElementwise(
-        node, info, .bool, passesMissing: false,
+        node, info, .bool, takesMissing: true,
         info.type == .float32 ? kernel(floats) : kernel(doubles))
     }
   }
@@ -104,7 +105,7 @@ struct UnaryElementwise: Operator {
 
   static let not: OperatorFactory = { node throws(ModelError) in
     try UnaryElementwise(
-      node, node.input(0, .bool), .bool, passesMissing: false, kernel { (x: Bool) in !x })
+      node, node.input(0, .bool), .bool, kernel { (x: Bool) in !x })
   }
 
   static func floats(
