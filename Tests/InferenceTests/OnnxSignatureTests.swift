@@ -196,4 +196,71 @@ import Testing
       }
     }
   }
+
+  /// A tree that splits on elements 1 and 3 of a row of four.
+  private static func tree(_ model: inout OnnxWriter, _ input: String) {
+    model.node(
+      "TreeEnsembleRegressor", domain: "ai.onnx.ml", [input], ["y"],
+      [
+        ("n_targets", .int(1)),
+        ("nodes_treeids", .ints([0, 0, 0, 0, 0])), ("nodes_nodeids", .ints([0, 1, 2, 3, 4])),
+        ("nodes_featureids", .ints([1, 3, 0, 0, 0])),
+        ("nodes_modes", .strings(["BRANCH_LEQ", "BRANCH_LEQ", "LEAF", "LEAF", "LEAF"])),
+        ("nodes_values", .floats([0.5, -1, 0, 0, 0])),
+        ("nodes_truenodeids", .ints([1, 3, 0, 0, 0])),
+        ("nodes_falsenodeids", .ints([2, 4, 0, 0, 0])),
+        ("target_treeids", .ints([0, 0, 0])), ("target_nodeids", .ints([2, 3, 4])),
+        ("target_ids", .ints([0, 0, 0])), ("target_weights", .floats([1, 2, 3])),
+      ])
+    model.output("y", .float, [nil, 1])
+  }
+
+  @Test(
+    "a feature that no tree splits on is not used, whatever passes it on",
+    arguments: ["plain", "scaled", "parts", "cast"])
+  func unusedFeatures(way: String) throws {
+    var model = OnnxWriter(opset: 13, machineLearning: 3)
+    switch way {
+    case "plain":
+      model.input("x", .float, [nil, 4])
+      Self.tree(&model, "x")
+    case "scaled":
+      model.input("x", .float, [nil, 4])
+      model.node(
+        "Scaler", domain: "ai.onnx.ml", ["x"], ["scaled"],
+        [("offset", .floats([1, 0, 2, 0])), ("scale", .floats([2, 1, 2, 1]))])
+      Self.tree(&model, "scaled")
+    case "cast":
+      model.input("x", .double, [nil, 4])
+      model.node("Cast", ["x"], ["narrow"], [("to", .int(1))])
+      Self.tree(&model, "narrow")
+    default:
+      model.input("a", .float, [nil, 1])
+      model.input("b", .float, [nil, 2])
+      model.input("c", .float, [nil, 1])
+      model.node("Concat", ["a", "b", "c"], ["x"], [("axis", .int(1))])
+      Self.tree(&model, "x")
+    }
+    let loaded = try Model.load(model.bytes(), format: .onnx)
+    let features = loaded.signature.features
+    #expect(features.map(\.isUsed) == [false, true, false, true])
+    #expect(features[0].missing == .allowed)
+    #expect(loaded.structure.unusedFeatures == [features[0].name, features[2].name])
+    // What stands there makes no difference, also where it is none.
+    func scores(_ idle: Column) throws -> Predictions {
+      try loaded.predict(
+        Batch(
+          rowCount: 3,
+          columns: [idle, Column(.float64([0, 0, 1])), idle, Column(.float64([-2, 4, 4]))]),
+        workspace: Workspace())
+    }
+    for idle in [
+      Column(.float64([1, 2, 3])), Column(.float64([.nan, .infinity, 1e300])),
+      Column(.float64([0, 0, 0]), nulls: [7]),
+    ] {
+      let found = try scores(idle)
+      #expect(found.failures.isEmpty)
+      #expect(found.columns == [Column(.float32([2, 3, 1]))])
+    }
+  }
 }

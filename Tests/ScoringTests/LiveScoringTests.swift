@@ -76,6 +76,54 @@ struct LiveScoringTests {
     }
   }
 
+  /// A feature that no tree reads is not asked for, once the model is known; another version that
+  /// reads it gets it.
+  @Test func featuresThatNoTreeReadsAreNotRead() async throws {
+    let scene = try Scene()
+    let text = String(decoding: Self.bytes, as: UTF8.self)
+    let narrowed = text.replacing("split_feature=1\n", with: "split_feature=0\n")
+    try await scene.withWorkers(lanes: 1) { connection, _ in
+      try scene.push("sum", Array(narrowed.utf8))
+      try connection.runScript(
+        "create table item (id bigint primary key, a real, b double precision, c integer)")
+      try connection.run(
+        "select * from rowcast.create_scorer('item_score', 'public.item', model => 'sum')")
+      func insert(_ id: Int64) throws -> Int {
+        try connection.run("insert into item values (\(id), 1.5, -2.25, 3)")
+        try scene.settle(connection)
+        let completions = scene.events.compactMap { event -> Event.Completion? in
+          if case .chunkCompleted(let completion) = event { completion } else { nil }
+        }
+        return try #require(completions.last { $0.rows > 0 }).features
+      }
+      _ = try insert(1)
+      #expect(try insert(2) == 2)
+      #expect(try insert(3) == 2)
+      try scene.push("sum", Self.bytes)
+      _ = try insert(4)
+      #expect(try insert(5) == 3)
+      let scores = try connection.run(
+        """
+        select model_version, count(distinct score), min(id) from predictions.item_score \
+        group by 1 order by 1
+        """)
+      #expect(scores.count == 2)
+      for (row, (bytes, key)) in [(Array(narrowed.utf8), 1), (Self.bytes, 4)].enumerated() {
+        #expect(try scores.value(row, 1, as: Int64.self) == 1)
+        #expect(try scores.value(row, 2, as: Int64.self) == Int64(key))
+        let wanted = try Model.load(bytes).predict(
+          Batch(
+            rowCount: 1,
+            columns: [
+              Column(.float32([1.5])), Column(.float64([-2.25])), Column(.int32([3])),
+            ]), workspace: Workspace())
+        let found = try connection.run(
+          "select score from predictions.item_score where id = \(Int64(key))")
+        #expect(wanted.columns[0] == Column(.float64([try found.value(0, 0, as: Double.self)])))
+      }
+    }
+  }
+
   @Test func eachKindOfChangeReachesThePredictions() async throws {
     let scene = try Scene()
     try await scene.withWorkers(lanes: 3) { connection, _ in

@@ -85,6 +85,14 @@ package struct Forest: Sendable {
 
   private let nodeLimit: Int
 
+  /// The features that neither a split nor a leaf reads, in order.
+  package var unreadFeatures: [Int] {
+    var isRead = [Bool](repeating: false, count: featureCount)
+    for feature in features where feature >= 0 { isRead[Int(feature)] = true }
+    for feature in linearLeaves?.features ?? [] { isRead[Int(feature)] = true }
+    return isRead.indices.filter { !isRead[$0] }
+  }
+
   package init(
     featureCount: Int, outputCount: Int, limits: ModelLimits = ModelLimits()
   ) throws(ModelError) {

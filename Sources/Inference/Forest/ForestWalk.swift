@@ -13,10 +13,8 @@ struct ForestWalk: Sendable {
 
   init(_ forest: Forest) {
     self.forest = forest
-    var isRead = [Bool](repeating: false, count: forest.featureCount)
-    for feature in forest.features where feature >= 0 { isRead[Int(feature)] = true }
-    for feature in forest.linearLeaves?.features ?? [] { isRead[Int(feature)] = true }
-    features = isRead.indices.filter { isRead[$0] }
+    let unread = Set(forest.unreadFeatures)
+    features = (0..<forest.featureCount).filter { !unread.contains($0) }
     var placeOfFeature = [Int32](repeating: -1, count: forest.featureCount)
     for (place, feature) in features.enumerated() { placeOfFeature[feature] = Int32(place) }
     self.placeOfFeature = placeOfFeature

@@ -19,6 +19,10 @@ struct BoostedModel {
   ) throws(ModelError) -> Model {
     var outputs = outputs
     outputs.answersMargins = answer == .margin
+    var features = features
+    for feature in forest.unreadFeatures {
+      (features[feature].isUsed, features[feature].missing) = (false, .allowed)
+    }
     let (predictor, byteCount) = try predictor(as: type, outputs, answer)
     let written =
       answer == .leaf

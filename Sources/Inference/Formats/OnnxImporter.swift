@@ -41,7 +41,7 @@ enum OnnxImporter {
   ) throws(ModelError) -> [GraphPredictor.FeatureSlot] {
     var slots: [GraphPredictor.FeatureSlot] = []
     let missing = graph.mayBeMissing()
-    let read = graph.elementsThatMatter()
+    let read = graph.readElements()
     for (index, input) in graph.inputs.enumerated() {
       let info = graph.values[input.value]
       let width = info.shape.elementCount

@@ -21,31 +21,9 @@ struct ElementPlace: Sendable, Equatable {
 protocol ReadsColumns: Operator {
   /// The same operator, with an input laid out feature by feature.
   func readingColumns(input: Int) -> any Operator
-  /// Which elements of a row of an input are read.
-  func readElements(input: Int, count: Int) -> [Bool]
 }
 
 extension Graph {
-  /// For each input, which of a row's elements can matter, as far as its readers say so.
-  func elementsThatMatter() -> [[Bool]] {
-    let links = GraphLinks(self)
-    let returned = Set(outputs.map(\.value))
-    return inputs.map { input in
-      let count = values[input.value].shape.elementCount
-      var result = Array(repeating: returned.contains(input.value), count: count)
-      for index in Set(links.readers(of: input.value)) {
-        guard let reader = steps[index].operation as? any ReadsColumns else {
-          return Array(repeating: true, count: count)
-        }
-        for (position, value) in steps[index].inputs.enumerated() where value == input.value {
-          let read = reader.readElements(input: position, count: count)
-          result = zip(result, read).map { $0 || $1 }
-        }
-      }
-      return result
-    }
-  }
-
   /// Lays out inputs feature by feature, as batches have them, where all that read them can take them
   /// so: nothing has to be turned into rows then.
   mutating func takeColumns() {

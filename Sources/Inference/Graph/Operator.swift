@@ -27,6 +27,13 @@ protocol Operator: Sendable {
   ///   - outputs: For each output a flag an element of a row.
   /// - Returns: A flag for each of the `count` elements of a row of the input.
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool]
+
+  /// Which elements of a row of an input can make a difference, given which do in the outputs.
+  ///
+  /// - Parameters:
+  ///   - outputs: For each output a flag an element of a row.
+  /// - Returns: A flag for each of the `count` elements of a row of the input.
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool]
 }
 
 extension Operator {
@@ -34,6 +41,21 @@ extension Operator {
   func scratchByteCount(rows: Int) -> Int { 0 }
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     Array(repeating: false, count: count)
+  }
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    Array(repeating: true, count: count)
+  }
+}
+
+/// An operator whose outputs have an element of an input each, or one that is computed of it alone;
+/// nothing but where they go decides which may be missing.
+protocol PassesElements: Operator {}
+
+extension PassesElements {
+  /// An element is read where an output that is has it: where it might not be missing if those
+  /// outputs could not be.
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    mayBeMissing(input: input, count: count, outputs: outputs.map { $0.map { !$0 } }).map { !$0 }
   }
 }
 

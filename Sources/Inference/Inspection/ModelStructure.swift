@@ -24,11 +24,8 @@ extension Model {
   /// What the model is made of.
   public var structure: ModelStructure {
     var structure = ModelStructure(stepCount: 0, trees: [], unusedFeatures: [])
-    guard let predictor = predictor as? any Inspectable else { return structure }
-    predictor.describe(in: &structure)
-    let isRead = predictor.readFeatures(of: signature.features.count)
-    structure.unusedFeatures = zip(signature.features, isRead)
-      .filter { !$1 }.map { $0.0.name }
+    structure.unusedFeatures = signature.features.filter { !$0.isUsed }.map(\.name)
+    (predictor as? any Inspectable)?.describe(in: &structure)
     return structure
   }
 }
@@ -36,7 +33,4 @@ extension Model {
 /// A part of a model that can say what it is made of.
 protocol Inspectable {
   func describe(in structure: inout ModelStructure)
-
-  /// For each feature whether its value can make a difference.
-  func readFeatures(of count: Int) -> [Bool]
 }

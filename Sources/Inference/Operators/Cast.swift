@@ -121,6 +121,11 @@ struct Cast: Operator {
     for i in 0..<out.count { target[i] = U(truncatingIfNeeded: source[i]) }
   }
 
+  /// Elements are converted one by one; text may turn out to be no number.
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    input == 0 && from != .string ? outputs[0] : Array(repeating: true, count: count)
+  }
+
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     input == 0 && from.isFloatingPoint && to.isFloatingPoint
       ? outputs[0] : Array(repeating: false, count: count)

@@ -1,7 +1,7 @@
 /// An operator that only moves elements of its inputs, whatever their type.
 ///
 /// Everything that decides where they go is known at load.
-protocol DataMovement: Operator {
+protocol DataMovement: PassesElements {
   /// Which inputs hold the elements that move.
   func movesInput(_ index: Int) -> Bool
 }

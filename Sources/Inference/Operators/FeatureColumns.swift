@@ -3,7 +3,7 @@
 ///
 /// Either constant places of each row's elements, or, where the data is constant, a place that
 /// each row has computed.
-struct ArrayFeatureExtractor: PicksElements {
+struct ArrayFeatureExtractor: PicksElements, PassesElements {
   let outputs: [ValueInfo]
   /// Elements of the data's last axis.
   private let width: Int
@@ -100,7 +100,7 @@ struct ArrayFeatureExtractor: PicksElements {
 /// FeatureVectorizer: the features of several inputs beside each other, as floats.
 ///
 /// An input longer than its declared dimension is cut, a shorter one filled up with zeros.
-struct FeatureVectorizer: Operator {
+struct FeatureVectorizer: PassesElements {
   let outputs: [ValueInfo]
   private let rows: [FeatureRows]
   private let dimensions: [Int]

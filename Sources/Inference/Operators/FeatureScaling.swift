@@ -1,7 +1,7 @@
 /// Scaler: subtracts an offset and multiplies, feature by feature.
 ///
 /// Computed in double and rounded once.
-struct Scaler: Operator {
+struct Scaler: PassesElements {
   let outputs: [ValueInfo]
   let offset: [Double]
   let scale: [Double]
@@ -141,6 +141,8 @@ struct Imputer: Operator {
   }
 
   /// A replacement that is NaN itself replaces nothing.
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] { outputs[0] }
+
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     switch rule {
     case .floats(let replaced, let values) where replaced.isNaN:

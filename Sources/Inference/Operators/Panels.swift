@@ -80,4 +80,8 @@ struct WithFloatInput: Operator {
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     inner.mayBeMissing(input: input, count: count, outputs: outputs)
   }
+
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    inner.readElements(input: input, count: count, outputs: outputs)
+  }
 }

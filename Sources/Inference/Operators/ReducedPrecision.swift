@@ -84,4 +84,8 @@ struct ReducedPrecision: Operator {
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     inner.mayBeMissing(input: input, count: count, outputs: outputs)
   }
+
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    inner.readElements(input: input, count: count, outputs: outputs)
+  }
 }

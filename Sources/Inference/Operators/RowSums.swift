@@ -96,7 +96,7 @@ struct RowSums: ReadsColumns {
     return result
   }
 
-  func readElements(input: Int, count: Int) -> [Bool] {
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     var result = Array(repeating: false, count: count)
     for term in terms {
       for element in term.readElements(input: input) { result[element] = true }

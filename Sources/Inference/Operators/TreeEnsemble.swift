@@ -156,8 +156,9 @@ struct TreeEnsemble: Operator {
     }
   }
 
-  /// For each of the `count` features of a row whether a tree reads it, itself or as members.
-  func readFeatures(of count: Int) -> [Bool] {
+  /// The features that a tree reads, themselves or as members.
+  func readElements(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
+    guard count == rows.width else { return Array(repeating: true, count: count) }
     var isRead = Array(repeating: false, count: count)
     for feature in plan.features {
       isRead[feature < count ? feature : codes[feature - count].feature] = true

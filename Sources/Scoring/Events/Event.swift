@@ -38,6 +38,8 @@ public enum Event: Sendable, Equatable {
     public var chunk: Int64
     public var scorer: String
     public var rows: Int
+    /// Features that were read of each row: those that the model uses, once it is known.
+    public var features: Int
     public var failures: Int
     /// Written by COPY rather than by upsert.
     public var isCopied: Bool
@@ -48,12 +50,14 @@ public enum Event: Sendable, Equatable {
     public var latency: Duration?
 
     public init(
-      chunk: Int64, scorer: String, rows: Int, failures: Int, isCopied: Bool, read: Duration,
+      chunk: Int64, scorer: String, rows: Int, features: Int, failures: Int, isCopied: Bool,
+      read: Duration,
       predict: Duration, write: Duration, latency: Duration?
     ) {
       self.chunk = chunk
       self.scorer = scorer
       self.rows = rows
+      self.features = features
       self.failures = failures
       self.isCopied = isCopied
       self.read = read

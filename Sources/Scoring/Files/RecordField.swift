@@ -76,8 +76,9 @@ struct RecordPlan: Sendable {
   /// The columns, as the first line or the first object has them.
   let names: [String]
   let features: [Signature.Feature]
-  /// For each feature the number of its column.
-  let places: [Int]
+  /// For each feature the number of its column; nil for one that is not used, which no file needs
+  /// to have.
+  let places: [Int?]
   let keep: Keep
   /// Whether the answer is to hold every column.
   let keepsAll: Bool
@@ -94,9 +95,10 @@ struct RecordPlan: Sendable {
     self.features = features
     var numbers: [String: Int] = [:]
     for (number, name) in names.enumerated() { numbers[name] = number }
-    var places: [Int] = []
+    var places: [Int?] = []
     for feature in features {
-      places.append(try Self.place(of: feature.name, numbers, names, format))
+      places.append(
+        feature.isUsed ? try Self.place(of: feature.name, numbers, names, format) : nil)
     }
     self.places = places
     keepsAll = kept == nil

@@ -70,7 +70,7 @@ struct RecordReader: Sendable {
           "line \(reader.line) has \(fields.count) fields, the first line \(plan.names.count)")
       }
       for (feature, place) in plan.places.enumerated() {
-        gathering.add(RecordField(fields[place]), to: feature)
+        gathering.add(place.map { RecordField(fields[$0]) } ?? .missing, to: feature)
       }
       switch plan.keep {
       case .wholeRecords:
@@ -118,7 +118,9 @@ struct RecordReader: Sendable {
         seen[column] = true
         fields[column] = member.value
       }
-      for (feature, place) in plan.places.enumerated() { gathering.add(fields[place], to: feature) }
+      for (feature, place) in plan.places.enumerated() {
+        gathering.add(place.map { fields[$0] } ?? .missing, to: feature)
+      }
       switch plan.keep {
       case .wholeRecords: gathering.keep(RecordField(range: reader.content, form: .nested))
       case .columns(let columns): for column in columns { gathering.keep(fields[column]) }

@@ -10,12 +10,14 @@ struct ChunkRows {
   var features: [Column]
   /// The model of each row, where the scorer routes; nil where a routing column is NULL.
   var models: [String?]?
+  /// How many of the features were read; the others are blank.
+  var readCount: Int
 
   /// A chunk whose rows are gone, or of which there were none to read.
   static func none(_ plan: ScorerPlan) -> ChunkRows {
     ChunkRows(
       count: 0, keys: plan.keyTypes.map { RawColumn(typeOID: $0.element) }, features: [],
-      models: nil)
+      models: nil, readCount: 0)
   }
 }
 

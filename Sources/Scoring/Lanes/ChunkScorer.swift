@@ -39,7 +39,7 @@ struct ChunkScorer {
     var prepared = try prepare(chunk)
     defer { plans[chunk.scorer] = prepared }
     let start = clock.now
-    let rows = try read(chunk, prepared.plan)
+    let rows = try read(chunk, prepared)
     let read = clock.now
     let result = try predict(rows, chunk, &prepared)
     let predicted = clock.now
@@ -48,7 +48,7 @@ struct ChunkScorer {
     return (
       Event.Completion(
         chunk: chunk.id, scorer: prepared.plan.name, rows: rows.count,
-        failures: result.failures.count, isCopied: outcome == .copied,
+        features: rows.readCount, failures: result.failures.count, isCopied: outcome == .copied,
         read: start.duration(to: read), predict: read.duration(to: predicted),
         write: predicted.duration(to: written),
         latency: chunk.changedAt.map { .seconds(max(0, Date.now.timeIntervalSince($0))) }),
@@ -66,16 +66,28 @@ struct ChunkScorer {
 
   // MARK: Reading
 
-  private func read(_ chunk: Chunk, _ plan: ScorerPlan) throws(WorkError) -> ChunkRows {
+  /// Reads the features that the model uses; all of them where it is not known yet, or not the same
+  /// for all rows.
+  private func read(_ chunk: Chunk, _ prepared: Prepared) throws(WorkError) -> ChunkRows {
+    let plan = prepared.plan
+    var reads = Array(repeating: true, count: plan.features.count)
+    if !plan.isRouted, let binding = prepared.binding, binding.model.id == chunk.model {
+      reads = binding.reads
+    }
     let query: Query
     switch chunk.kind {
-    case .keys: query = Query(text: plan.readKeysSQL, values: [chunk.keys])
-    case .range: query = Query(text: plan.readRangeSQL, values: [chunk.lowerKey, chunk.upperKey])
+    case .keys:
+      query = Query(text: plan.sql(plan.readKeysSQL, reading: reads), values: [chunk.keys])
+    case .range:
+      query = Query(
+        text: plan.sql(plan.readRangeSQL, reading: reads),
+        values: [chunk.lowerKey, chunk.upperKey])
     case .truncate: return .none(plan)
     }
     let rows = try database { () throws(PostgresError) in try connection.run(query) }
     let keyCount = plan.keyTypes.count
-    let width = keyCount + plan.features.count + (plan.isRouted ? 1 : 0)
+    let readCount = reads.count { $0 }
+    let width = keyCount + readCount + (plan.isRouted ? 1 : 0)
     guard rows.columns.count == width else {
       throw .scoring(
         ScoringError(
@@ -84,21 +96,27 @@ struct ChunkScorer {
     var features: [Column] = []
     features.reserveCapacity(plan.features.count)
     let vectors = try database { () throws(PostgresError) in
-      try rows.vectors(keyCount..<keyCount + plan.features.count)
+      try rows.vectors(keyCount..<keyCount + readCount)
     }
-    for (index, feature) in plan.features.enumerated() {
-      guard let column = Column(vectors[index]) else {
+    var place = 0
+    for (feature, isRead) in zip(plan.features, reads) {
+      guard isRead else {
+        features.append(Column(blank: feature.type, count: rows.count))
+        continue
+      }
+      guard let column = Column(vectors[place]) else {
         throw .scoring(
           ScoringError(
             .scorer,
-            "column \"\(feature.column)\" is \(rows.columns[keyCount + index].typeOID), "
+            "column \"\(feature.column)\" is \(rows.columns[keyCount + place].typeOID), "
               + "feature \"\(feature.input)\" wants \(feature.type)"))
       }
       features.append(column)
+      place += 1
     }
     return ChunkRows(
       count: rows.count, keys: (0..<keyCount).map { rows.raw($0) }, features: features,
-      models: plan.isRouted ? try names(rows, column: width - 1) : nil)
+      models: plan.isRouted ? try names(rows, column: width - 1) : nil, readCount: readCount)
   }
 
   private func names(_ rows: Rows, column: Int) throws(WorkError) -> [String?] {

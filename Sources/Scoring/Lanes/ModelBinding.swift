@@ -15,6 +15,8 @@ struct ModelBinding {
   private let features: [Int]
   /// Whether the model takes the scorer's features just as they come.
   private let isInOrder: Bool
+  /// For each of the scorer's features whether the model's outputs depend on it.
+  let reads: [Bool]
   private let sources: [Source]
   private let types: [ElementType]
   private let classes: TopClasses?
@@ -23,6 +25,7 @@ struct ModelBinding {
   init(_ model: LoadedModel, to plan: ScorerPlan) throws(ScoringError) {
     let signature = model.model.signature
     var features: [Int] = []
+    var reads = Array(repeating: false, count: plan.features.count)
     for feature in signature.features {
       guard let index = plan.features.firstIndex(where: { $0.input == feature.name }) else {
         throw ScoringError(
@@ -31,6 +34,7 @@ struct ModelBinding {
           hint: "Create the scorer again for this version, or set the alias to one that fits.")
       }
       features.append(index)
+      if feature.isUsed { reads[index] = true }
     }
     var sources: [Source] = []
     for output in plan.outputs {
@@ -51,6 +55,7 @@ struct ModelBinding {
     }
     self.model = model
     self.features = features
+    self.reads = reads
     isInOrder = features == Array(plan.features.indices)
     self.sources = sources
     types = plan.outputs.map(\.type.element)

@@ -57,6 +57,22 @@ struct ScorerPlan {
 }
 
 extension ScorerPlan {
+  /// One of the plan's queries, without the features that a model does not read: PostgreSQL neither
+  /// fetches their values from where long ones are kept, nor sends them.
+  ///
+  /// Rows stay in the key's order, which the query already has them in.
+  func sql(_ query: String, reading reads: [Bool]) -> String {
+    guard reads.contains(false) else { return query }
+    let keys = keyTypes.indices.map { "c\($0)" }
+    let all = features.indices.map { "c\(keys.count + $0)" }
+    let read = zip(all, reads).filter(\.1).map(\.0)
+    let route = isRouted ? ["c\(keys.count + all.count)"] : []
+    let order = (1...max(keys.count, 1)).map(String.init)
+    return "select \((keys + read + route).joined(separator: ", ")) from (\(query)) "
+      + "as r (\((keys + all + route).joined(separator: ", "))) "
+      + "order by \(order.joined(separator: ", "))"
+  }
+
   /// - Throws: RC201 where it was dropped meanwhile, and its chunks with it.
   static func load(_ scorer: Int32, on connection: Connection) throws(WorkError) -> ScorerPlan {
     let rows = try database { () throws(PostgresError) in
