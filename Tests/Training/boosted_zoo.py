@@ -172,6 +172,20 @@ def views(kind, type_, margin, leaf, ranges):
     return found
 
 
+def make_fixtures(cases, case, names):
+    """The cases that are committed; a case is (name, ...) as `case` takes it."""
+    for row in cases:
+        if row[0] in names:
+            case(*row, as_fixture=True)
+
+
+def make_zoo(cases, case, wanted):
+    """The cases whose names are wanted, all where none are."""
+    for row in cases:
+        if not wanted or row[0] in wanted:
+            case(*row)
+
+
 def write_case(case, family, as_fixture):
     write(case, FIXTURES if as_fixture else ZOO / family)
 

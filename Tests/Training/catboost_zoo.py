@@ -23,6 +23,8 @@ from boosted_zoo import (
     features_of,
     leaves,
     make,
+    make_fixtures,
+    make_zoo,
     margins,
     predictions,
     write_case,
@@ -200,15 +202,11 @@ def case(name, parameters, target, kind, data, categories, as_fixture=False):
 
 
 def fixtures():
-    for row in CASES:
-        if row[0] in FIXTURES:
-            case(*row, as_fixture=True)
+    make_fixtures(CASES, case, FIXTURES)
 
 
 def main():
-    for row in CASES:
-        if len(sys.argv) < 2 or row[0] in sys.argv[1:]:
-            case(*row)
+    make_zoo(CASES, case, sys.argv[1:])
 
 
 if __name__ == "__main__":

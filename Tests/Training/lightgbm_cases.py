@@ -3,9 +3,9 @@
 import lightgbm
 import numpy as np
 
-from boosting_rows import NAMES, answers, edge_rows, features_of, holes
+from boosting_rows import NAMES, STEADY, answers, edge_rows, features_of, holes
 from data import BINARY, SIGNAL, TEST, THREE, TRAIN
-from fixture import SEED, Case, write
+from fixture import Case, write
 
 TOLERANCE = 1e-12
 
@@ -15,11 +15,7 @@ def lightgbm_case(name, parameters, y, kind, description, trees=10, train=None):
         "num_leaves": 12,
         "learning_rate": 0.15,
         "min_data_in_leaf": 5,
-        "verbose": -1,
-        "seed": SEED,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
+        **STEADY,
         **parameters,
     }
     train = holes(TRAIN, 0.08, 20) if train is None else train

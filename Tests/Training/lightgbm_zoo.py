@@ -21,11 +21,14 @@ from boosted_zoo import (
     edge_rows,
     features_of,
     make,
+    make_fixtures,
+    make_zoo,
     predictions,
     thinned,
     views,
     write_case,
 )
+from boosting_rows import STEADY
 
 TOLERANCE = 1e-12
 SPECIAL = PLAIN + [
@@ -186,11 +189,7 @@ def case(name, parameters, target, kind, data, as_fixture=False):
         "num_leaves": 15,
         "learning_rate": 0.15,
         "min_data_in_leaf": 5,
-        "verbose": -1,
-        "seed": SEED,
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
+        **STEADY,
         **parameters,
     }
     if callable(settings["objective"]):
@@ -273,8 +272,7 @@ def frame_case(name, ordered, as_fixture=False):
     train, test = make(1200, 45, missing=0.05), make(40 if as_fixture else 150, 46, missing=0.05)
     table, _, signal = frame(train, False)
     settings = {"objective": "regression", "num_leaves": 15, "min_data_in_leaf": 5, "min_data_per_group": 10}
-    settings |= {"verbose": -1, "seed": SEED, "deterministic": True, "force_row_wise": True, "num_threads": 1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(table, signal), 4 if as_fixture else 12)
+    booster = lightgbm.train({**settings, **STEADY}, lightgbm.Dataset(table, signal), 4 if as_fixture else 12)
     text = booster.model_to_string()
     booster = lightgbm.Booster(model_str=text)
     table, values, _ = frame(test, True)
@@ -299,17 +297,13 @@ def frame_case(name, ordered, as_fixture=False):
 
 
 def fixtures():
-    for row in CASES:
-        if row[0] in FIXTURES:
-            case(*row, as_fixture=True)
+    make_fixtures(CASES, case, FIXTURES)
     frame_case("frame", ordered=True, as_fixture=True)
 
 
 def main():
     wanted = sys.argv[1:]
-    for row in CASES:
-        if not wanted or row[0] in wanted:
-            case(*row)
+    make_zoo(CASES, case, wanted)
     for name, ordered in (("frame", False), ("frame_ordered", True)):
         if not wanted or name in wanted:
             frame_case(name, ordered)
