@@ -57,12 +57,7 @@ import Testing
     ("value\n\"1\"2\n", "goes on after a closing quote"),
   ])
   func badFilesAreRefused(text: String, message: String) async throws {
-    let model = try Model.load(TestModel.anomaly(device: 1, sensor: 1))
-    let error = await #expect(throws: ScoringError.self) {
-      _ = try await FileScene.predict(text, model)
-    }
-    #expect(error?.code == .file)
-    #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
+    try await FileScene.expectRefusal(of: text, message: message)
   }
 
   @Test func aFieldOfAnotherTypeFailsItsRowOnly() async throws {

@@ -1,6 +1,7 @@
 import Foundation
 import Inference
 import Scoring
+import Testing
 
 /// Scores text as `rowcast predict` does, through files.
 enum FileScene {
@@ -25,6 +26,22 @@ enum FileScene {
     return (
       answer.split(separator: "\n", omittingEmptySubsequences: false).map(String.init), summary
     )
+  }
+}
+
+extension FileScene {
+  /// Expects that a file for a model with the one feature `value` is refused as a whole.
+  static func expectRefusal(
+    of text: String, message: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) async throws {
+    let model = try Model.load(TestModel.anomaly(device: 1, sensor: 1))
+    let error = await #expect(throws: ScoringError.self, sourceLocation: sourceLocation) {
+      _ = try await predict(text, model)
+    }
+    #expect(error?.code == .file, sourceLocation: sourceLocation)
+    #expect(
+      error?.message.contains(message) == true, "\(error?.message ?? "")",
+      sourceLocation: sourceLocation)
   }
 }
 

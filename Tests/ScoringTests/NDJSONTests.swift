@@ -93,12 +93,7 @@ import Testing
     ("{}", "no column"),
   ])
   func badFilesAreRefused(text: String, message: String) async throws {
-    let model = try Model.load(TestModel.anomaly(device: 1, sensor: 1))
-    let error = await #expect(throws: ScoringError.self) {
-      _ = try await FileScene.predict(text, model)
-    }
-    #expect(error?.code == .file)
-    #expect(error?.message.contains(message) == true, "\(error?.message ?? "")")
+    try await FileScene.expectRefusal(of: text, message: message)
   }
 
   @Test func aMemberThatTheFirstObjectLacksIsNotLost() async throws {
