@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the hostile files of Tests/Fuzz/Regressions that were made by hand: python make_regressions.py
 
-Each lies at the edge of a guard: it loads in no time and is refused, or becomes a model that scores. What the fuzzers find is
-added to the same folders as it is.
+Each lies at the edge of a guard: it loads in no time and is refused, or becomes a model that scores. What the fuzzers find
+is added to the same folders as it is.
 """
 
 import json
@@ -119,7 +119,10 @@ def xgboost():
             f"category-segment-{name}",
             xgboost_model({**categories, "categories_segments": [start], "categories_sizes": [size]}),
         )
-    file("category-too-large", xgboost_model({**categories, "categories": [2**31 - 1], "categories_segments": [0], "categories_sizes": [1]}))
+    file(
+        "category-too-large",
+        xgboost_model({**categories, "categories": [2**31 - 1], "categories_segments": [0], "categories_sizes": [1]}),
+    )
     file("huge-leaf-vector", xgboost_model({"tree_param": {"num_nodes": "3", "size_leaf_vector": "2147483647"}}))
     file("string-cut-in-an-escape", '{"learner":{"objective":{"name":"\\ud83')
 
@@ -157,13 +160,26 @@ def catboost_model(trees=None, **changes):
     return {
         "features_info": {
             "float_features": [
-                {"feature_index": 0, "flat_feature_index": 0, "borders": [0.5], "has_nans": False, "nan_value_treatment": "AsIs"}
+                {
+                    "feature_index": 0,
+                    "flat_feature_index": 0,
+                    "borders": [0.5],
+                    "has_nans": False,
+                    "nan_value_treatment": "AsIs",
+                }
             ]
         },
         "model_info": {"params": {"loss_function": {"type": "RMSE"}}},
-        "oblivious_trees": trees
-        if trees is not None
-        else [{"splits": [{"border": 0.5, "float_feature_index": 0, "split_type": "FloatFeature"}], "leaf_values": [1, 2]}],
+        "oblivious_trees": (
+            trees
+            if trees is not None
+            else [
+                {
+                    "splits": [{"border": 0.5, "float_feature_index": 0, "split_type": "FloatFeature"}],
+                    "leaf_values": [1, 2],
+                }
+            ]
+        ),
         "scale_and_bias": [1, [0]],
         **changes,
     }
@@ -177,7 +193,10 @@ def catboost():
     file("deep-symmetric-tree", catboost_model([{"splits": [split] * 63, "leaf_values": [1, 2]}]))
     file("deeper-than-a-word", catboost_model([{"splits": [split] * 64, "leaf_values": [1]}]))
     file("too-few-leaves", catboost_model([{"splits": [split] * 2, "leaf_values": [1, 2, 3]}]))
-    file("feature-out-of-range", catboost_model([{"splits": [{**split, "float_feature_index": 2**31}], "leaf_values": [1, 2]}]))
+    file(
+        "feature-out-of-range",
+        catboost_model([{"splits": [{**split, "float_feature_index": 2**31}], "leaf_values": [1, 2]}]),
+    )
     nested = '{"value":1}'
     for _ in range(60):
         nested = f'{{"split":{json.dumps(split)},"left":{{"value":1}},"right":{nested}}}'
@@ -262,7 +281,10 @@ def onnx_files():
     node = helper.make_node
     plain = onnx_model([node("Relu", ["x"], ["y"])])
     file("truncated", plain[:-12])
-    file("cyclic-graph", onnx_model([node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Relu", ["b"], ["y"])]))
+    file(
+        "cyclic-graph",
+        onnx_model([node("Add", ["x", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Relu", ["b"], ["y"])]),
+    )
     file("length-beyond-the-end", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
     file("number-of-eleven-bytes", b"\x08" + b"\xff" * 11)
     file("group-without-end", b"\x0b" * 300)
@@ -300,21 +322,85 @@ def onnx_files():
     )
     shape = tensor("shape", [1 << 20, 1 << 20])
     file("expand-to-a-huge-size", onnx_model([node("Expand", ["x", "shape"], ["y"])], initializers=[shape]))
-    file("constant-of-shape-huge", onnx_model([node("ConstantOfShape", ["shape"], ["z"]), node("Add", ["x", "z"], ["y"])], initializers=[shape]))
+    file(
+        "constant-of-shape-huge",
+        onnx_model([node("ConstantOfShape", ["shape"], ["z"]), node("Add", ["x", "z"], ["y"])], initializers=[shape]),
+    )
     file("tile-overflows", onnx_model([node("Tile", ["x", "n"], ["y"])], initializers=[tensor("n", [1, 1 << 62])]))
     bounds = [tensor("from", [0], []), tensor("to", [1 << 62], []), tensor("by", [1], [])]
-    file("range-of-huge-length", onnx_model([node("Range", ["from", "to", "by"], ["r"]), node("Cast", ["r"], ["f"], to=1), node("Add", ["x", "f"], ["y"])], initializers=bounds))
-    file("range-of-no-step", onnx_model([node("Range", ["from", "to", "from"], ["r"]), node("Cast", ["r"], ["f"], to=1), node("Add", ["x", "f"], ["y"])], initializers=bounds[:2]))
-    file("pad-of-negative-sizes", onnx_model([node("Pad", ["x", "pads"], ["y"])], initializers=[tensor("pads", [0, -(1 << 62), 0, -(1 << 62)])]))
-    file("gather-place-of-least-integer", onnx_model([node("Gather", ["x", "places"], ["y"], axis=1)], initializers=[tensor("places", [-(1 << 63)])]))
-    file("slice-at-the-ends-of-integers", onnx_model([node("Slice", ["x", "a", "b", "c", "d"], ["y"])], initializers=[tensor("a", [-(1 << 63)]), tensor("b", [(1 << 63) - 1]), tensor("c", [1]), tensor("d", [-(1 << 63)])]))
-    call = helper.make_function("local", "again", ["a"], ["c"], [node("again", ["a"], ["b"], domain="local"), node("Neg", ["b"], ["c"])], [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)])
-    file("function-calls-itself", onnx_model([node("again", ["x"], ["y"], domain="local")], functions=[call], domains=["local"]))
+    file(
+        "range-of-huge-length",
+        onnx_model(
+            [
+                node("Range", ["from", "to", "by"], ["r"]),
+                node("Cast", ["r"], ["f"], to=1),
+                node("Add", ["x", "f"], ["y"]),
+            ],
+            initializers=bounds,
+        ),
+    )
+    file(
+        "range-of-no-step",
+        onnx_model(
+            [
+                node("Range", ["from", "to", "from"], ["r"]),
+                node("Cast", ["r"], ["f"], to=1),
+                node("Add", ["x", "f"], ["y"]),
+            ],
+            initializers=bounds[:2],
+        ),
+    )
+    file(
+        "pad-of-negative-sizes",
+        onnx_model([node("Pad", ["x", "pads"], ["y"])], initializers=[tensor("pads", [0, -(1 << 62), 0, -(1 << 62)])]),
+    )
+    file(
+        "gather-place-of-least-integer",
+        onnx_model([node("Gather", ["x", "places"], ["y"], axis=1)], initializers=[tensor("places", [-(1 << 63)])]),
+    )
+    file(
+        "slice-at-the-ends-of-integers",
+        onnx_model(
+            [node("Slice", ["x", "a", "b", "c", "d"], ["y"])],
+            initializers=[
+                tensor("a", [-(1 << 63)]),
+                tensor("b", [(1 << 63) - 1]),
+                tensor("c", [1]),
+                tensor("d", [-(1 << 63)]),
+            ],
+        ),
+    )
+    call = helper.make_function(
+        "local",
+        "again",
+        ["a"],
+        ["c"],
+        [node("again", ["a"], ["b"], domain="local"), node("Neg", ["b"], ["c"])],
+        [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)],
+    )
+    file(
+        "function-calls-itself",
+        onnx_model([node("again", ["x"], ["y"], domain="local")], functions=[call], domains=["local"]),
+    )
     doubling = [
-        helper.make_function("local", f"f{k}", ["a"], ["c"], [node(f"f{k + 1}", ["a"], ["b"], domain="local"), node(f"f{k + 1}", ["b"], ["c"], domain="local")] if k < 29 else [node("Neg", ["a"], ["c"])], [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)])
+        helper.make_function(
+            "local",
+            f"f{k}",
+            ["a"],
+            ["c"],
+            (
+                [node(f"f{k + 1}", ["a"], ["b"], domain="local"), node(f"f{k + 1}", ["b"], ["c"], domain="local")]
+                if k < 29
+                else [node("Neg", ["a"], ["c"])]
+            ),
+            [helper.make_opsetid("", 18), helper.make_opsetid("local", 1)],
+        )
         for k in range(30)
     ]
-    file("functions-that-double", onnx_model([node("f0", ["x"], ["y"], domain="local")], functions=doubling, domains=["local"]))
+    file(
+        "functions-that-double",
+        onnx_model([node("f0", ["x"], ["y"], domain="local")], functions=doubling, domains=["local"]),
+    )
     # GraphProto.node, NodeProto.attribute, AttributeProto.g, again and again.
     nested = b""
     for _ in range(100):
@@ -328,14 +414,73 @@ def onnx_files():
     joins = [node("StringConcat", [f"x{k}", f"x{k}"], [f"x{k + 1}"]) for k in range(40)]
     file("texts-that-double", onnx_model(joins, inputs=text_in, outputs=text_out, opset=20), "executor")
     flag = [helper.make_tensor_value_info("x40", TensorProto.BOOL, [None, 1])]
-    file("expression-that-backtracks", onnx_model([node("RegexFullMatch", ["x0"], ["x40"], pattern="(a|a)*(a|aa)*b")], inputs=text_in, outputs=flag, opset=20), "executor")
+    file(
+        "expression-that-backtracks",
+        onnx_model(
+            [node("RegexFullMatch", ["x0"], ["x40"], pattern="(a|a)*(a|aa)*b")], inputs=text_in, outputs=flag, opset=20
+        ),
+        "executor",
+    )
     state = helper.make_tensor_value_info("state", TensorProto.FLOAT, [None, 2])
     grown = helper.make_tensor_value_info("next", TensorProto.FLOAT, [None, 2])
-    file("loop-that-grows", onnx_model([looped([node("Concat", ["state", "state"], ["next"], axis=1)], [state], [grown], "x")]), "executor")
-    file("division-by-zero", onnx_model([node("Cast", ["x"], ["i"], to=7), node("Sub", ["i", "i"], ["o"]), node("Div", ["i", "o"], ["q"]), node("Mod", ["i", "o"], ["m"]), node("Add", ["q", "m"], ["s"]), node("Cast", ["s"], ["y"], to=1)]), "executor")
-    file("least-integer-by-minus-one", onnx_model([node("Cast", ["x"], ["i"], to=7), node("Div", ["i", "one"], ["q"]), node("Mod", ["i", "one"], ["m"]), node("Add", ["q", "m"], ["s"]), node("Abs", ["s"], ["a"]), node("Cast", ["a"], ["y"], to=1)], initializers=[tensor("one", [-1])]), "executor")
-    file("shift-beyond-the-width", onnx_model([node("Cast", ["x"], ["u"], to=12), node("BitShift", ["u", "n"], ["s"], direction="LEFT"), node("Cast", ["s"], ["y"], to=1)], initializers=[helper.make_tensor("n", TensorProto.UINT32, [1], [200])]), "executor")
-    write("executor", "categories-of-a-frame.txt", lightgbm_model(num_cat="1", decision_type="1 1", threshold="0 0", cat_boundaries="0 1", cat_threshold="2", tail='[categorical_feature: 0]\n\npandas_categorical:[["a", "A b c", ""]]\n').replace("[0:1]", "0:1:2"))
+    file(
+        "loop-that-grows",
+        onnx_model([looped([node("Concat", ["state", "state"], ["next"], axis=1)], [state], [grown], "x")]),
+        "executor",
+    )
+    file(
+        "division-by-zero",
+        onnx_model(
+            [
+                node("Cast", ["x"], ["i"], to=7),
+                node("Sub", ["i", "i"], ["o"]),
+                node("Div", ["i", "o"], ["q"]),
+                node("Mod", ["i", "o"], ["m"]),
+                node("Add", ["q", "m"], ["s"]),
+                node("Cast", ["s"], ["y"], to=1),
+            ]
+        ),
+        "executor",
+    )
+    file(
+        "least-integer-by-minus-one",
+        onnx_model(
+            [
+                node("Cast", ["x"], ["i"], to=7),
+                node("Div", ["i", "one"], ["q"]),
+                node("Mod", ["i", "one"], ["m"]),
+                node("Add", ["q", "m"], ["s"]),
+                node("Abs", ["s"], ["a"]),
+                node("Cast", ["a"], ["y"], to=1),
+            ],
+            initializers=[tensor("one", [-1])],
+        ),
+        "executor",
+    )
+    file(
+        "shift-beyond-the-width",
+        onnx_model(
+            [
+                node("Cast", ["x"], ["u"], to=12),
+                node("BitShift", ["u", "n"], ["s"], direction="LEFT"),
+                node("Cast", ["s"], ["y"], to=1),
+            ],
+            initializers=[helper.make_tensor("n", TensorProto.UINT32, [1], [200])],
+        ),
+        "executor",
+    )
+    write(
+        "executor",
+        "categories-of-a-frame.txt",
+        lightgbm_model(
+            num_cat="1",
+            decision_type="1 1",
+            threshold="0 0",
+            cat_boundaries="0 1",
+            cat_threshold="2",
+            tail='[categorical_feature: 0]\n\npandas_categorical:[["a", "A b c", ""]]\n',
+        ).replace("[0:1]", "0:1:2"),
+    )
 
 
 if __name__ == "__main__":
