@@ -167,10 +167,4 @@ extension LeafPredictor: KernelReporting {
 
 extension LeafPredictor: Inspectable {
   func describe(in structure: inout ModelStructure) { plan.describe(in: &structure) }
-
-  func readFeatures(of count: Int) -> [Bool] {
-    var isRead = plan.readFeatures(of: count)
-    for feature in terms { isRead[feature] = true }
-    return isRead
-  }
 }
