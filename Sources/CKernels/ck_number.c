@@ -164,3 +164,118 @@ static int decimal_to_f32(const struct decimal *d, float *value) {
 
 PARSE(ck_parse_f32, float, decimal_to_f32, strtof_l)
 PARSE(ck_parse_f64, double, decimal_to_f64, strtod_l)
+
+// MARK: Lists
+
+static inline int is_space(char c, char separator) {
+  return c == ' ' || (separator == ',' && (c == '\n' || c == '\t' || c == '\r'));
+}
+
+// Where the text goes on behind the separator that has to stand at `i`, perhaps after white space; 0 where
+// it does not.
+static inline size_t after_separator(const char *s, size_t n, size_t i, char separator) {
+  if (separator != ' ')
+    while (i < n && is_space(s[i], separator)) i++;
+  return i < n && s[i] == separator ? i + 1 : 0;
+}
+
+// The end of the bytes that numbers and words are made of.
+static inline size_t token_end(const char *s, size_t n, size_t i) {
+  for (; i < n; i++) {
+    unsigned char c = (unsigned char)s[i];
+    if ((unsigned char)(c - '0') < 10 || c == '.' || c == '-' || c == '+') continue;
+    if ((unsigned char)((c | 0x20) - 'a') >= 26) break;
+  }
+  return i;
+}
+
+#define PARSE_LIST(NAME, T, FAST)                                                                  \
+  size_t NAME(const char *s, size_t n, char separator, T *values, size_t most, size_t *next) {     \
+    size_t count = 0, i = 0;                                                                       \
+    while (count < most) {                                                                         \
+      size_t start = i;                                                                            \
+      while (start < n && is_space(s[start], separator)) start++;                                  \
+      size_t end = token_end(s, n, start);                                                         \
+      size_t after = after_separator(s, n, end, separator);                                        \
+      struct decimal decimal;                                                                      \
+      if (after == 0 || !read_decimal(s + start, end - start, &decimal) ||                         \
+          !FAST(&decimal, values + count))                                                         \
+        break;                                                                                     \
+      count++;                                                                                     \
+      i = after;                                                                                   \
+    }                                                                                              \
+    *next = i;                                                                                     \
+    return count;                                                                                  \
+  }
+
+PARSE_LIST(ck_parse_list_f32, float, decimal_to_f32)
+PARSE_LIST(ck_parse_list_f64, double, decimal_to_f64)
+
+size_t ck_parse_list_i64(const char *s, size_t n, char separator, int64_t least, int64_t greatest,
+                         int64_t *values, size_t most, size_t *next) {
+  size_t count = 0, i = 0;
+  while (count < most) {
+    size_t end = i;
+    while (end < n && is_space(s[end], separator)) end++;
+    int is_negative = end < n && s[end] == '-';
+    if (end < n && (s[end] == '-' || s[end] == '+')) end++;
+    size_t first = end;
+    int64_t value = 0;
+    for (; end < n && end - first < 18 && (unsigned char)(s[end] - '0') < 10; end++)
+      value = value * 10 + (s[end] - '0');
+    if (end == first) break;
+    if (is_negative) value = -value;
+    if (value < least || value > greatest) break;
+    size_t after = after_separator(s, n, end, separator);
+    if (after == 0) break;
+    values[count++] = value;
+    i = after;
+  }
+  *next = i;
+  return count;
+}
+
+size_t ck_skip_list(const char *s, size_t n) {
+  size_t i = 0;
+  for (;;) {
+    size_t start = i;
+    while (start < n && is_space(s[start], ',')) start++;
+    size_t end = token_end(s, n, start);
+    size_t after = end > start ? after_separator(s, n, end, ',') : 0;
+    if (after == 0) return i;
+    i = after;
+  }
+}
+
+size_t ck_object_length(const char *s, size_t n) {
+  enum { BLOCK = 64 };
+  size_t depth = 0, i = 0;
+  while (i < n) {
+    // Lists of numbers, which most of a model is, have none of the three.
+    if (n - i >= BLOCK) {
+      unsigned char any = 0;
+      for (size_t k = 0; k < BLOCK; k++) {
+        char c = s[i + k];
+        any |= (unsigned char)((c == '{') | (c == '}') | (c == '"'));
+      }
+      if (!any) {
+        i += BLOCK;
+        continue;
+      }
+    }
+    size_t end = n - i >= BLOCK ? i + BLOCK : n;
+    while (i < end) {
+      char c = s[i++];
+      if (c == '{') {
+        depth++;
+      } else if (c == '}') {
+        if (depth <= 1) return depth == 1 ? i : 0;
+        depth--;
+      } else if (c == '"') {
+        while (i < n && s[i] != '"') i += s[i] == '\\' ? 2 : 1;
+        i++;
+      }
+    }
+  }
+  return 0;
+}

@@ -84,6 +84,8 @@ package struct Forest: Sendable {
   package private(set) var linearLeaves: LinearLeaves?
 
   private let nodeLimit: Int
+  /// The number of the first tree, where the forest is a part of another.
+  var firstTree = 0
 
   /// The features that neither a split nor a leaf reads, in order.
   package var unreadFeatures: [Int] {
@@ -144,7 +146,7 @@ package struct Forest: Sendable {
     _ nodes: [Node], root: Int = 0, values leafValues: [Double], output: Output,
     linear: [LinearLeaves.Leaf]? = nil
   ) throws(ModelError) {
-    let number = trees.count
+    let number = firstTree + trees.count
     func malformed(_ node: Int, _ what: String) -> ModelError {
       ModelError(.malformed, "tree \(number), node \(node): \(what)")
     }
@@ -228,6 +230,69 @@ package struct Forest: Sendable {
       Tree(
         root: first, end: features.count, minDepth: minDepth, maxDepth: depth - 1, output: output,
         firstValue: valueBase))
+  }
+
+  /// A forest of the same features and outputs without trees, whose trees `append` takes over.
+  func part() -> Forest {
+    var part = self
+    (part.trees, part.features, part.children, part.tests) = ([], [], [], [])
+    (part.missing, part.missingLeft, part.values) = ([], [], [])
+    (part.categorySets, part.linearLeaves) = ([], nil)
+    return part
+  }
+
+  /// Adds the trees of forests that `part` began, in order.
+  mutating func append(_ parts: [Forest]) throws(ModelError) {
+    func total<Element>(_ list: KeyPath<Forest, [Element]>) -> Int {
+      parts.reduce(self[keyPath: list].count) { $0 + $1[keyPath: list].count }
+    }
+    let nodes = total(\.features)
+    let leaves = total(\.values)
+    guard nodes <= nodeLimit, leaves <= nodeLimit else {
+      throw ModelError(
+        .tooLarge, "tree \(total(\.trees) - 1): more than \(nodeLimit) nodes or leaf values")
+    }
+    trees.reserveCapacity(total(\.trees))
+    features.reserveCapacity(nodes)
+    children.reserveCapacity(nodes)
+    tests.reserveCapacity(nodes)
+    missing.reserveCapacity(nodes)
+    missingLeft.reserveCapacity(nodes)
+    values.reserveCapacity(leaves)
+    for part in parts { append(part) }
+  }
+
+  private mutating func append(_ part: Forest) {
+    let (node, value, set) = (features.count, values.count, categorySets.count)
+    if let linear = part.linearLeaves {
+      if linearLeaves == nil { linearLeaves = LinearLeaves(constants: values) }
+      linearLeaves?.append(linear)
+    } else {
+      linearLeaves?.append(constants: part.values)
+    }
+    features += part.features
+    let shift = (Int32(node), Int32(value))
+    children += part.children.indices.lazy.map {
+      part.children[$0] + (part.features[$0] < 0 ? shift.1 : shift.0)
+    }
+    if part.categorySets.isEmpty {
+      tests += part.tests
+    } else {
+      tests += part.tests.lazy.map { test in
+        if case .among(let own) = test { .among(own + set) } else { test }
+      }
+    }
+    missing += part.missing
+    missingLeft += part.missingLeft
+    values += part.values
+    categorySets += part.categorySets
+    trees += part.trees.lazy.map { tree in
+      var tree = tree
+      tree.root += node
+      tree.end += node
+      tree.firstValue += value
+      return tree
+    }
   }
 
   private mutating func push(

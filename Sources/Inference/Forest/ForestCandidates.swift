@@ -7,36 +7,27 @@ struct ForestCandidates {
   private let aggregate: ForestPlan.Aggregate
   private let values: ForestPlan.Values
   private var ranking: ForestRanking
-  private var isRanked = false
-  /// Kernels of one kind of codes share them.
-  private var codes: [ForestCodes.Kind: ForestCodes] = [:]
 
+  /// - Parameter ranking: with what was collected, thresholds perhaps not ranked.
   init(
-    _ forest: Forest, leaves: LeafValues, aggregate: ForestPlan.Aggregate,
-    values: ForestPlan.Values
+    _ forest: Forest, ranking: ForestRanking, leaves: LeafValues,
+    aggregate: ForestPlan.Aggregate, values: ForestPlan.Values
   ) {
     self.forest = forest
     self.leaves = leaves
     self.aggregate = aggregate
     self.values = values
-    ranking = ForestRanking(forest)
+    self.ranking = ranking
   }
 
   /// The wanted one if it fits; else all that may be the fastest.
   mutating func kernels(_ wanted: ForestPlan.Kernel?) -> [any ForestKernel] {
-    ranking.collect()
-    if let wanted, let kernel = kernel(wanted) { return [kernel] }
-    var kernels: [any ForestKernel] = []
-    let fitsBytes = thresholdsFitBytes
-    if fitsBytes {
-      kernels += [.masks, .lanes, .walkOfBytes].compactMap { kernel($0) }
-    }
-    if let floats = kernel(.walkOfFloats) { kernels.append(floats) }
+    if let wanted, let kernel = made([wanted]).first { return [kernel] }
+    var kinds: [ForestPlan.Kernel] = thresholdsFitBytes ? [.masks, .lanes, .walkOfBytes] : []
+    kinds.append(.walkOfFloats)
+    let kernels = made(kinds)
     // The general one is slower than any other that takes single rows as well as many.
-    if !kernels.contains(where: { $0.name.hasPrefix("walk") }), let walk = kernel(.walk) {
-      kernels.append(walk)
-    }
-    return kernels
+    return kernels.contains { $0.name.hasPrefix("walk") } ? kernels : kernels + made([.walk])
   }
 
   /// Whether cutting views into pieces of 255 thresholds costs neither much time nor memory.
@@ -56,18 +47,20 @@ struct ForestCandidates {
     return pieces <= max(2 * views.count, 256) && entries <= 1 << 16 + 4 * forest.features.count
   }
 
-  private mutating func ranked() -> ForestRanking {
-    if !isRanked {
-      ranking.rankThresholds()
-      isRanked = true
-    }
-    return ranking
-  }
-
-  private mutating func codes(_ kind: ForestCodes.Kind) -> ForestCodes? {
-    if let known = codes[kind] { return known }
-    codes[kind] = ForestCodes(kind == .floats ? ranking : ranked(), kind: kind)
-    return codes[kind]
+  /// The kernels of these kinds that fit, made on all cores.
+  private mutating func made(_ kinds: [ForestPlan.Kernel]) -> [any ForestKernel] {
+    let fit = kinds.filter { mayFit($0) }
+    if fit.contains(where: { $0 != .walkOfFloats }) { ranking.rankThresholds() }
+    // Kernels of one kind of codes share them.
+    let codeKinds = Array(Set(fit.map(\.codes)))
+    let ranking = self.ranking
+    let codes = Dictionary(
+      uniqueKeysWithValues: zip(
+        codeKinds,
+        Concurrently.map(codeKinds.count) { ForestCodes(ranking, kind: codeKinds[$0]) }))
+    return Concurrently.map(fit.count) { index in
+      (codes[fit[index].codes] ?? nil).flatMap { kernel(fit[index], $0) }
+    }.compactMap { $0 }
   }
 
   private var treesFitMasks: Bool {
@@ -82,31 +75,26 @@ struct ForestCandidates {
       }
   }
 
-  private mutating func kernel(_ kind: ForestPlan.Kernel) -> (any ForestKernel)? {
+  private func mayFit(_ kind: ForestPlan.Kernel) -> Bool {
+    switch kind {
+    case .masks, .portableMasks: treesFitMasks
+    case .lanes, .portableLanes: treesFitMasks
+    case .walkOfBytes: !ranking.hasCategories
+    case .walkOfFloats: comparesFloats
+    case .walk: true
+    }
+  }
+
+  private func kernel(_ kind: ForestPlan.Kernel, _ codes: ForestCodes) -> (any ForestKernel)? {
     switch kind {
     case .masks, .portableMasks:
-      guard treesFitMasks, let codes = codes(.bytesByView) else {
-        return nil
-      }
-      return ForestMasks(
-        ranking, codes: codes, values: leaves, isPortable: kind == .portableMasks)
+      ForestMasks(ranking, codes: codes, values: leaves, isPortable: kind == .portableMasks)
     case .lanes, .portableLanes:
-      guard treesFitMasks, let codes = codes(.bytesByRow), ForestLanes.takes(codes) else {
-        return nil
-      }
-      return ForestLanes(
-        ranking, codes: codes, values: leaves, isPortable: kind == .portableLanes)
-    case .walkOfBytes:
-      guard !ranking.hasCategories, let codes = codes(.bytesByRow) else {
-        return nil
-      }
-      return ForestNodes(ranking, codes: codes, values: leaves, aggregate: kernelAggregate)
-    case .walkOfFloats:
-      guard comparesFloats, let codes = codes(.floats) else { return nil }
-      return ForestNodes(ranking, codes: codes, values: leaves, aggregate: kernelAggregate)
-    case .walk:
-      guard let codes = codes(.words) else { return nil }
-      return ForestNodes(ranking, codes: codes, values: leaves, aggregate: kernelAggregate)
+      ForestLanes.takes(codes)
+        ? ForestLanes(ranking, codes: codes, values: leaves, isPortable: kind == .portableLanes)
+        : nil
+    case .walkOfBytes, .walkOfFloats, .walk:
+      ForestNodes(ranking, codes: codes, values: leaves, aggregate: kernelAggregate)
     }
   }
 
@@ -115,6 +103,18 @@ struct ForestCandidates {
     case .sum: CK_FOREST_SUM
     case .min: CK_FOREST_MIN
     case .max: CK_FOREST_MAX
+    }
+  }
+}
+
+extension ForestPlan.Kernel {
+  /// What it is given in place of values.
+  fileprivate var codes: ForestCodes.Kind {
+    switch self {
+    case .masks, .portableMasks: .bytesByView
+    case .lanes, .portableLanes, .walkOfBytes: .bytesByRow
+    case .walkOfFloats: .floats
+    case .walk: .words
     }
   }
 }
@@ -142,19 +142,15 @@ struct ForestChoice {
       return
     }
     let trial = ForestTrial(thresholds)
-    let figures = kernels.map {
-      trial.measure($0, precision: precision, sumStride: sumStride)
-    }
+    let figures = trial.measure(kernels, precision: precision, sumStride: sumStride)
     let one = figures.min { $0.one < $1.one }!
     let most = figures.min { $0.many < $1.many }!
     let alternatives = figures.map { figure in
       KernelReport.Alternative(
         name: figure.kernel.name,
         nanosecondsPerRow: [
-          .init(rows: 1, nanoseconds: figure.one),
-          .init(rows: ForestTrial.fewRows, nanoseconds: figure.few),
-          .init(rows: figure.manyRows, nanoseconds: figure.many),
-        ])
+          (1, figure.one), (ForestTrial.fewRows, figure.few), (figure.manyRows, figure.many),
+        ].filter { $1.isFinite }.map { .init(rows: $0, nanoseconds: $1) })
     }
     (few, many) = (one.kernel, most.kernel)
     func report(_ kernel: any ForestKernel, from least: Int, to: Int?) -> KernelReport {

@@ -52,6 +52,8 @@ package final class ForestPlan: Sendable {
   package let thresholds: [[Float]]
   /// Which kernels were chosen, and what the others cost.
   package let kernelReports: [KernelReport]
+  /// What making the plan took.
+  let times: LoadTimes
   private let few: any ForestKernel
   private let many: any ForestKernel
   /// Into what the plan owns.
@@ -69,11 +71,30 @@ package final class ForestPlan: Sendable {
   ) throws(ModelError) {
     self.precision = precision
     outputCount = forest.outputCount
-    statistics = ForestStatistics(forest)
-    let leaves = LeafValues(forest, precision: precision)
+    let clock = ContinuousClock()
+    let start = clock.now
+    enum Part {
+      case statistics(ForestStatistics)
+      case leaves(LeafValues)
+      case ranking(ForestRanking)
+    }
+    let parts: [Part] = Concurrently.map(3) { part in
+      switch part {
+      case 0: return .statistics(ForestStatistics(forest))
+      case 1: return .leaves(LeafValues(forest, precision: precision))
+      default:
+        var ranking = ForestRanking(forest)
+        ranking.collect()
+        return .ranking(ranking)
+      }
+    }
+    guard case .statistics(let statistics) = parts[0], case .leaves(let leaves) = parts[1],
+      case .ranking(let ranking) = parts[2]
+    else { preconditionFailure("parts come in order") }
+    self.statistics = statistics
     sumStride = leaves.sumStride
     var candidates = ForestCandidates(
-      forest, leaves: leaves, aggregate: aggregate,
+      forest, ranking: ranking, leaves: leaves, aggregate: aggregate,
       values: values ?? (precision == .float ? .floats : .doubles))
     let kernels = candidates.kernels(kernel)
     guard let first = kernels.first else {
@@ -84,8 +105,10 @@ package final class ForestPlan: Sendable {
     }
     features = first.codes.features
     thresholds = ForestTrial.thresholds(forest, features: features)
+    let made = clock.now
     let choice = ForestChoice(
       kernels, thresholds: thresholds, precision: precision, sumStride: sumStride)
+    times = LoadTimes(plan: made - start, trial: clock.now - made)
     (few, many) = (choice.few, choice.many)
     kernelReports = choice.reports
     let blockRows = many.blockRows

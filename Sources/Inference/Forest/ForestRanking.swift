@@ -41,6 +41,7 @@ struct ForestRanking {
   private(set) var hasCategories = false
   private var thresholds = ForestThresholds()
   private var thresholdOfNode: [Int32] = []
+  private var isRanked = false
 
   init(_ forest: Forest) {
     self.forest = forest
@@ -71,16 +72,20 @@ struct ForestRanking {
         kind = .test(forest.tests[node])
         slot = -1
       }
-      var number: Int32 = -1
-      let key = TestKey(
-        feature: feature, missing: rule, missingLeft: isLeft, test: forest.tests[node])
-      if slot >= 0 { number = slots[slot] } else { number = ofTests[key] ?? -1 }
-      if number < 0 {
-        number = Int32(views.count)
+      func view() -> Int32 {
         views.append(View(feature: feature, missing: rule, missingLeft: isLeft, kind: kind))
-        if slot >= 0 { slots[slot] = number } else { ofTests[key] = number }
+        return Int32(views.count - 1)
       }
-      viewOfNode[node] = number
+      if slot >= 0 {
+        if slots[slot] < 0 { slots[slot] = view() }
+        viewOfNode[node] = slots[slot]
+      } else {
+        let key = TestKey(
+          feature: feature, missing: rule, missingLeft: isLeft, test: forest.tests[node])
+        let number = ofTests[key] ?? view()
+        ofTests[key] = number
+        viewOfNode[node] = number
+      }
     }
     hasCategories = views.contains {
       if case .categories = $0.kind { true } else { false }
@@ -128,6 +133,8 @@ struct ForestRanking {
 
   /// Sorts the thresholds and ranks the splits by them.
   mutating func rankThresholds() {
+    guard !isRanked else { return }
+    isRanked = true
     var numbers = [[Int32]](repeating: [], count: views.count)
     for view in views.indices { numbers[view].reserveCapacity(thresholdCounts[view]) }
     for number in thresholds.views.indices {

@@ -16,7 +16,7 @@ struct ForestTrial {
   static let fewRows = 16
   private static let manyRows = 256
   /// Once a kernel has taken so long it is not run again.
-  private static let enough = Duration.microseconds(500)
+  private static let enough = Duration.microseconds(150)
 
   private static let mostThresholds = 16
   private let rows: [[Float]]
@@ -61,8 +61,25 @@ struct ForestTrial {
     }
   }
 
+  /// What each kernel costs; of those that are far behind with few rows, no more than that.
   func measure(
-    _ kernel: any ForestKernel, precision: ForestPlan.Precision, sumStride: Int
+    _ kernels: [any ForestKernel], precision: ForestPlan.Precision, sumStride: Int
+  ) -> [Figures] {
+    var figures: [Figures] = []
+    var best = (one: Double.infinity, many: Double.infinity)
+    for kernel in kernels {
+      let measured = measure(kernel, precision: precision, sumStride: sumStride, best: best)
+      best.one = min(best.one, measured.one)
+      best.many = min(best.many, measured.many)
+      figures.append(measured)
+    }
+    return figures
+  }
+
+  /// - Parameter best: the least costs of other kernels.
+  private func measure(
+    _ kernel: any ForestKernel, precision: ForestPlan.Precision, sumStride: Int,
+    best others: (one: Double, many: Double)
   ) -> Figures {
     let most = min(Self.manyRows, kernel.blockRows)
     let codes = UnsafeMutableRawPointer.allocate(
@@ -91,26 +108,37 @@ struct ForestTrial {
           codes, count: count, to: sums.assumingMemoryBound(to: Double.self), scratch: scratch)
       }
     }
-    var figures = Figures(kernel: kernel)
-    var spent = Duration.zero
+    /// The least nanoseconds a row, of as many runs as there is time for.
     func best(rows: Int, _ body: () -> Void) -> Double {
       var least = Duration.seconds(3600)
       var runs = 0
-      let start = spent
+      var spent = Duration.zero
       repeat {
         let time = clock.measure(body)
         least = min(least, time)
         spent += time
         runs += 1
-      } while runs < 5 && spent - start < Self.enough
+      } while runs < 5 && spent < Self.enough
       return Double(least.components.attoseconds) / 1e9 / Double(rows)
     }
-    score(0, most)
+    var figures = Figures(kernel: kernel)
+    // A first row brings in what the kernel reads.
+    score(0, 1)
+    var row = 0
+    figures.one = best(rows: 2) {
+      score(row, 1)
+      score(row + 1, 1)
+      row += 2
+    }
     figures.few = best(rows: Self.fewRows) { score(0, Self.fewRows) }
-    let singles = spent < .milliseconds(1) ? 16 : 4
-    figures.one = best(rows: singles) { for row in 0..<singles { score(row, 1) } }
-    figures.manyRows = most
-    figures.many = best(rows: most) { score(0, most) }
+    // More rows at once make a row cheaper by no more than this; kernels of blocks cost as much
+    // for a few rows as for a block.
+    let gain = figures.few < figures.one / 4 ? Double(most) / Double(Self.fewRows) : 3
+    guard figures.few < others.many * gain else { return figures }
+    // Where that takes long, a part of a block tells as much.
+    let isLong = figures.few * Double(most) > 2e6 && gain <= 3
+    figures.manyRows = isLong ? most / 4 : most
+    figures.many = best(rows: figures.manyRows) { score(0, figures.manyRows) }
     return figures
   }
 }

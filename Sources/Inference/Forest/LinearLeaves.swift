@@ -34,6 +34,14 @@ package struct LinearLeaves: Sendable {
     ends.append(contentsOf: repeatElement(features.count, count: constants.count))
   }
 
+  mutating func append(_ other: LinearLeaves) {
+    let first = features.count
+    constants += other.constants
+    ends += other.ends.lazy.map { $0 + first }
+    features += other.features
+    coefficients += other.coefficients
+  }
+
   /// - Throws: where a feature does not exist or a number is not finite.
   mutating func append(
     _ leaves: [Leaf], tree: Int, featureCount: Int

@@ -52,14 +52,14 @@ struct CatBoostDocument {
       case "features_info": try readFeatures(&reader)
       case "model_info": try readInformation(&reader, limits: limits)
       case "oblivious_trees":
-        try reader.array { reader, number throws(ModelError) in
-          obliviousTrees.append(try Self.oblivious(&reader, number: number))
+        obliviousTrees += try reader.concurrentArray { reader, number throws(ModelError) in
+          try Self.oblivious(&reader, number: number)
         }
       case "trees":
-        try reader.array { reader, number throws(ModelError) in
+        trees += try reader.concurrentArray { reader, number throws(ModelError) in
           var nodes: [Node] = []
           _ = try Self.node(&reader, tree: number, into: &nodes)
-          trees.append(nodes)
+          return nodes
         }
       case "scale_and_bias":
         try reader.array { reader, index throws(ModelError) in

@@ -31,11 +31,18 @@ enum CatBoostImporter {
       throw ModelError(
         .mismatch, "iterations up to \(counted.upperBound) are wanted, the model has \(treeCount)")
     }
-    for (number, tree) in document.obliviousTrees.enumerated() where counted.contains(number) {
-      try tree.append(to: &forest, number: number, features, limits: limits)
-    }
-    for (number, tree) in document.trees.enumerated() where counted.contains(number) {
-      try append(tree, to: &forest, number: number, features)
+    // Trees are of one kind: see `outputCount`.
+    let nodes =
+      document.obliviousTrees.reduce(0) { $0 + 2 * $1.leafValues.count }
+      + document.trees.reduce(0) { $0 + $1.count }
+    try forest.append(count: counted.count, nodes: nodes) { forest, index throws(ModelError) in
+      let number = counted.lowerBound + index
+      if document.trees.isEmpty {
+        try document.obliviousTrees[number].append(
+          to: &forest, number: number, features, limits: limits)
+      } else {
+        try append(document.trees[number], to: &forest, number: number, features)
+      }
     }
 
     guard document.scale.isFinite, document.biases.allSatisfy(\.isFinite) else {

@@ -13,6 +13,11 @@ protocol DocumentReader {
     _ element: (inout Self, Int) throws(ModelError) -> Void
   ) throws(ModelError)
   mutating func skip() throws(ModelError)
+  /// Readers at the elements of the array that comes next, objects all of them, and one behind it;
+  /// nil where that cannot be told before they are read. Nothing is taken.
+  func elements() -> (starts: [Self], end: Self)?
+  /// Bytes taken so far.
+  var offset: Int { get }
   /// The end of the document.
   mutating func end() throws(ModelError)
 
@@ -23,6 +28,7 @@ protocol DocumentReader {
   mutating func integer() throws(ModelError) -> Int
 
   mutating func floats() throws(ModelError) -> [Float]
+  mutating func doubles() throws(ModelError) -> [Double]
   mutating func integers<Value: FixedWidthInteger>(
     as type: Value.Type
   ) throws(ModelError) -> [Value]
@@ -47,9 +53,38 @@ extension DocumentReader {
     return values
   }
 
-  mutating func doubles() throws(ModelError) -> [Double] {
-    var values: [Double] = []
-    try array { reader, _ throws(ModelError) in values.append(try reader.double()) }
+  /// What `element` makes of each element of an array of objects, read on all cores.
+  ///
+  /// - Throws: what reading them one after the other throws.
+  mutating func concurrentArray<Value>(
+    _ element: (inout Self, Int) throws(ModelError) -> Value
+  ) throws(ModelError) -> [Value] {
+    if let (starts, end) = elements(), let values = Self.values(starts, end, element) {
+      self = end
+      return values
+    }
+    var values: [Value] = []
+    try array { reader, index throws(ModelError) in values.append(try element(&reader, index)) }
     return values
+  }
+
+  /// Nil where an element is not read, or does not end before the next.
+  private static func values<Value>(
+    _ starts: [Self], _ end: Self, _ element: (inout Self, Int) throws(ModelError) -> Value
+  ) -> [Value]? {
+    do throws(ModelError) {
+      let groups = Concurrently.ranges(starts.count, least: 1)
+      return try Concurrently.tryMap(ranges: groups) { range throws(ModelError) in
+        try range.map { index throws(ModelError) in
+          var reader = starts[index]
+          let value = try element(&reader, index)
+          let next = index + 1 < starts.count ? starts[index + 1] : end
+          guard reader.offset <= next.offset else { throw reader.malformed("") }
+          return value
+        }
+      }.flatMap { $0 }
+    } catch {
+      return nil
+    }
   }
 }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Reads JSON.
 ///
 /// Foundation's decoder would box each number and round floats by way of doubles; this does
@@ -59,9 +61,44 @@ struct JSONReader: DocumentReader {
   mutating func skip() throws(ModelError) {
     switch try peek() {
     case UInt8(ascii: "{"): try object { reader, _ throws(ModelError) in try reader.skip() }
-    case UInt8(ascii: "["): try array { reader, _ throws(ModelError) in try reader.skip() }
+    case UInt8(ascii: "["):
+      try array { reader, _ throws(ModelError) in
+        reader.skipPlain()
+        try reader.skip()
+      }
     case UInt8(ascii: "\""): _ = try stringRange()
     default: _ = try token()
+    }
+  }
+
+  /// Skips numbers and words of an array as long as more elements follow them.
+  private mutating func skipPlain() {
+    offset += bytes.withUnsafeBytes {
+      ck_skip_list(
+        $0.baseAddress!.assumingMemoryBound(to: CChar.self) + offset, bytes.count - offset)
+    }
+  }
+
+  func elements() -> (starts: [JSONReader], end: JSONReader)? {
+    var reader = self
+    do throws(ModelError) {
+      try reader.open("[", "an array")
+      if try reader.close("]") { return ([], reader) }
+      var starts: [JSONReader] = []
+      repeat {
+        guard try reader.peek() == UInt8(ascii: "{") else { return nil }
+        starts.append(reader)
+        let length = bytes.withUnsafeBytes {
+          ck_object_length(
+            $0.baseAddress!.assumingMemoryBound(to: CChar.self) + reader.offset,
+            bytes.count - reader.offset)
+        }
+        guard length > 0 else { return nil }
+        reader.offset += length
+      } while try reader.more(before: "]")
+      return (starts, reader)
+    } catch {
+      return nil
     }
   }
 
@@ -93,16 +130,37 @@ struct JSONReader: DocumentReader {
   mutating func integer() throws(ModelError) -> Int { try integer(as: Int.self) }
 
   mutating func floats() throws(ModelError) -> [Float] {
-    var values: [Float] = []
-    try array { reader, _ throws(ModelError) in values.append(try reader.float()) }
-    return values
+    try list(NumberList.append) { reader throws(ModelError) in try reader.float() }
+  }
+
+  mutating func doubles() throws(ModelError) -> [Double] {
+    try list(NumberList.append) { reader throws(ModelError) in try reader.double() }
   }
 
   mutating func integers<Value: FixedWidthInteger>(
     as type: Value.Type
   ) throws(ModelError) -> [Value] {
+    try list(NumberList.append) { reader throws(ModelError) in
+      try reader.integer(as: Value.self)
+    }
+  }
+
+  /// - Parameters:
+  ///   - append: adds what is plain, and returns the bytes that it took.
+  ///   - one: reads any other element.
+  private mutating func list<Value>(
+    _ append: (UnsafeRawBufferPointer, UInt8, inout [Value]) -> Int,
+    _ one: (inout JSONReader) throws(ModelError) -> Value
+  ) throws(ModelError) -> [Value] {
     var values: [Value] = []
-    try array { reader, _ throws(ModelError) in values.append(try reader.integer(as: type)) }
+    try open("[", "an array")
+    if try close("]") { return values }
+    repeat {
+      offset += bytes.withUnsafeBytes {
+        append(UnsafeRawBufferPointer(rebasing: $0[offset...]), UInt8(ascii: ","), &values)
+      }
+      values.append(try one(&self))
+    } while try more(before: "]")
     return values
   }
 

@@ -43,6 +43,33 @@ enum LightGBMImporter {
     _ text: inout LightGBMText, _ header: LightGBMHeader, into forest: inout Forest,
     iterations: Range<Int>?
   ) throws(ModelError) -> Int {
+    var trees: [LightGBMTree] = []
+    let found: Result<Int, ModelError>
+    do throws(ModelError) {
+      found = .success(
+        try findTrees(&text, header) { tree in
+          if iterations?.contains(tree.number / header.treesPerIteration) ?? true {
+            trees.append(tree)
+          }
+        })
+    } catch {
+      found = .failure(error)
+    }
+    // What is wrong with a tree stands before what is wrong behind it. A node takes 40 bytes or more.
+    try forest.append(count: trees.count, nodes: text.bytes.count / 40) {
+      forest, index throws(ModelError) in
+      try trees[index].append(
+        to: &forest, output: trees[index].number % header.treesPerIteration)
+    }
+    return try found.get()
+  }
+
+  /// Finds the sections of the trees.
+  ///
+  /// - Returns: how many there are.
+  private static func findTrees(
+    _ text: inout LightGBMText, _ header: LightGBMHeader, _ add: (LightGBMTree) -> Void
+  ) throws(ModelError) -> Int {
     // The header's last line is "Tree=0", or "end of trees" where there is none.
     var heading = header.firstTree
     var number = 0
@@ -55,11 +82,7 @@ enum LightGBMImporter {
       }
       let headingLine = text.line
       let section = try text.section()
-      if iterations?.contains(number / header.treesPerIteration) ?? true {
-        let tree = LightGBMTree(
-          number: number, line: headingLine, text: text, entries: section.entries)
-        try tree.append(to: &forest, output: number % header.treesPerIteration)
-      }
+      add(LightGBMTree(number: number, line: headingLine, text: text, entries: section.entries))
       heading = nil
       while let next = text.nextLine() {
         if next.isEmpty { continue }

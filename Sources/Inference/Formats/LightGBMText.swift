@@ -77,25 +77,34 @@ struct LightGBMText {
   func doubles(
     _ entry: Entry, place: (Int) -> String
   ) throws(ModelError) -> [Double] {
-    try list(entry, place: place, kind: "a number", NumberText.double)
+    try list(entry, place: place, kind: "a number", NumberList.append, NumberText.double)
   }
 
   func integers(
     _ entry: Entry, place: (Int) -> String
   ) throws(ModelError) -> [Int] {
-    try list(entry, place: place, kind: "an integer") { NumberText.integer($0, as: Int.self) }
+    try list(entry, place: place, kind: "an integer", NumberList.append) {
+      NumberText.integer($0, as: Int.self)
+    }
   }
 
+  /// - Parameters:
+  ///   - append: adds what is plain, and returns the bytes that it took.
+  ///   - parse: one number, the last or one that is not plain.
   private func list<Value>(
     _ entry: Entry, place: (Int) -> String, kind: String,
+    _ append: (UnsafeRawBufferPointer, UInt8, inout [Value]) -> Int,
     _ parse: (UnsafeRawBufferPointer) -> Value?
   ) throws(ModelError) -> [Value] {
     var values: [Value] = []
+    let space = UInt8(ascii: " ")
     let bad: Range<Int>? = bytes.withUnsafeBytes { bytes in
       var start = entry.value.lowerBound
       while start < entry.value.upperBound {
+        start += append(
+          UnsafeRawBufferPointer(rebasing: bytes[start..<entry.value.upperBound]), space, &values)
         var end = start
-        while end < entry.value.upperBound, bytes[end] != UInt8(ascii: " ") { end += 1 }
+        while end < entry.value.upperBound, bytes[end] != space { end += 1 }
         if end > start {
           guard let value = parse(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) else {
             return start..<end

@@ -84,6 +84,22 @@ struct UBJSONReader: DocumentReader {
     depth -= 1
   }
 
+  func elements() -> (starts: [UBJSONReader], end: UBJSONReader)? {
+    var reader = self
+    var starts: [UBJSONReader] = []
+    do throws(ModelError) {
+      // Long lists are skipped by their lengths.
+      try reader.array { reader, _ throws(ModelError) in
+        starts.append(reader)
+        guard try reader.nextKind() == .object else { throw reader.malformed("an object is due") }
+        try reader.skip()
+      }
+      return (starts, reader)
+    } catch {
+      return nil
+    }
+  }
+
   mutating func end() throws(ModelError) {
     guard offset == bytes.count else {
       throw malformed("more bytes after the end of the document")
@@ -164,6 +180,12 @@ struct UBJSONReader: DocumentReader {
     }
     if typed != nil { return values }
     try array { reader, _ throws(ModelError) in values.append(try reader.float()) }
+    return values
+  }
+
+  mutating func doubles() throws(ModelError) -> [Double] {
+    var values: [Double] = []
+    try array { reader, _ throws(ModelError) in values.append(try reader.double()) }
     return values
   }
 

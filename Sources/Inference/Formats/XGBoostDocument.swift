@@ -141,8 +141,8 @@ struct XGBoostDocument {
       case "iteration_indptr": roundStarts = try reader.integers(as: Int.self)
       case "tree_info": treeGroups = try reader.integers(as: Int32.self)
       case "trees":
-        try reader.array { reader, number throws(ModelError) in
-          trees.append(try XGBoostTree(&reader, number: number))
+        trees += try reader.concurrentArray { reader, number throws(ModelError) in
+          try XGBoostTree(&reader, number: number)
         }
       case "weights": weights = try reader.floats()
       default: try reader.skip()

@@ -45,11 +45,14 @@ enum XGBoostImporter {
     var forest = try Forest(
       featureCount: document.featureCount, outputCount: groups, limits: limits)
     forest.cutsCategories = false
-    for number in counted {
+    let trees = document.trees[counted]
+    try forest.append(count: trees.count, nodes: trees.reduce(0) { $0 + $1.nodeCount }) {
+      forest, index throws(ModelError) in
+      let number = trees.startIndex + index
       if options.answer == .leaf {
-        try document.trees[number].appendNumbered(to: &forest)
+        try trees[number].appendNumbered(to: &forest)
       } else {
-        try document.trees[number].append(
+        try trees[number].append(
           to: &forest, output: Int(document.treeGroups[number]), weight: factors?[number] ?? 1)
       }
     }

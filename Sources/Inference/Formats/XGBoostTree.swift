@@ -15,6 +15,8 @@ struct XGBoostTree {
   private var vectors: [Float] = []
   private var vectorsAreOfNodes = false
 
+  var nodeCount: Int { left.count }
+
   /// Whether leaves hold a value for every output.
   var hasVectors: Bool { leafWidth > 1 }
 

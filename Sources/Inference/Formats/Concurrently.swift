@@ -1,0 +1,57 @@
+internal import Dispatch
+
+/// Work on the parts of one model, on all cores.
+///
+/// Loading is made of parts that know nothing of each other: trees of a file, lists of a tree,
+/// kernels of a forest. Results and errors are those of one part after the other.
+enum Concurrently {
+  /// What `body` makes of each number below `count`, in order.
+  static func map<Value>(_ count: Int, _ body: (Int) -> Value) -> [Value] {
+    var results = [Value?](repeating: nil, count: count)
+    results.withUnsafeMutableBufferPointer { results in
+      if count < 2 {
+        for part in 0..<count { results[part] = body(part) }
+        return
+      }
+      // Each part writes to a place of its own, and all are done before this returns.
+      nonisolated(unsafe) let places = results
+      withoutActuallyEscaping(body) { body in
+        nonisolated(unsafe) let body = body
+        DispatchQueue.concurrentPerform(iterations: count) { places[$0] = body($0) }
+      }
+    }
+    return results.map { $0! }
+  }
+
+  /// The same of parts that may be at fault.
+  ///
+  /// - Throws: the error of the first part that has one, whichever ends first.
+  static func tryMap<Value>(
+    _ count: Int, _ body: (Int) throws(ModelError) -> Value
+  ) throws(ModelError) -> [Value] {
+    let results = map(count) { part -> Result<Value, ModelError> in
+      do throws(ModelError) {
+        return .success(try body(part))
+      } catch {
+        return .failure(error)
+      }
+    }
+    var values: [Value] = []
+    values.reserveCapacity(count)
+    for result in results { values.append(try result.get()) }
+    return values
+  }
+
+  static func tryMap<Value>(
+    ranges: [Range<Int>], _ body: (Range<Int>) throws(ModelError) -> Value
+  ) throws(ModelError) -> [Value] {
+    try tryMap(ranges.count) { part throws(ModelError) in try body(ranges[part]) }
+  }
+
+  /// Cuts `0..<count` into ranges of about equal length: more than there are cores, so that none
+  /// waits long for the last, and each at least `least` long.
+  static func ranges(_ count: Int, least: Int) -> [Range<Int>] {
+    let parts = max(min(count / max(least, 1), 32), 1)
+    return (0..<parts).map { (count * $0 / parts)..<(count * ($0 + 1) / parts) }
+  }
+}
