@@ -2,6 +2,7 @@
 #define CKERNELS_H
 
 // The umbrella: every header of the module.
+#include "ck_clock.h"
 #include "ck_columns.h"
 #include "ck_common.h"
 #include "ck_forest.h"

@@ -170,54 +170,60 @@ package struct Forest: Sendable {
     let first = features.count
     let valueBase = values.count
     var seen = [Bool](repeating: false, count: nodes.count)
-    var level = [root]
+    // Nodes in their order, those of a level after those of the level above.
+    var queue: [Int32] = []
+    queue.reserveCapacity(nodes.count)
+    queue.append(Int32(root))
     seen[root] = true
     var depth = 0
     var minDepth = Int.max
-    while !level.isEmpty {
-      var next: [Int] = []
-      let childBase = features.count + level.count
-      for index in level {
-        switch nodes[index] {
-        case .leaf(let value):
-          guard value >= 0, value <= leafValues.count - width else {
-            throw malformed(index, "leaf value \(value) of \(leafValues.count)")
+    var levelEnd = 1
+    var next = 0
+    while next < queue.count {
+      if next == levelEnd {
+        depth += 1
+        levelEnd = queue.count
+      }
+      let index = Int(queue[next])
+      next += 1
+      switch nodes[index] {
+      case .leaf(let value):
+        guard value >= 0, value <= leafValues.count - width else {
+          throw malformed(index, "leaf value \(value) of \(leafValues.count)")
+        }
+        for place in value..<(value + width) where leafValues[place].isNaN {
+          throw malformed(index, "the value of the leaf is not a number")
+        }
+        minDepth = min(minDepth, depth)
+        push(-1, child: Int32(valueBase + value), .atMost(0), .none, false)
+      case .split(let split, let left, let right):
+        guard split.feature >= 0, split.feature < featureCount else {
+          throw malformed(index, "feature \(split.feature) of \(featureCount)")
+        }
+        switch split.test {
+        case .atMost(let threshold), .equal(let threshold):
+          guard !threshold.isNaN else { throw malformed(index, "the threshold is not a number") }
+        case .among(let set):
+          guard set >= 0, set < categorySets.count else {
+            throw malformed(index, "category set \(set) of \(categorySets.count)")
           }
-          guard !leafValues[value..<(value + width)].contains(where: \.isNaN) else {
-            throw malformed(index, "the value of the leaf is not a number")
+        }
+        push(
+          Int32(split.feature), child: Int32(first + queue.count), split.test, split.missing,
+          split.missingLeft)
+        var child = left
+        for _ in 0..<2 {
+          guard child >= 0, child < nodes.count else {
+            throw malformed(index, "leads to node \(child) of \(nodes.count)")
           }
-          minDepth = min(minDepth, depth)
-          push(-1, child: Int32(valueBase + value), .atMost(0), .none, false)
-        case .split(let split, let left, let right):
-          guard (0..<featureCount).contains(split.feature) else {
-            throw malformed(index, "feature \(split.feature) of \(featureCount)")
+          guard !seen[child] else {
+            throw malformed(index, "leads to node \(child), which has a parent already")
           }
-          switch split.test {
-          case .atMost(let threshold), .equal(let threshold):
-            guard !threshold.isNaN else { throw malformed(index, "the threshold is not a number") }
-          case .among(let set):
-            guard categorySets.indices.contains(set) else {
-              throw malformed(index, "category set \(set) of \(categorySets.count)")
-            }
-          }
-          for child in [left, right] {
-            guard nodes.indices.contains(child) else {
-              throw malformed(index, "leads to node \(child) of \(nodes.count)")
-            }
-            guard !seen[child] else {
-              throw malformed(index, "leads to node \(child), which has a parent already")
-            }
-            seen[child] = true
-          }
-          push(
-            Int32(split.feature), child: Int32(childBase + next.count), split.test, split.missing,
-            split.missingLeft)
-          next.append(left)
-          next.append(right)
+          seen[child] = true
+          queue.append(Int32(child))
+          child = right
         }
       }
-      level = next
-      depth += 1
     }
     if let linear {
       if linearLeaves == nil { linearLeaves = LinearLeaves(constants: values) }
@@ -228,7 +234,7 @@ package struct Forest: Sendable {
     values.append(contentsOf: leafValues)
     trees.append(
       Tree(
-        root: first, end: features.count, minDepth: minDepth, maxDepth: depth - 1, output: output,
+        root: first, end: features.count, minDepth: minDepth, maxDepth: depth, output: output,
         firstValue: valueBase))
   }
 

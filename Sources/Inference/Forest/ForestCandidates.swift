@@ -32,6 +32,7 @@ struct ForestCandidates {
 
   /// Whether cutting views into pieces of 255 thresholds costs neither much time nor memory.
   private var thresholdsFitBytes: Bool {
+    guard ranking.isCollected else { return false }
     var pieces = 0
     var entries = 0
     var first = 0
@@ -69,11 +70,19 @@ struct ForestCandidates {
   }
 
   private var comparesFloats: Bool {
-    values == .floats && !ranking.hasCategories
+    values == .floats && ForestCandidates.comparesFloats(forest)
+  }
+
+  /// Whether all splits compare with a threshold, and none by a rule that floats do not have.
+  static func comparesFloats(_ forest: Forest) -> Bool {
+    forest.categorySets.isEmpty
       && forest.tests.allSatisfy {
         if case .atMost(let threshold) = $0 { threshold < .infinity } else { false }
       }
   }
+
+  /// More distinct thresholds than any forest has whose thresholds fit bytes.
+  static func mostThresholds(views: Int) -> Int { 255 * max(2 * views, 256) }
 
   private func mayFit(_ kind: ForestPlan.Kernel) -> Bool {
     switch kind {

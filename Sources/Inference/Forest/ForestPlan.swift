@@ -73,6 +73,7 @@ package final class ForestPlan: Sendable {
     outputCount = forest.outputCount
     let clock = ContinuousClock()
     let start = clock.now
+    let values = values ?? (precision == .float ? .floats : .doubles)
     enum Part {
       case statistics(ForestStatistics)
       case leaves(LeafValues)
@@ -84,7 +85,10 @@ package final class ForestPlan: Sendable {
       case 1: return .leaves(LeafValues(forest, precision: precision))
       default:
         var ranking = ForestRanking(forest)
-        ranking.collect()
+        // Where floats are compared as they are, no more of the thresholds is asked for.
+        let mayStop = values == .floats && kernel == nil && ForestCandidates.comparesFloats(forest)
+        ranking.collect(
+          most: mayStop ? ForestCandidates.mostThresholds(views: ranking.views.count) : nil)
         return .ranking(ranking)
       }
     }
@@ -95,7 +99,7 @@ package final class ForestPlan: Sendable {
     sumStride = leaves.sumStride
     var candidates = ForestCandidates(
       forest, ranking: ranking, leaves: leaves, aggregate: aggregate,
-      values: values ?? (precision == .float ? .floats : .doubles))
+      values: values)
     let kernels = candidates.kernels(kernel)
     guard let first = kernels.first else {
       throw ModelError(

@@ -56,7 +56,7 @@ struct ForestRanking {
     let forest = self.forest
     var slots = [Int32](repeating: -1, count: forest.featureCount * 12)
     var ofTests: [TestKey: Int32] = [:]
-    viewOfNode = [Int32](repeating: -1, count: forest.features.count)
+    var viewOfNode = [Int32](repeating: -1, count: forest.features.count)
     for node in forest.features.indices where forest.features[node] >= 0 {
       let feature = forest.features[node]
       let rule = forest.missing[node]
@@ -97,6 +97,7 @@ struct ForestRanking {
     for node in viewOfNode.indices where viewOfNode[node] >= 0 {
       viewOfNode[node] = moved[Int(viewOfNode[node])]
     }
+    self.viewOfNode = viewOfNode
   }
 
   private struct TestKey: Hashable {
@@ -107,16 +108,27 @@ struct ForestRanking {
   }
 
   /// Collects thresholds and categories: how many there are decides which codes are possible.
-  mutating func collect() {
-    thresholdOfNode = [Int32](repeating: -1, count: viewOfNode.count)
+  ///
+  /// - Parameter most: stops once there are more distinct thresholds; nil for never.
+  mutating func collect(most: Int? = nil) {
+    let forest = self.forest
+    var thresholds = ForestThresholds()
+    var numbers = [Int32](repeating: -1, count: viewOfNode.count)
     var named = [[Int32]](repeating: [], count: hasCategories ? views.count : 0)
     for node in viewOfNode.indices where viewOfNode[node] >= 0 {
       switch forest.tests[node] {
       case .atMost(let threshold):
-        thresholdOfNode[node] = thresholds.number(view: viewOfNode[node], value: threshold)
+        numbers[node] = thresholds.number(view: viewOfNode[node], value: threshold)
       case .among(let set):
-        named[Int(viewOfNode[node])].append(contentsOf: forest.categorySets[set])
+        if hasCategories {
+          named[Int(viewOfNode[node])].append(contentsOf: forest.categorySets[set])
+        }
       case .equal: break
+      }
+      if let most, thresholds.values.count > most {
+        isCollected = false
+        thresholdCounts = [Int](repeating: 0, count: views.count)
+        return
       }
     }
     for view in named.indices {
@@ -126,7 +138,13 @@ struct ForestRanking {
     }
     thresholdCounts = [Int](repeating: 0, count: views.count)
     for view in thresholds.views { thresholdCounts[Int(view)] += 1 }
+    self.thresholds = thresholds
+    thresholdOfNode = numbers
+    isCollected = true
   }
+
+  /// Whether all thresholds were collected.
+  private(set) var isCollected = false
 
   /// Distinct thresholds of each view, once they are collected.
   private(set) var thresholdCounts: [Int] = []
@@ -135,6 +153,7 @@ struct ForestRanking {
   mutating func rankThresholds() {
     guard !isRanked else { return }
     isRanked = true
+    if !isCollected { collect() }
     var numbers = [[Int32]](repeating: [], count: views.count)
     for view in views.indices { numbers[view].reserveCapacity(thresholdCounts[view]) }
     for number in thresholds.views.indices {
@@ -142,10 +161,12 @@ struct ForestRanking {
     }
     var ranks = [Int32](repeating: 0, count: thresholds.views.count)
     let values = thresholds.values
+    let sorted = Concurrently.map(views.count) { view in
+      numbers[view].sorted { values[Int($0)] < values[Int($1)] }
+    }
     for view in views.indices {
-      numbers[view].sort { values[Int($0)] < values[Int($1)] }
-      views[view].cuts = numbers[view].map { values[Int($0)] }
-      for (rank, number) in numbers[view].enumerated() { ranks[Int(number)] = Int32(rank) }
+      views[view].cuts = sorted[view].map { values[Int($0)] }
+      for (rank, number) in sorted[view].enumerated() { ranks[Int(number)] = Int32(rank) }
     }
     rankOfNode = thresholdOfNode.map { $0 < 0 ? 0 : ranks[Int($0)] }
     thresholdOfNode = []
@@ -241,8 +262,18 @@ struct ForestRanking {
   /// The numbers, in the split's view, of categories that go left.
   func leftCategories(of node: Int, set: Int) -> [Int] {
     let view = views[Int(viewOfNode[node])]
-    var numbers = forest.categorySets[set].map { category in
-      view.categories.partitioningIndex { $0 >= category }
+    // Both ascend, and the view's have all of the set's.
+    var numbers: [Int] = []
+    let set = forest.categorySets[set]
+    numbers.reserveCapacity(set.count + 1)
+    var number = 0
+    for category in set {
+      if view.categories.count > 16 * set.count {
+        number = view.categories[number...].partitioningIndex { $0 >= category }
+      } else {
+        while number < view.categories.count, view.categories[number] < category { number += 1 }
+      }
+      numbers.append(number)
     }
     if view.missing == .nan, view.missingLeft { numbers.append(view.nanCategory) }
     return numbers

@@ -1,7 +1,9 @@
+internal import CKernels
+
 /// Measures kernels of one forest against each other, with rows made up from its thresholds.
 ///
 /// Costs a few calls a kernel, in proportion to the forest: less than a millisecond for usual
-/// ones. A disturbed measurement costs speed, never a different score.
+/// ones. Only the thread's own time counts, so that a busy machine decides no differently. A disturbed measurement costs speed, never a different score.
 struct ForestTrial {
   struct Figures {
     let kernel: any ForestKernel
@@ -15,12 +17,11 @@ struct ForestTrial {
 
   static let fewRows = 16
   private static let manyRows = 256
-  /// Once a kernel has taken so long it is not run again.
-  private static let enough = Duration.microseconds(150)
+  /// Once a kernel has taken so many nanoseconds it is not run again.
+  private static let enough = 150_000.0
 
   private static let mostThresholds = 16
   private let rows: [[Float]]
-  private let clock = ContinuousClock()
 
   /// Some thresholds of each feature, ascending: enough to make up rows that spread over leaves.
   static func thresholds(_ forest: Forest, features: [Int]) -> [[Float]] {
@@ -110,16 +111,18 @@ struct ForestTrial {
     }
     /// The least nanoseconds a row, of as many runs as there is time for.
     func best(rows: Int, _ body: () -> Void) -> Double {
-      var least = Duration.seconds(3600)
+      var least = Double.infinity
       var runs = 0
-      var spent = Duration.zero
+      var spent = 0.0
       repeat {
-        let time = clock.measure(body)
+        let start = ck_thread_nanoseconds()
+        body()
+        let time = ck_thread_nanoseconds() - start
         least = min(least, time)
         spent += time
         runs += 1
       } while runs < 5 && spent < Self.enough
-      return Double(least.components.attoseconds) / 1e9 / Double(rows)
+      return least / Double(rows)
     }
     var figures = Figures(kernel: kernel)
     // A first row brings in what the kernel reads.

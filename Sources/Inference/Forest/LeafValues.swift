@@ -27,9 +27,9 @@ struct LeafValues {
   /// Sums of a row, of which `outputCount` are outputs.
   let sumStride: Int
   /// The first value of a tree's leaf 0; void where `isShared`.
-  private(set) var firstOfTree: [UInt32] = []
+  let firstOfTree: [UInt32]
   /// For each node of the forest the index of its first value; 0 at splits.
-  private(set) var ofNode: [UInt32]
+  let ofNode: [UInt32]
   /// Whether equal leaves share their values.
   let isShared: Bool
 
@@ -37,47 +37,124 @@ struct LeafValues {
     let hasVectors = forest.trees.contains { forest.sum(of: $0) < 0 }
     sumStride = hasVectors ? (forest.outputCount + 3) / 4 * 4 : forest.outputCount
     isShared = hasVectors && forest.trees.contains { $0.end - $0.root > 2 * 256 - 1 }
-    ofNode = [UInt32](repeating: 0, count: forest.features.count)
-    var values: [Double] = []
-    values.reserveCapacity(isShared ? 0 : forest.values.count)
-    var numbers = LeafNumbers()
-    var known: [[Double]: UInt32] = [:]
-    for tree in forest.trees {
-      let width = forest.sum(of: tree) < 0 ? sumStride : 1
-      let base = values.count
-      firstOfTree.append(UInt32(base))
-      if isShared {
-        for node in tree.root..<tree.end where forest.features[node] < 0 {
-          let first = Int(forest.children[node])
-          let own = Array(
-            forest.values[first..<(first + (width == 1 ? 1 : forest.outputCount))])
-          if let place = known[own] {
-            ofNode[node] = place
-            continue
-          }
-          let place = UInt32(values.count)
-          known[own] = place
-          ofNode[node] = place
-          values.append(contentsOf: own)
-          values.append(contentsOf: repeatElement(0, count: width - own.count))
-        }
-        continue
-      }
-      numbers.number(forest, tree)
-      let leaves = (tree.end - tree.root + 1) / 2
-      values.append(contentsOf: repeatElement(0, count: leaves * width))
-      for node in tree.root..<tree.end where forest.features[node] < 0 {
-        let place = base + Int(numbers.first[node - tree.root]) * width
-        ofNode[node] = UInt32(place)
-        let first = Int(forest.children[node])
-        for k in 0..<(width == 1 ? 1 : forest.outputCount) {
-          values[place + k] = forest.values[first + k]
-        }
-      }
+    let values: [Double]
+    if isShared {
+      (values, ofNode) = Self.shared(forest, stride: sumStride)
+      firstOfTree = Array(repeating: 0, count: forest.trees.count)
+    } else {
+      (values, firstOfTree, ofNode) = Self.inOrder(forest, stride: sumStride)
     }
     table =
       precision == .float
       ? .float(KernelTable(values.map { Float($0) })) : .double(KernelTable(values))
+  }
+
+  /// Equal leaves once.
+  private static func shared(
+    _ forest: Forest, stride: Int
+  ) -> (values: [Double], ofNode: [UInt32]) {
+    var known = LeafVectors()
+    var ofNode = [UInt32](repeating: 0, count: forest.features.count)
+    for tree in forest.trees {
+      let isVector = forest.sum(of: tree) < 0
+      let (count, width) = isVector ? (forest.outputCount, stride) : (1, 1)
+      for node in tree.root..<tree.end where forest.features[node] < 0 {
+        let first = Int(forest.children[node])
+        ofNode[node] = known.place(
+          of: forest.values[first..<(first + count)], width: width)
+      }
+    }
+    return (known.values, ofNode)
+  }
+
+  /// Leaves by their numbers, tree by tree.
+  private static func inOrder(
+    _ forest: Forest, stride: Int
+  ) -> (values: [Double], firstOfTree: [UInt32], ofNode: [UInt32]) {
+    var count = 0
+    let firstOfTree = forest.trees.map { tree in
+      defer {
+        count += (tree.end - tree.root + 1) / 2 * (forest.sum(of: tree) < 0 ? stride : 1)
+      }
+      return UInt32(count)
+    }
+    var values = [Double](repeating: 0, count: count)
+    var ofNode = [UInt32](repeating: 0, count: forest.features.count)
+    let ranges = Concurrently.ranges(forest.trees.count, least: 8)
+    values.withUnsafeMutableBufferPointer { values in
+      ofNode.withUnsafeMutableBufferPointer { ofNode in
+        // Each tree has places of its own.
+        nonisolated(unsafe) let (values, ofNode) = (values, ofNode)
+        _ = Concurrently.map(ranges.count) { part in
+          var numbers = LeafNumbers()
+          for index in ranges[part] {
+            let tree = forest.trees[index]
+            let isVector = forest.sum(of: tree) < 0
+            let (count, width) = isVector ? (forest.outputCount, stride) : (1, 1)
+            numbers.number(forest, tree)
+            for node in tree.root..<tree.end where forest.features[node] < 0 {
+              let place =
+                Int(firstOfTree[index]) + Int(numbers.first[node - tree.root]) * width
+              ofNode[node] = UInt32(place)
+              let first = Int(forest.children[node])
+              for k in 0..<count { values[place + k] = forest.values[first + k] }
+            }
+          }
+        }
+      }
+    }
+    return (values, firstOfTree, ofNode)
+  }
+}
+
+/// Distinct vectors of leaf values, in a hash table of their places.
+private struct LeafVectors {
+  private(set) var values: [Double] = []
+  private var starts: [(first: UInt32, count: Int32)] = []
+  private var hashes: [UInt64] = []
+  private var slots = [Int32](repeating: -1, count: 1 << 10)
+
+  /// Where equal values lie, or these from now on, filled up to `width`.
+  mutating func place(of vector: ArraySlice<Double>, width: Int) -> UInt32 {
+    if hashes.count * 2 >= slots.count { grow() }
+    var hash: UInt64 = UInt64(vector.count)
+    for value in vector {
+      // Zeros of both signs are equal.
+      hash = (hash ^ (value == 0 ? 0 : value.bitPattern)) &* 0x9E37_79B9_7F4A_7C15
+      hash ^= hash >> 29
+    }
+    let mask = slots.count - 1
+    var slot = Int(truncatingIfNeeded: hash >> 20) & mask
+    while slots[slot] >= 0 {
+      let known = Int(slots[slot])
+      if hashes[known] == hash, isEqual(starts[known], vector) { return starts[known].first }
+      slot = (slot + 1) & mask
+    }
+    slots[slot] = Int32(hashes.count)
+    hashes.append(hash)
+    let place = UInt32(values.count)
+    starts.append((place, Int32(vector.count)))
+    values.append(contentsOf: vector)
+    for _ in vector.count..<width { values.append(0) }
+    return place
+  }
+
+  private func isEqual(_ known: (first: UInt32, count: Int32), _ vector: ArraySlice<Double>) -> Bool
+  {
+    guard Int(known.count) == vector.count else { return false }
+    for k in 0..<vector.count
+    where values[Int(known.first) + k] != vector[vector.startIndex + k] { return false }
+    return true
+  }
+
+  private mutating func grow() {
+    slots = Array(repeating: -1, count: slots.count * 2)
+    let mask = slots.count - 1
+    for (number, hash) in hashes.enumerated() {
+      var slot = Int(truncatingIfNeeded: hash >> 20) & mask
+      while slots[slot] >= 0 { slot = (slot + 1) & mask }
+      slots[slot] = Int32(number)
+    }
   }
 }
 

@@ -140,9 +140,17 @@ struct JSONReader: DocumentReader {
   mutating func integers<Value: FixedWidthInteger>(
     as type: Value.Type
   ) throws(ModelError) -> [Value] {
-    try list(NumberList.append) { reader throws(ModelError) in
-      try reader.integer(as: Value.self)
-    }
+    var values: [Value] = []
+    try open("[", "an array")
+    if try close("]") { return values }
+    repeat {
+      offset += bytes.withUnsafeBytes {
+        NumberList.append(
+          UnsafeRawBufferPointer(rebasing: $0[offset...]), UInt8(ascii: ","), to: &values)
+      }
+      values.append(try integer(as: type))
+    } while try more(before: "]")
+    return values
   }
 
   /// - Parameters:

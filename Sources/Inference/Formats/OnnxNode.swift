@@ -18,24 +18,40 @@ struct OnnxNode: Sendable {
 
   init(_ message: ProtobufReader, limits: ModelLimits) throws(ModelError) {
     var reader = message
+    var fields: [ProtobufReader] = []
     while let (number, value) = try reader.next() {
       switch number {
       case 1: inputs.append(try reader.string(value))
       case 2: outputs.append(try reader.string(value))
       case 3: name = try reader.string(value)
       case 4: type = try reader.string(value)
-      case 5:
-        let (name, attribute) = try Self.attribute(reader.message(value), limits: limits)
-        guard attributes.updateValue(attribute, forKey: name) == nil else {
-          throw ModelError(
-            .malformed, "attribute \"\(name)\" is there twice (node \"\(displayName)\")")
-        }
+      case 5: fields.append(try reader.message(value))
       case 7:
         domain = try reader.string(value)
         if domain == "ai.onnx" { domain = "" }
       case 8: overload = try reader.string(value)
       default: break
       }
+    }
+    for (name, attribute) in try Self.attributes(fields, limits) {
+      guard attributes.updateValue(attribute, forKey: name) == nil else {
+        throw ModelError(
+          .malformed, "attribute \"\(name)\" is there twice (node \"\(displayName)\")")
+      }
+    }
+  }
+
+  /// The lists of an ensemble are most of its file, and read on all cores.
+  private static func attributes(
+    _ fields: [ProtobufReader], _ limits: ModelLimits
+  ) throws(ModelError) -> [(String, Node.Attribute)] {
+    guard fields.reduce(0, { $0 + $1.byteCount }) > 1 << 17 else {
+      return try fields.map { field throws(ModelError) in
+        try attribute(field, limits: limits)
+      }
+    }
+    return try Concurrently.tryMap(fields.count) { index throws(ModelError) in
+      try attribute(fields[index], limits: limits)
     }
   }
 
@@ -56,6 +72,7 @@ struct OnnxNode: Sendable {
     var floats: [Float] = []
     var ints: [Int64] = []
     var strings: [String] = []
+    var known: [(range: Range<Int>, text: String)] = []
     while let (number, value) = try reader.next() {
       switch number {
       case 1: name = try reader.string(value)
@@ -64,9 +81,15 @@ struct OnnxNode: Sendable {
       case 4: string = try reader.string(value)
       case 5: tensor = try Tensor.onnx(reader.message(value), limits: limits).tensor
       case 6: graph = try OnnxGraph(reader.message(value), limits: limits)
-      case 7: try reader.append(floats: value, to: &floats)
-      case 8: try reader.append(int64s: value, to: &ints)
-      case 9: strings.append(try reader.string(value))
+      case 7:
+        try reader.append(floats: value, to: &floats)
+        reader.append(floatsTagged: 7, to: &floats)
+      case 8:
+        try reader.append(int64s: value, to: &ints)
+        reader.append(int64sTagged: 8, to: &ints)
+      case 9:
+        strings.append(try reader.string(value))
+        reader.append(knownTagged: 9, &known, last: try reader.range(value), to: &strings)
       case 14: valueType = try OnnxType(reader.message(value))
       case 21: reference = try reader.string(value)
       case 20: type = try reader.int64(value)

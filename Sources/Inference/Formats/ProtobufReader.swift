@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
 /// Reads protobuf's wire format out of one message, each byte distrusted.
 ///
 /// A nested message is read by a reader over its part of the bytes; nothing is copied. Depth is
@@ -24,6 +32,9 @@ struct ProtobufReader {
     (self.bytes, offset, end) = (bytes, range.lowerBound, range.upperBound)
     self.depthLeft = depthLeft
   }
+
+  /// Bytes that are left of the message.
+  var byteCount: Int { end - offset }
 
   /// The next field and its number; nil at the end of the message.
   mutating func next() throws(ModelError) -> (number: Int, value: Value)? {
@@ -141,6 +152,75 @@ extension ProtobufReader {
       try append(range, UInt64.self) { list.append(Double(bitPattern: $0)) }
     case .fixed64(let bits): list.append(Double(bitPattern: bits))
     default: throw wrongType
+    }
+  }
+
+  /// Appends the numbers that follow as fields of their own with the same one-byte tag, as lists are
+  /// written that are not packed.
+  mutating func append(int64sTagged number: Int, to list: inout [Int64]) {
+    let tag = UInt8(number << 3)
+    // Two bytes or more each.
+    if offset < end, bytes[offset] == tag {
+      list.reserveCapacity(list.count + (end - offset) / 2)
+    }
+    bytes.withUnsafeBytes { bytes in
+      while offset + 11 <= end, bytes[offset] == tag {
+        var at = offset + 1
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        // Ten bytes are left; what is longer than nine is left to who can say what is wrong.
+        while shift < 63 {
+          let byte = bytes[at]
+          at += 1
+          value |= UInt64(byte & 0x7F) << shift
+          shift += 7
+          if byte < 0x80 { break }
+        }
+        guard bytes[at - 1] < 0x80 else { return }
+        list.append(Int64(bitPattern: value))
+        offset = at
+      }
+    }
+  }
+
+  mutating func append(floatsTagged number: Int, to list: inout [Float]) {
+    let tag = UInt8(number << 3 | 5)
+    if offset < end, bytes[offset] == tag {
+      list.reserveCapacity(list.count + (end - offset) / 5)
+    }
+    bytes.withUnsafeBytes { bytes in
+      while offset + 5 <= end, bytes[offset] == tag {
+        let bits = bytes.loadUnaligned(fromByteOffset: offset + 1, as: UInt32.self)
+        list.append(Float(bitPattern: UInt32(littleEndian: bits)))
+        offset += 5
+      }
+    }
+  }
+
+  /// Appends short texts as long as they are among `known`, which those are that were met before:
+  /// names of few kinds repeat, and need not be made anew.
+  mutating func append(
+    knownTagged number: Int, _ known: inout [(range: Range<Int>, text: String)],
+    last: Range<Int>, to list: inout [String]
+  ) {
+    let tag = UInt8(number << 3 | 2)
+    guard let text = list.last, last.count < 128 else { return }
+    if known.count < 8 { known.append((last, text)) }
+    bytes.withUnsafeBytes { bytes in
+      let base = bytes.baseAddress!
+      next: while offset + 2 <= end, bytes[offset] == tag {
+        let size = Int(bytes[offset + 1])
+        guard size < 128, offset + 2 + size <= end else { return }
+        for (range, text) in known
+        where range.count == size
+          && memcmp(base + range.lowerBound, base + offset + 2, size) == 0
+        {
+          list.append(text)
+          offset += 2 + size
+          continue next
+        }
+        return
+      }
     }
   }
 

@@ -115,6 +115,18 @@ extension Node {
     }
   }
 
+  /// Integers as the file has them, without a copy.
+  func int64s(_ name: String) throws(ModelError) -> [Int64]? {
+    try attribute(name, "ints") {
+      switch $0 {
+      case .ints(let value): value
+      case .floats(let value) where value.isEmpty: []
+      case .strings(let value) where value.isEmpty: []
+      default: nil
+      }
+    }
+  }
+
   func graph(_ name: String) throws(ModelError) -> OnnxGraph? {
     try attribute(name, "graph") { if case .graph(let value) = $0 { value } else { nil } }
   }

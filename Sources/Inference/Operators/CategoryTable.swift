@@ -9,9 +9,9 @@ struct CategoryTable: Sendable {
   private let categories: Categories
 
   /// Of equal categories the last counts, as in a map that is filled in order.
-  init(texts: [String]) {
+  init(texts: [String]) throws(ModelError) {
     // The table keeps the first of equal texts.
-    categories = .texts(TextTable(texts.reversed()), count: texts.count)
+    categories = .texts(try TextTable(texts.reversed()), count: texts.count)
   }
 
   init(numbers: [Int64]) {

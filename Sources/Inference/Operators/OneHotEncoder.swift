@@ -23,7 +23,8 @@ struct OneHotEncoder: Operator {
         .malformed, "input of type \(info.type.onnxName) does not fit the categories")
     }
     table =
-      ints.isEmpty ? CategoryTable(texts: strings) : CategoryTable(numbers: ints.map(Int64.init))
+      ints.isEmpty
+      ? try CategoryTable(texts: strings) : CategoryTable(numbers: ints.map(Int64.init))
     count = ints.count + strings.count
     allowsUnseen = try node.int("zeros", default: 1) != 0
     width = info.shape.elementCount

@@ -107,10 +107,10 @@ struct TermCounter: Sendable {
     guard count == columns.count else {
       throw node.error(.malformed, "\(columns.count) ngram_indexes for \(count) n-grams")
     }
-    guard let table = GramTable(tokenCount: distinct.count, grams: grams) else {
+    guard let table = try GramTable(tokenCount: distinct.count, grams: grams) else {
       throw node.error(.malformed, "an n-gram is there twice")
     }
-    return (TextTable(distinct), table)
+    return (try TextTable(distinct), table)
   }
 
   /// Counts the n-grams of a row's tokens: columns in increasing order, each with its value.

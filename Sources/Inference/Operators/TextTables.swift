@@ -8,7 +8,8 @@ final class TextTable: @unchecked Sendable {
   // Never written after `init`, and freed with the last reference.
   let handle: OpaquePointer
 
-  init(_ texts: [[UInt8]]) {
+  /// - Throws: where there is not enough memory.
+  init(_ texts: [[UInt8]]) throws(ModelError) {
     var bytes: [UInt8] = []
     var ends: [Int] = []
     for text in texts {
@@ -16,12 +17,14 @@ final class TextTable: @unchecked Sendable {
       ends.append(bytes.count)
     }
     guard let handle = ck_dictionary_make(bytes, ends, ends.count, .random(in: 0...(.max))) else {
-      fatalError("out of memory")
+      throw ModelError(.tooLarge, "a table of \(texts.count) texts does not fit the memory")
     }
     self.handle = handle
   }
 
-  convenience init(_ texts: [String]) { self.init(texts.map { Array($0.utf8) }) }
+  convenience init(_ texts: [String]) throws(ModelError) {
+    try self.init(texts.map { Array($0.utf8) })
+  }
 
   deinit { ck_dictionary_free(handle) }
 
@@ -53,7 +56,10 @@ final class GramTable: @unchecked Sendable {
   /// N-grams of tokens by number, with the column of each.
   ///
   /// - Returns: nil where an n-gram is there twice.
-  init?(tokenCount: Int, grams: [(tokens: ArraySlice<Int32>, column: Int32)]) {
+  /// - Throws: where there is not enough memory.
+  init?(
+    tokenCount: Int, grams: [(tokens: ArraySlice<Int32>, column: Int32)]
+  ) throws(ModelError) {
     struct Step: Hashable {
       var from: UInt32
       var token: UInt32
@@ -83,7 +89,9 @@ final class GramTable: @unchecked Sendable {
     guard
       let handle = ck_grams_make(
         from, tokens, to, from.count, columns, columns.count, .random(in: 0...(.max)))
-    else { fatalError("out of memory") }
+    else {
+      throw ModelError(.tooLarge, "a table of \(grams.count) n-grams does not fit the memory")
+    }
     self.handle = handle
   }
 

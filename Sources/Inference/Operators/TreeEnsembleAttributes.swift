@@ -3,7 +3,7 @@
 /// Nodes come as parallel lists, each with the numbers of its tree and of itself there; a tree's
 /// root is its first node. A vote at a leaf names its output (a class or a target).
 struct TreeEnsembleAttributes {
-  let trees: [[EnsembleNode]]
+  let trees: EnsembleTrees
   /// Base values; none, one, or one an output.
   let baseValues: [Double]
   let postTransform: PostTransform
@@ -15,7 +15,8 @@ struct TreeEnsembleAttributes {
     let votes = try Votes(node, prefix: prefix)
     let lists = try NodeLists(node)
     do throws(ModelError) {
-      trees = try lists.trees(votes)
+      let index = try lists.index()
+      trees = try lists.trees(index, votes.ballots(index, entryCount: lists.count))
     } catch {
       throw node.error(error.code, error.message)
     }
@@ -40,73 +41,187 @@ extension Node {
   }
 }
 
-/// The votes at leaves.
+/// The votes at leaves, in parallel lists.
 private struct Votes {
-  private struct Leaf: Hashable {
-    var tree: Int
-    var node: Int
+  /// Votes entry by entry of the nodes' lists; those of an entry end where the next one's start.
+  struct Ballots {
+    var votes: [EnsembleNode.Vote]
+    var starts: [Int32]
   }
 
-  private var ballots: [Leaf: [EnsembleNode.Vote]] = [:]
+  private let trees: [Int64]
+  private let nodes: [Int64]
+  private let outputs: [Int64]
+  private let weights: [Double]
 
   init(_ node: Node, prefix: String) throws(ModelError) {
-    let trees = try node.ints("\(prefix)_treeids") ?? []
-    let nodes = try node.ints("\(prefix)_nodeids") ?? []
-    let outputs = try node.ints("\(prefix)_ids") ?? []
-    let weights = try node.numbers("\(prefix)_weights")
+    trees = try node.int64s("\(prefix)_treeids") ?? []
+    nodes = try node.int64s("\(prefix)_nodeids") ?? []
+    outputs = try node.int64s("\(prefix)_ids") ?? []
+    weights = try node.numbers("\(prefix)_weights")
     for (name, count) in [
       ("treeids", trees.count), ("nodeids", nodes.count), ("weights", weights.count),
     ] where count != outputs.count {
       throw node.error(
         .malformed, "\(count) entries of \"\(prefix)_\(name)\" for \(outputs.count) votes")
     }
-    for vote in outputs.indices {
-      ballots[Leaf(tree: trees[vote], node: nodes[vote]), default: []]
-        .append(.init(output: outputs[vote], weight: weights[vote]))
+  }
+
+  /// The votes of each node, in their order; those for a node that does not exist are dropped.
+  func ballots(_ index: NodeIndex, entryCount: Int) -> Ballots {
+    let ranges = Concurrently.ranges(outputs.count, least: 4096)
+    let entries = Concurrently.map(ranges.count) { part in
+      var cursor = index.cursor()
+      return ranges[part].map { Int32(cursor.entry(tree: trees[$0], node: nodes[$0]) ?? -1) }
+    }
+    var starts = [Int32](repeating: 0, count: entryCount + 1)
+    var isSorted = true
+    var last: Int32 = 0
+    for entry in entries.joined() {
+      isSorted = isSorted && entry >= last
+      last = entry
+      if entry >= 0 { starts[Int(entry) + 1] += 1 }
+    }
+    for entry in 0..<entryCount { starts[entry + 1] += starts[entry] }
+    if isSorted {
+      let votes = outputs.indices.map {
+        EnsembleNode.Vote(output: Int(outputs[$0]), weight: weights[$0])
+      }
+      return Ballots(votes: votes, starts: starts)
+    }
+    var places = starts
+    var votes = [EnsembleNode.Vote](
+      repeating: EnsembleNode.Vote(output: 0, weight: 0), count: Int(starts[entryCount]))
+    var vote = 0
+    for entry in entries.joined() {
+      if entry >= 0 {
+        votes[Int(places[Int(entry)])] = EnsembleNode.Vote(
+          output: Int(outputs[vote]), weight: weights[vote])
+        places[Int(entry)] += 1
+      }
+      vote += 1
+    }
+    return Ballots(votes: votes, starts: starts)
+  }
+}
+
+/// Where each node of each tree stands in the parallel lists.
+private struct NodeIndex {
+  struct Tree {
+    /// Places in the lists: most often side by side.
+    var runs: [Range<Int>] = []
+    var count = 0
+    /// The runs' places, where there is more than one run.
+    var entries: [Int] = []
+    /// The place in the tree of a node's number; nil where they are the same.
+    var places: [Int64: Int]?
+
+    func entry(at place: Int) -> Int {
+      runs.count == 1 ? runs[0].lowerBound + place : entries[place]
+    }
+
+    @inline(__always)
+    func place(of node: Int64) -> Int? {
+      if let places { return places[node] }
+      return node >= 0 && node < count ? Int(node) : nil
     }
   }
 
-  func ballot(tree: Int, node: Int) -> [EnsembleNode.Vote] {
-    ballots[Leaf(tree: tree, node: node)] ?? []
+  let trees: [Tree]
+  private let numbers: [Int64: Int]
+
+  /// - Throws: where a node stands twice.
+  init(treeIDs: [Int64], nodeIDs: [Int64]) throws(ModelError) {
+    var trees: [Tree] = []
+    var numbers: [Int64: Int] = [:]
+    var start = 0
+    while start < treeIDs.count {
+      let id = treeIDs[start]
+      var end = start + 1
+      while end < treeIDs.count, treeIDs[end] == id { end += 1 }
+      if let number = numbers[id] {
+        trees[number].runs.append(start..<end)
+      } else {
+        numbers[id] = trees.count
+        trees.append(Tree(runs: [start..<end]))
+      }
+      start = end
+    }
+    let found = trees
+    self.trees = try Concurrently.tryMap(ranges: Concurrently.ranges(found.count, least: 1)) {
+      range throws(ModelError) in
+      try range.map { number throws(ModelError) in
+        var tree = found[number]
+        tree.count = tree.runs.reduce(0) { $0 + $1.count }
+        if tree.runs.count > 1 { tree.entries = Array(tree.runs.joined()) }
+        tree.places = try Self.places(tree, number: number, nodeIDs)
+        return tree
+      }
+    }.flatMap { $0 }
+    self.numbers = numbers
+  }
+
+  private static func places(
+    _ tree: Tree, number: Int, _ nodeIDs: [Int64]
+  ) throws(ModelError) -> [Int64: Int]? {
+    if tree.runs.count == 1 {
+      let run = tree.runs[0]
+      if run.allSatisfy({ nodeIDs[$0] == $0 - run.lowerBound }) { return nil }
+    }
+    var places: [Int64: Int] = [:]
+    for entry in tree.runs.joined() {
+      guard places.updateValue(places.count, forKey: nodeIDs[entry]) == nil else {
+        throw ModelError(.malformed, "tree \(number): node \(nodeIDs[entry]) stands twice")
+      }
+    }
+    return places
+  }
+
+  func cursor() -> Cursor { Cursor(index: self) }
+
+  /// Finds entries one after the other, most often of the same tree as before.
+  struct Cursor {
+    private let index: NodeIndex
+    private var id: Int64 = 0
+    private var tree: Tree?
+
+    init(index: NodeIndex) { self.index = index }
+
+    mutating func entry(tree id: Int64, node: Int64) -> Int? {
+      if tree == nil || id != self.id {
+        guard let number = index.numbers[id] else { return nil }
+        tree = index.trees[number]
+        self.id = id
+      }
+      guard let tree, let place = tree.place(of: node) else { return nil }
+      return tree.entry(at: place)
+    }
   }
 }
 
 /// The parallel lists of nodes.
 private struct NodeLists {
-  private struct Tree {
-    /// Places in the lists.
-    var entries: [Int] = []
-    /// From a node's number to its place in `entries`.
-    var places: [Int: Int] = [:]
-  }
-
   /// Codes of the comparisons; -1 at leaves.
-  private let modes: [Int]
-  private let nodeIDs: [Int]
-  private let missingTracksTrue: [Int]
-  private let treeIDs: [Int]
-  private let features: [Int]
+  private let modes: [Int8]
+  private let nodeIDs: [Int64]
+  private let missingTracksTrue: [Int64]
+  private let treeIDs: [Int64]
+  private let features: [Int64]
   private let thresholds: [Double]
-  private let trueIDs: [Int]
-  private let falseIDs: [Int]
+  private let trueIDs: [Int64]
+  private let falseIDs: [Int64]
+
+  var count: Int { modes.count }
 
   init(_ node: Node) throws(ModelError) {
-    treeIDs = try node.ints("nodes_treeids") ?? []
-    nodeIDs = try node.ints("nodes_nodeids") ?? []
-    features = try node.ints("nodes_featureids") ?? []
-    trueIDs = try node.ints("nodes_truenodeids") ?? []
-    falseIDs = try node.ints("nodes_falsenodeids") ?? []
-    missingTracksTrue = try node.ints("nodes_missing_value_tracks_true") ?? []
+    treeIDs = try node.int64s("nodes_treeids") ?? []
+    nodeIDs = try node.int64s("nodes_nodeids") ?? []
+    features = try node.int64s("nodes_featureids") ?? []
+    trueIDs = try node.int64s("nodes_truenodeids") ?? []
+    falseIDs = try node.int64s("nodes_falsenodeids") ?? []
+    missingTracksTrue = try node.int64s("nodes_missing_value_tracks_true") ?? []
     thresholds = try node.numbers("nodes_values")
-    var codes = ["LEAF": -1]
-    for (code, name) in EnsembleSplit.Mode.names.enumerated() { codes[name] = code }
-    let names = try node.strings("nodes_modes") ?? []
-    modes = try names.map { name throws(ModelError) in
-      guard let code = codes[name] else {
-        throw node.error(.unsupported, "node mode \"\(name.prefix(40))\" is not known")
-      }
-      return code
-    }
+    modes = try Self.modes(node)
     guard !modes.isEmpty else { throw node.error(.malformed, "the ensemble has no nodes") }
     for (name, count) in [
       ("treeids", treeIDs.count), ("nodeids", nodeIDs.count), ("featureids", features.count),
@@ -124,39 +239,58 @@ private struct NodeLists {
     }
   }
 
+  private static func modes(_ node: Node) throws(ModelError) -> [Int8] {
+    var codes: [String: Int8] = ["LEAF": -1]
+    for (code, name) in EnsembleSplit.Mode.names.enumerated() { codes[name] = Int8(code) }
+    let names = try node.strings("nodes_modes") ?? []
+    var modes: [Int8] = []
+    modes.reserveCapacity(names.count)
+    var last: (name: String, code: Int8) = ("LEAF", -1)
+    for name in names {
+      if name != last.name {
+        guard let code = codes[name] else {
+          throw node.error(.unsupported, "node mode \"\(name.prefix(40))\" is not known")
+        }
+        last = (name, code)
+      }
+      modes.append(last.code)
+    }
+    return modes
+  }
+
+  func index() throws(ModelError) -> NodeIndex {
+    try NodeIndex(treeIDs: treeIDs, nodeIDs: nodeIDs)
+  }
+
   /// The trees, in the order of their first nodes.
-  func trees(_ votes: Votes) throws(ModelError) -> [[EnsembleNode]] {
-    var trees: [Tree] = []
-    var numbers: [Int: Int] = [:]
-    for entry in modes.indices {
-      let number: Int
-      if let known = numbers[treeIDs[entry]] {
-        number = known
-      } else {
-        number = trees.count
-        numbers[treeIDs[entry]] = number
-        trees.append(Tree())
-      }
-      let place = trees[number].entries.count
-      trees[number].entries.append(entry)
-      guard trees[number].places.updateValue(place, forKey: nodeIDs[entry]) == nil else {
-        throw ModelError(.malformed, "tree \(number): node \(nodeIDs[entry]) stands twice")
+  func trees(_ index: NodeIndex, _ ballots: Votes.Ballots) throws(ModelError) -> EnsembleTrees {
+    let trees = index.trees
+    let nodes = try Concurrently.tryMap(ranges: Concurrently.ranges(trees.count, least: 1)) {
+      range throws(ModelError) in
+      try range.map { number throws(ModelError) in
+        var nodes: [EnsembleNode] = []
+        nodes.reserveCapacity(trees[number].count)
+        for run in trees[number].runs {
+          for entry in run {
+            nodes.append(try node(entry, in: trees[number], number: number, ballots.starts))
+          }
+        }
+        return nodes
       }
     }
-    return try trees.enumerated().map { number, tree throws(ModelError) in
-      try tree.entries.map { entry throws(ModelError) in
-        try node(entry, in: tree, number: number, votes)
-      }
-    }
+    return EnsembleTrees(nodes: Array(nodes.joined()), votes: ballots.votes)
   }
 
   private func node(
-    _ entry: Int, in tree: Tree, number: Int, _ votes: Votes
+    _ entry: Int, in tree: NodeIndex.Tree, number: Int, _ starts: [Int32]
   ) throws(ModelError) -> EnsembleNode {
-    guard let mode = EnsembleSplit.Mode(code: modes[entry], threshold: thresholds[entry]) else {
-      return .leaf(votes.ballot(tree: treeIDs[entry], node: nodeIDs[entry]))
+    guard
+      let mode = EnsembleSplit.Mode(code: Int(modes[entry]), threshold: thresholds[entry])
+    else {
+      return .leaf(starts[entry]..<starts[entry + 1])
     }
-    guard let whenTrue = tree.places[trueIDs[entry]], let whenFalse = tree.places[falseIDs[entry]]
+    guard let whenTrue = tree.place(of: trueIDs[entry]),
+      let whenFalse = tree.place(of: falseIDs[entry])
     else {
       throw ModelError(
         .malformed,
@@ -165,7 +299,7 @@ private struct NodeLists {
     }
     return .split(
       EnsembleSplit(
-        feature: features[entry], mode: mode,
+        feature: Int(features[entry]), mode: mode,
         missingIsTrue: !missingTracksTrue.isEmpty && missingTracksTrue[entry] != 0),
       whenTrue: whenTrue, whenFalse: whenFalse)
   }

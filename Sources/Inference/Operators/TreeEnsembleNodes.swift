@@ -37,11 +37,26 @@ struct EnsembleSplit: Sendable {
 /// A node of one tree; branches are places in the tree's list, whose first node is the root.
 enum EnsembleNode: Sendable {
   case split(EnsembleSplit, whenTrue: Int, whenFalse: Int)
-  case leaf([Vote])
+  /// Places among the votes of all trees.
+  case leaf(Range<Int32>)
 
   struct Vote: Sendable {
     var output: Int
     var weight: Double
+  }
+}
+
+/// The trees of an ensemble, in ONNX's words.
+struct EnsembleTrees: Sendable {
+  /// Tree by tree.
+  var nodes: [[EnsembleNode]]
+  /// What leaves vote for.
+  var votes: [EnsembleNode.Vote]
+
+  var count: Int { nodes.count }
+
+  func votes(_ range: Range<Int32>) -> ArraySlice<EnsembleNode.Vote> {
+    votes[Int(range.lowerBound)..<Int(range.upperBound)]
   }
 }
 
@@ -72,102 +87,145 @@ struct MemberCodes: Sendable {
 
 /// Trees in ONNX's words made a forest.
 struct EnsembleForest {
-  private(set) var forest: Forest
+  let forest: Forest
   /// The features that follow the input's own, in order.
   let codes: [MemberCodes]
-  private(set) var votedOutputs: Set<Int> = []
-  private(set) var hasNegativeVotes = false
-  private(set) var tracksMissing = false
-
-  private let width: Int
-  private let outputCount: Int
-  private let limits: ModelLimits
+  let votedOutputs: Set<Int>
+  let hasNegativeVotes: Bool
+  let tracksMissing: Bool
 
   /// - Parameter absent: what a leaf has for an output that it does not vote for.
   init(
-    _ node: Node, trees: [[EnsembleNode]], width: Int, outputCount: Int, absent: Double
+    _ node: Node, trees: EnsembleTrees, width: Int, outputCount: Int, absent: Double
   ) throws(ModelError) {
-    let trees = try trees.map { tree throws(ModelError) in
-      do throws(ModelError) {
-        return try Self.joined(tree)
-      } catch {
-        throw node.error(error.code, error.message)
-      }
-    }
-    var members: [Int: Set<Double>] = [:]
-    for case .split(let split, _, _) in trees.joined() {
-      if case .member(let values) = split.mode {
-        members[split.feature, default: []].formUnion(values)
-      }
-    }
-    codes = members.sorted { $0.key < $1.key }.map {
-      MemberCodes(feature: $0.key, values: $0.value.sorted())
-    }
-    (self.width, self.outputCount, limits) = (width, outputCount, node.limits)
-    forest = try Forest(
-      featureCount: width + codes.count, outputCount: outputCount, limits: node.limits)
     do throws(ModelError) {
-      for tree in trees { try append(tree, absent: absent) }
+      let parts = try Concurrently.tryMap(ranges: Concurrently.ranges(trees.count, least: 1)) {
+        range throws(ModelError) in
+        try range.map { number throws(ModelError) in
+          try EnsembleTree(trees, number: number, outputCount: outputCount)
+        }
+      }
+      let joined = Array(parts.joined())
+      var members: [Int: Set<Double>] = [:]
+      for tree in joined {
+        for (feature, values) in tree.members { members[feature, default: []].formUnion(values) }
+      }
+      let codes = members.sorted { $0.key < $1.key }.map {
+        MemberCodes(feature: $0.key, values: $0.value.sorted())
+      }
+      var forest = try Forest(
+        featureCount: width + codes.count, outputCount: outputCount, limits: node.limits)
+      try forest.append(
+        count: joined.count, nodes: joined.reduce(0) { $0 + $1.nodes.count }
+      ) { forest, number throws(ModelError) in
+        try joined[number].append(
+          to: &forest, number: number, trees, codes, width: width, absent: absent, node.limits)
+      }
+      self.forest = forest
+      self.codes = codes
+      votedOutputs = joined.reduce(into: []) { $0.formUnion($1.outputs) }
+      hasNegativeVotes = joined.contains { $0.hasNegativeVotes }
+      tracksMissing = joined.contains { $0.tracksMissing }
     } catch {
       throw node.error(error.code, error.message)
     }
   }
+}
 
-  private mutating func append(_ tree: [EnsembleNode], absent: Double) throws(ModelError) {
-    let number = forest.trees.count
-    let tree = outputCount == 1 ? tree.map(Self.firstVote) : tree
-    var leaves = 0
-    var outputs: Set<Int> = []
-    var isSingle = true
-    for case .leaf(let votes) in tree {
-      leaves += 1
-      isSingle = isSingle && votes.count == 1
-      for vote in votes {
-        guard (0..<outputCount).contains(vote.output) else {
-          throw ModelError(
-            .malformed, "tree \(number): a leaf votes for output \(vote.output) of \(outputCount)")
+/// One tree on its way into a forest, and what there is to know of it before.
+private struct EnsembleTree {
+  private(set) var nodes: [EnsembleNode]
+  /// Values that set-membership splits of features name.
+  private(set) var members: [Int: Set<Double>] = [:]
+  /// What its leaves vote for.
+  private(set) var outputs: Set<Int> = []
+  private(set) var hasNegativeVotes = false
+  private(set) var tracksMissing = false
+  private let outputCount: Int
+  private var leafCount = 0
+  private var isSingle = true
+
+  init(_ trees: EnsembleTrees, number: Int, outputCount: Int) throws(ModelError) {
+    self.outputCount = outputCount
+    nodes = trees.nodes[number]
+    if nodes.contains(where: \.isTestOfOne) { nodes = try Self.joined(nodes) }
+    var last = -1
+    for place in nodes.indices {
+      switch nodes[place] {
+      case .split(let split, _, _):
+        tracksMissing = tracksMissing || split.missingIsTrue
+        if case .member(let values) = split.mode {
+          members[split.feature, default: []].formUnion(values)
         }
-        outputs.insert(vote.output)
-        if vote.weight < 0 { hasNegativeVotes = true }
+      case .leaf(let range):
+        // Of several votes for the only output the first counts, as in ONNX Runtime:
+        // scikit-learn's converter writes the number of a leaf once for each class.
+        var range = range
+        if outputCount == 1, range.count > 1 {
+          range = range.lowerBound..<(range.lowerBound + 1)
+          nodes[place] = .leaf(range)
+        }
+        leafCount += 1
+        isSingle = isSingle && range.count == 1
+        for vote in trees.votes(range) {
+          hasNegativeVotes = hasNegativeVotes || vote.weight < 0
+          guard vote.output != last else { continue }
+          last = vote.output
+          guard (0..<outputCount).contains(vote.output) else {
+            throw ModelError(
+              .malformed, "tree \(number): a leaf votes for output \(vote.output) of \(outputCount)"
+            )
+          }
+          // Most trees vote for all outputs or for one.
+          if outputs.count < outputCount { outputs.insert(vote.output) }
+        }
       }
     }
-    votedOutputs.formUnion(outputs)
     isSingle = isSingle && outputs.count == 1
-    let width = isSingle ? 1 : outputCount
-    let (count, overflow) = leaves.multipliedReportingOverflow(by: width)
+  }
+
+  func append(
+    to forest: inout Forest, number: Int, _ trees: EnsembleTrees, _ codes: [MemberCodes],
+    width: Int, absent: Double, _ limits: ModelLimits
+  ) throws(ModelError) {
+    let valueCount = isSingle ? 1 : outputCount
+    let (count, overflow) = leafCount.multipliedReportingOverflow(by: valueCount)
     guard !overflow, count <= limits.elementCount / 8 else {
       throw ModelError(
-        .tooLarge, "tree \(number): \(leaves) leaves of \(width) values are more than are kept")
+        .tooLarge,
+        "tree \(number): \(leafCount) leaves of \(valueCount) values are more than are kept"
+      )
     }
-
-    var nodes: [Forest.Node] = []
-    nodes.reserveCapacity(tree.count)
+    var result: [Forest.Node] = []
+    result.reserveCapacity(nodes.count)
     var values: [Double] = []
     values.reserveCapacity(count)
-    for (place, node) in tree.enumerated() {
+    for (place, node) in nodes.enumerated() {
       switch node {
       case .split(let split, let whenTrue, let whenFalse):
         do throws(ModelError) {
-          nodes.append(try self.node(split, whenTrue: whenTrue, whenFalse: whenFalse))
+          result.append(
+            try Self.node(
+              split, whenTrue: whenTrue, whenFalse: whenFalse, in: &forest, codes, width: width))
         } catch {
           throw ModelError(error.code, "tree \(number), node \(place): \(error.message)")
         }
-      case .leaf(let votes):
-        nodes.append(.leaf(value: values.count))
+      case .leaf(let range):
+        result.append(.leaf(value: values.count))
         if isSingle {
-          values.append(votes[0].weight)
+          values.append(trees.votes[Int(range.lowerBound)].weight)
           continue
         }
         let first = values.count
-        values.append(contentsOf: repeatElement(absent, count: width))
-        for vote in votes {
+        for _ in 0..<valueCount { values.append(absent) }
+        for vote in trees.votes(range) {
           let slot = first + vote.output
           values[slot] = values[slot].isFinite ? values[slot] + vote.weight : vote.weight
         }
       }
     }
     try forest.append(
-      nodes, values: values, output: isSingle ? .one(outputs.first ?? 0) : .all)
+      result, values: values, output: isSingle ? .one(outputs.first ?? 0) : .all)
   }
 
   /// The tree with chains of "equal" made one "member of" each: tests of one feature that all lead to
@@ -216,15 +274,10 @@ struct EnsembleForest {
     return whenFalse
   }
 
-  /// Of several votes for the only output the first counts, as in ONNX Runtime: scikit-learn's
-  /// converter writes the number of a leaf once for each class.
-  private static func firstVote(_ node: EnsembleNode) -> EnsembleNode {
-    if case .leaf(let votes) = node, votes.count > 1 { .leaf([votes[0]]) } else { node }
-  }
-
   /// A split in the forest's words, in which true is left unless the comparison is turned round.
-  private mutating func node(
-    _ split: EnsembleSplit, whenTrue: Int, whenFalse: Int
+  private static func node(
+    _ split: EnsembleSplit, whenTrue: Int, whenFalse: Int, in forest: inout Forest,
+    _ codes: [MemberCodes], width: Int
   ) throws(ModelError) -> Forest.Node {
     guard (0..<width).contains(split.feature) else {
       throw ModelError(.malformed, "feature \(split.feature) of \(width)")
@@ -258,10 +311,16 @@ struct EnsembleForest {
       let places = Set(values.compactMap { codes[place].place($0) }.map { Int32($0) })
       test = .among(forest.addCategorySet(places.sorted()))
     }
-    tracksMissing = tracksMissing || split.missingIsTrue
     return .split(
       Forest.Split(
         feature: feature, test: test, missing: .nan, missingLeft: missingIsTrue != isTurned),
       left: isTurned ? whenFalse : whenTrue, right: isTurned ? whenTrue : whenFalse)
+  }
+}
+
+extension EnsembleNode {
+  /// Whether it asks for one value, as the members of a chain do.
+  fileprivate var isTestOfOne: Bool {
+    if case .split(let split, _, _) = self, case .equal = split.mode { true } else { false }
   }
 }

@@ -3,7 +3,7 @@
 /// Splits and leaves stand in lists of their own; a tree is what hangs on its root. A node belongs
 /// to one tree and has one parent.
 struct TreeEnsembleTensors {
-  let trees: [[EnsembleNode]]
+  let trees: EnsembleTrees
   let outputCount: Int
   let aggregate: EnsembleAggregate
   let postTransform: PostTransform
@@ -36,9 +36,10 @@ struct TreeEnsembleTensors {
     }
     var isTaken = Array(repeating: false, count: nodes.splits.count)
     do throws(ModelError) {
-      trees = try roots.map { root throws(ModelError) in
-        try Self.tree(root, nodes, &isTaken)
-      }
+      trees = EnsembleTrees(
+        nodes: try roots.map { root throws(ModelError) in
+          try Self.tree(root, nodes, &isTaken)
+        }, votes: nodes.leaves)
     } catch {
       throw node.error(error.code, error.message)
     }
@@ -61,7 +62,7 @@ struct TreeEnsembleTensors {
         guard nodes.leaves.indices.contains(place) else {
           throw ModelError(.malformed, "leaf \(place) of \(nodes.leaves.count)")
         }
-        tree.append(.leaf([nodes.leaves[place]]))
+        tree.append(.leaf(Int32(place)..<Int32(place + 1)))
         continue
       }
       guard nodes.splits.indices.contains(place) else {

@@ -90,7 +90,8 @@ struct LoadReport: Encodable {
 
   var text: String {
     var table = TextTable([
-      ("model", .left), ("file", .right), ("load", .right), ("MB/s", .right), ("memory", .right),
+      ("model", .left), ("file", .right), ("load", .right), ("MB/s", .right),
+      ("read", .right), ("plan", .right), ("trial", .right), ("memory", .right),
       ("of file", .right), ("left after \(Format.count(times)) loads", .right),
       ("each of \(Format.count(resident)) resident", .right),
     ])
@@ -98,7 +99,11 @@ struct LoadReport: Encodable {
       table.append([
         result.model.split(separator: "/").last.map(String.init) ?? result.model,
         Format.bytes(result.load.byteCount), Format.length(seconds: result.load.seconds),
-        Format.rate(result.load.bytesPerSecond / 1e6), Format.bytes(result.load.heapByteCount),
+        Format.rate(result.load.bytesPerSecond / 1e6),
+        Format.length(seconds: result.load.readSeconds),
+        Format.length(seconds: result.load.planSeconds),
+        Format.length(seconds: result.load.trialSeconds),
+        Format.bytes(result.load.heapByteCount),
         Format.decimal(result.load.memoryRatio, places: 2), Format.bytes(result.leftByteCount),
         result.residentByteCount.map { Format.bytes($0) } ?? "",
       ])
