@@ -75,10 +75,9 @@ struct ForestCandidates {
 
   /// Whether all splits compare with a threshold, and none by a rule that floats do not have.
   static func comparesFloats(_ forest: Forest) -> Bool {
-    forest.categorySets.isEmpty
-      && forest.tests.allSatisfy {
-        if case .atMost(let threshold) = $0 { threshold < .infinity } else { false }
-      }
+    forest.tests.allSatisfy {
+      if case .atMost(let threshold) = $0 { threshold < .infinity } else { false }
+    }
   }
 
   /// More distinct thresholds than any forest has whose thresholds fit bytes.
