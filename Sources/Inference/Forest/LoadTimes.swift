@@ -5,6 +5,10 @@ public struct LoadTimes: Sendable, Equatable {
   /// Measuring kernels against each other.
   public var trial = Duration.zero
 
+  public init(plan: Duration = .zero, trial: Duration = .zero) {
+    (self.plan, self.trial) = (plan, trial)
+  }
+
   static func + (a: LoadTimes, b: LoadTimes) -> LoadTimes {
     LoadTimes(plan: a.plan + b.plan, trial: a.trial + b.trial)
   }
