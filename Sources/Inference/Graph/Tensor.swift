@@ -55,9 +55,13 @@ struct Tensor: Sendable {
   /// The elements of any numeric or boolean tensor as doubles; nil for strings.
   var doubles: [Double]? {
     if type == .float64 { return values() }
+    // The weights of most models: converted without a call for each.
+    if type == .float32 {
+      return UnsafeBufferPointer(start: view.floats, count: count).map { Double($0) }
+    }
     guard let element = type.element as? any NumericElement.Type else { return nil }
     func read<T: NumericElement>(_ type: T.Type) -> [Double] {
-      UnsafeBufferPointer(start: view.pointer(as: T.self), count: count).map(\.double)
+      UnsafeBufferPointer(start: view.pointer(as: T.self), count: count).map { $0.double }
     }
     return read(element)
   }
