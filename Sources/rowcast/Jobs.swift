@@ -86,7 +86,7 @@ struct JobWatch: ParsableCommand {
         throw CommandError(
           .failed, "job \(job) does not exist", hint: "\"rowcast jobs\" lists them.")
       }
-      show(progress)
+      guard show(progress) else { return }
       if progress.isOver {
         guard progress.state == "done" else {
           throw CommandError(.failed, "job \(job) was \(progress.state)")
@@ -98,12 +98,14 @@ struct JobWatch: ParsableCommand {
     if Terminal.standardOutput.isInteractive { Terminal.standardOutput.line("") }
   }
 
-  private func show(_ progress: JobProgress) {
+  /// False once nobody reads it.
+  private func show(_ progress: JobProgress) -> Bool {
     let terminal = Terminal.standardOutput
     guard terminal.isInteractive else { return terminal.line(progress.text(barWidth: 0)) }
     let line = progress.text(barWidth: 30)
     terminal.write("\r" + line.prefix(terminal.size.columns - 1) + "\u{1B}[K")
     if progress.isOver { terminal.line("") }
+    return true
   }
 }
 

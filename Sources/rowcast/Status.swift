@@ -45,7 +45,7 @@ struct Status: ParsableCommand {
         let shown = lines.map { $0.prefix(terminal.size.columns) + "\u{1B}[K\n" }.joined()
         terminal.write("\u{1B}[H" + shown + "\u{1B}[J")
       } else {
-        terminal.line(text)
+        guard terminal.line(text) else { return }
       }
       _ = interruption.wakeUp.wait(timeout: .seconds(interval))
     }

@@ -108,7 +108,7 @@ import Testing
     try connection.run("insert into t values (11, 1)")
     let late = connection.refusal(of: Self.glance)
     #expect(late?.message == "scorer \"s\" was not up to date within 00:00:00.03")
-    #expect(late?.detail == "1 rows wait.")
+    #expect(late?.detail == "1 changed rows wait.")
     #expect(late?.hint == "Start a worker with \"rowcast worker\" or \"rowcast up\".")
 
     try connection.run("select rowcast.pause_scorer('s')")
@@ -129,6 +129,30 @@ import Testing
     let gone = try waiter.value()
     #expect(gone?.sqlState == "RC309")
     #expect(gone?.detail == "no such model")
+  }
+
+  @Test(arguments: [
+    ("alter table t disable trigger all", "disabled"),
+    ("drop trigger rowcast_insert_1 on t", "missing"),
+  ])
+  func triggersThatDoNotFireAreTold(order: String, state: String) throws {
+    let connection = try prepared()
+    try connection.runScript(order)
+    try connection.run("insert into t values (11, 1)")
+    let error = connection.refusal(of: Self.glance)
+    #expect(error?.sqlState == "RC311")
+    #expect(
+      error?.message
+        == "scorer \"s\" may have missed changes: trigger rowcast_insert_1 of t is \(state)")
+    #expect(
+      try connection.texts("select state_reason from rowcast.scorer_status")
+        == ["changes are not seen: trigger rowcast_insert_1 of t is \(state)"])
+    // As the hint says.
+    try connection.runScript("alter table t enable trigger all; select rowcast.check_scorer('s')")
+    try connection.run("select rowcast.rescore('s')")
+    try TestLane().settle()
+    try connection.run(Self.glance)
+    #expect(try connection.texts("select test.difference('t', 's', 'id')") == [""])
   }
 
   @Test func readersMayWait() throws {

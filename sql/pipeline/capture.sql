@@ -291,6 +291,24 @@ revoke all on function rowcast.capture_statements(int, boolean) from public;
 grant execute on function rowcast.capture_statements(int, boolean)
     to rowcast_analyst, rowcast_worker;
 
+create or replace function rowcast.capture_problem(source_id int) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select format('trigger %s of %s is %s', e.name, r.relation, case
+                      when t.tgenabled is null then 'missing' when t.tgenabled = 'D' then 'disabled'
+                      else 'for replicas only' end)
+    from rowcast.source as s
+    cross join rowcast.captured_relations(s.relation) as r (relation)
+    cross join lateral (
+        select format('rowcast_%s_%s', v.event, s.source_id) as name
+        from (values ('insert'), ('update'), ('delete'), ('truncate')) as v (event)) as e
+    left join pg_trigger as t on t.tgrelid = r.relation and t.tgname = e.name
+    where s.source_id = capture_problem.source_id and coalesce(t.tgenabled, 'D') not in ('O', 'A')
+    limit 1
+$$;
+comment on function rowcast.capture_problem(int) is
+    'Which trigger of a source does not fire; null where all do. Cost: four index probes a relation.';
+revoke all on function rowcast.capture_problem(int) from public;
+
 create or replace function rowcast.grant_statements(source_id int) returns setof text
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select format('grant select on %s to rowcast_worker', b.relid)

@@ -81,7 +81,8 @@ returns table (
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select j.job_id, s.name, j.kind, j.state, p.rows_done, p.rows_failed, p.rows_total,
            case when j.state = 'done' then 1
-                else least(0.999, p.rows_done::float8 / nullif(p.rows_total, 0)) end,
+                when p.rows_total > 0 then least(0.999, p.rows_done::float8 / p.rows_total)
+                else 0 end,
            p.per_second,
            case when j.state = 'running' and p.per_second > 0
                 then make_interval(secs => (p.rows_total - p.rows_done) / p.per_second) end,

@@ -44,6 +44,8 @@ begin
         select c.source_id, sum(c.key_count) as keys, min(c.at) as oldest
         from rowcast.changes_between(cursor_snapshot, txid_current_snapshot()) as c
         group by c.source_id
+    ), silent as (
+        select o.source_id, rowcast.capture_problem(o.source_id) as problem from rowcast.source as o
     ), rate as (
         select c.scorer_id, sum(c.rows_scored + c.rows_failed) / 10.0 as per_second
         from rowcast.chunk as c
@@ -65,7 +67,7 @@ begin
     select s.name, src.relation_name, coalesce(m.name, s.route), s.state,
            coalesce(s.state_reason, case when src.unwatched is not null then format(
                'writes to %s itself are not watched; let its owner run: select rowcast.check_scorer(%L)',
-               src.unwatched, s.name) end),
+               src.unwatched, s.name) end, 'changes are not seen: ' || silent.problem),
            (coalesce(work.keys, 0) + coalesce(past.keys, 0))::bigint,
            greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0'),
            coalesce(rate.per_second, 0)::float8, rowcast.failure_count(s.name), failed.error,
@@ -77,6 +79,7 @@ begin
     from rowcast.scorer as s
     join rowcast.source as src on src.source_id = s.source_id
     left join rowcast.model as m on m.model_id = s.model_id
+    left join silent on silent.source_id = s.source_id
     left join work on work.scorer_id = s.scorer_id
     left join past on past.source_id = s.source_id
     left join rate on rate.scorer_id = s.scorer_id

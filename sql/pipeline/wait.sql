@@ -22,6 +22,7 @@ declare
     given_up record;
     waiting bigint;
     paused bigint;
+    silent text;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using errcode = 'RC308',
@@ -73,7 +74,9 @@ begin
             select s.backlog_rows into waiting from rowcast.status_rows() as s where s.name = scorer;
             raise exception using errcode = 'RC307',
                 message = format('scorer "%s" was not up to date within %s', scorer, timeout),
-                detail = format('%s rows wait.', waiting),
+                detail = format('%s changed rows wait%s.', waiting, (
+                    select format(', and job %s is not done', min(j.job_id)) from rowcast.job as j
+                    where j.job_id = any (jobs) and j.state = 'running' having count(*) > 0)),
                 hint = case when exists (select from rowcast.lane)
                     then 'The view rowcast.scorer_status tells how fast it goes; give a longer timeout.'
                     else 'Start a worker with "rowcast worker" or "rowcast up".' end;
@@ -82,6 +85,13 @@ begin
         pause := least(pause * 1.5, interval '100 milliseconds');
     end loop;
 
+    silent := rowcast.capture_problem(target.source_id);
+    if silent is not null then
+        raise exception using errcode = 'RC311',
+            message = format('scorer "%s" may have missed changes: %s', scorer, silent),
+            hint = format('Enable it, or let the owner of the table run: select rowcast.check_scorer(%L); '
+                          'then: select rowcast.rescore(%1$L);', scorer);
+    end if;
     select count(*) as chunks, sum(c.key_count) as row_count, max(c.error) as error into given_up
     from rowcast.chunk as c
     where c.scorer_id = target.scorer_id and c.finished_at >= called_at and c.state = 'failed'
@@ -98,7 +108,8 @@ $$;
 comment on procedure rowcast.wait(text, interval) is
     'Returns when everything that the caller could see at the call is scored, backfill and rescoring '
     'included. Errors: RC306 no such scorer, or paused or suspended; RC307 not in time; RC308 called in a '
-    'transaction with changes of its own; RC309 chunks were given up; RC310 a job is paused. Cost: an index probe a look, '
+    'transaction with changes of its own; RC309 chunks were given up; RC310 a job is paused; RC311 a trigger of the source does not '
+    'fire. Cost: an index probe a look, '
     '1 to 100 ms apart.';
 revoke all on procedure rowcast.wait(text, interval) from public;
 grant execute on procedure rowcast.wait(text, interval) to rowcast_reader;

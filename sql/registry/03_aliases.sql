@@ -123,6 +123,14 @@ begin
             using errcode = 'RC103',
                   hint = format('Wait for it: call rowcast.wait_for_model(%L, %s).', model, version);
     end if;
+    -- A slip of the pen would otherwise be an alias that nobody follows.
+    if exists (select from rowcast.alias as a where a.model_id = target_id)
+       and not exists (select from rowcast.alias as a
+                       where a.model_id = target_id and a.alias = set_alias.alias) then
+        raise notice 'alias "%" of model "%" is new, beside %', alias, model,
+            (select string_agg(format('"%s"', a.alias), ', ' order by a.alias)
+             from rowcast.alias as a where a.model_id = target_id);
+    end if;
     perform rowcast.move_alias(target_id, alias, version);
 end
 $$;

@@ -34,7 +34,7 @@ begin
         if found_parts is null or bounds[1] is null or bounds[2] is null or step < 1
            or bounds[1] < low or bounds[2] > high or bounds[1] > bounds[2] then
             raise exception using errcode = 'RC401',
-                message = format('"%s" is not a %s of a timetable', part, title),
+                message = format('"%s" is not %s of a timetable', part, title),
                 hint = format('Numbers from %s to %s%s, ranges a-b, lists a,b, steps */n.', low, high,
                               case when names <> '{}' then format(' or names from %s to %s', names[1],
                                                                   names[cardinality(names)])
@@ -79,13 +79,13 @@ begin
             hint = 'Five fields: minute hour day month weekday, as "0 3 * * mon-fri"; a sixth before them '
                    'is the second; or @hourly, @daily, @weekly, @monthly, @yearly.';
     end if;
-    seconds := rowcast.cron_field(fields[1], 'second', 0, 59);
-    minutes := rowcast.cron_field(fields[2], 'minute', 0, 59);
-    hours := rowcast.cron_field(fields[3], 'hour', 0, 23);
-    days := rowcast.cron_field(fields[4], 'day', 1, 31);
-    months := rowcast.cron_field(fields[5], 'month', 1, 12,
+    seconds := rowcast.cron_field(fields[1], 'a second', 0, 59);
+    minutes := rowcast.cron_field(fields[2], 'a minute', 0, 59);
+    hours := rowcast.cron_field(fields[3], 'an hour', 0, 23);
+    days := rowcast.cron_field(fields[4], 'a day', 1, 31);
+    months := rowcast.cron_field(fields[5], 'a month', 1, 12,
         array['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']);
-    weekdays := rowcast.cron_field(fields[6], 'weekday', 0, 7,
+    weekdays := rowcast.cron_field(fields[6], 'a weekday', 0, 7,
         array['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']);
     if 7 = any (weekdays) then
         weekdays := 0 || weekdays;

@@ -57,10 +57,32 @@ extension ModelFormat {
       throw ModelError(
         .unsupported, "model is in CatBoost's binary format, which is not supported",
         hint: "Save it with save_model(…, format=\"json\").")
+    } else if let reason = Self.whyNotONNX(bytes) {
+      throw reason
     } else {
       self = .onnx
     }
   }
+
+  /// What keeps bytes from being one message of protobuf's wire format, seen from outside.
+  private static func whyNotONNX(_ bytes: [UInt8]) -> ModelError? {
+    var reader = ProtobufReader(bytes, nestingDepth: 1)
+    do throws(ModelError) {
+      // ModelProto has field numbers up to 25, and a graph.
+      var hasGraph = false
+      while let (number, _) = try reader.next() {
+        guard number <= 100 else { throw ModelError(.malformed, "field \(number)") }
+        hasGraph = hasGraph || number == 7
+      }
+      return hasGraph ? nil : ModelError(.malformed, noModel, detail: "It holds no graph.")
+    } catch {
+      return ModelError(
+        error.code, noModel, detail: "As ONNX, which has no mark of its own: \(error.message).",
+        hint: "A file that was cut off looks so too.")
+    }
+  }
+
+  private static let noModel = "file is no model of ONNX, LightGBM, XGBoost or CatBoost"
 
   /// Whether a document that starts with a brace goes on as UBJSON does: with the marker of a
   /// length, a type, a count or an end, where JSON has a quotation mark or white space.

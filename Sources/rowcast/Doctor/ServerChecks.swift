@@ -101,12 +101,51 @@ struct ServerChecks {
     let roles = memberships.joined(separator: ", ")
     return [
       Check("schema", .good, "there"),
+      try workers(), try scorers(),
       Check(
         "rights", memberships.isEmpty && !isSuperuser ? .bad : .good,
         isSuperuser
           ? "\"\(user)\" is a superuser" : "\"\(user)\" has \(roles.isEmpty ? "no role" : roles)",
         advice: "Grant \"\(user)\" one of rowcast_worker, rowcast_analyst or rowcast_reader."),
     ]
+  }
+
+  private func workers() throws(PostgresError) -> Check {
+    guard try mayRead("rowcast.workers") else {
+      return Check("workers", .good, "not for this role to see")
+    }
+    let count = try connection.run(
+      "select count(*) from rowcast.workers where last_seen < interval '10 seconds'"
+    ).value(0, 0, as: Int64.self)
+    return Check(
+      "workers", count > 0 ? .good : .advice, count > 0 ? "\(count)" : "none",
+      advice: "Nothing is scored until one runs: \"rowcast worker\" or \"rowcast up\".")
+  }
+
+  /// Scorers that do not do what they were made for.
+  private func scorers() throws(PostgresError) -> Check {
+    guard try mayRead("rowcast.scorer_status") else {
+      return Check("scorers", .good, "not for this role to see")
+    }
+    let rows = try connection.run(
+      """
+      select count(*), count(state_reason),
+             coalesce(min(name || ': ' || state_reason) filter (where state_reason is not null), '')
+      from rowcast.scorer_status
+      """)
+    let count = try rows.value(0, 0, as: Int64.self)
+    let troubled = try rows.value(0, 1, as: Int64.self)
+    return Check(
+      "scorers", troubled == 0 ? .good : .advice,
+      troubled == 0
+        ? "\(count)"
+        : "\(troubled) of \(count) with a reason: "
+          + (try rows.value(0, 2, as: String.self)),
+      advice: "\"rowcast scorers\" lists the reasons.")
+  }
+
+  private func mayRead(_ view: String) throws(PostgresError) -> Bool {
+    try connection.run("select has_table_privilege(\(view), 'select')").value(0, 0, as: Bool.self)
   }
 
   /// An old snapshot keeps the change log from being emptied, and everybody's dead rows.

@@ -38,18 +38,19 @@ struct Terminal: Sendable {
     hasColor ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
   }
 
-  /// Writes at once, so that a pipe sees a line when it is printed.
-  func write(_ text: String) {
+  /// Writes at once, so that a pipe sees a line when it is printed; false once nobody reads it.
+  @discardableResult func write(_ text: String) -> Bool {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
       if count < 0 {
         if errno == EINTR || errno == EAGAIN { continue }
-        return
+        return false
       }
       bytes = bytes.dropFirst(count)
     }
+    return true
   }
 
-  func line(_ text: String = "") { write(text + "\n") }
+  @discardableResult func line(_ text: String = "") -> Bool { write(text + "\n") }
 }
