@@ -24,7 +24,10 @@ struct DemoScreen {
 
   /// The figures of the moment.
   mutating func status(_ text: String) {
-    guard terminal.isInteractive else { return terminal.line(text) }
+    guard terminal.isInteractive else {
+      terminal.line(text)
+      return
+    }
     terminal.write("\r\u{1B}[K" + text.prefix(terminal.size.columns - 1))
     hasStatus = true
   }
