@@ -143,10 +143,10 @@ import Testing
     #expect(error?.sqlState == "RC311")
     #expect(
       error?.message
-        == "scorer \"s\" may have missed changes: trigger rowcast_insert_1 of t is \(state)")
+        == "scorer \"s\" may have missed changes: trigger rowcast_insert_1 of public.t is \(state)")
     #expect(
       try connection.texts("select state_reason from rowcast.scorer_status")
-        == ["changes are not seen: trigger rowcast_insert_1 of t is \(state)"])
+        == ["changes are not seen: trigger rowcast_insert_1 of public.t is \(state)"])
     // As the hint says.
     try connection.runScript("alter table t enable trigger all; select rowcast.check_scorer('s')")
     try connection.run("select rowcast.rescore('s')")

@@ -5,11 +5,31 @@ internal import Dispatch
 /// Loading is made of parts that know nothing of each other: trees of a file, lists of a tree,
 /// kernels of a forest. Results and errors are those of one part after the other.
 enum Concurrently {
+  /// Files below this, in bytes, are loaded by the caller's thread alone, which takes a millisecond:
+  /// others would take about as long to wake up.
+  static let leastFile = 32_768
+
+  @TaskLocal private static var isSerial = false
+
+  /// Runs `body` so that what it maps is done by this thread.
+  static func serially<Value>(
+    _ body: () throws(ModelError) -> Value
+  ) throws(ModelError) -> Value {
+    let result = $isSerial.withValue(true) { () -> Result<Value, ModelError> in
+      do throws(ModelError) {
+        return .success(try body())
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
   /// What `body` makes of each number below `count`, in order.
   static func map<Value>(_ count: Int, _ body: (Int) -> Value) -> [Value] {
     var results = [Value?](repeating: nil, count: count)
     results.withUnsafeMutableBufferPointer { results in
-      if count < 2 {
+      if count < 2 || isSerial {
         for part in 0..<count { results[part] = body(part) }
         return
       }

@@ -20,7 +20,17 @@ extension Model {
     }
     let found: ModelFormat
     if let format { found = format } else { found = try ModelFormat(sniffing: bytes) }
-    switch found {
+    let read = { () throws(ModelError) -> Model in
+      try Self.read(bytes, as: found, labels: labels, limits: limits, options: options)
+    }
+    return bytes.count < Concurrently.leastFile ? try Concurrently.serially(read) : try read()
+  }
+
+  private static func read(
+    _ bytes: [UInt8], as format: ModelFormat, labels: [String]?, limits: ModelLimits,
+    options: ModelOptions
+  ) throws(ModelError) -> Model {
+    switch format {
     case .onnx:
       guard options == ModelOptions() else {
         throw ModelError(
