@@ -320,13 +320,41 @@ comment on function rowcast.check_suspended() is
 revoke all on function rowcast.check_suspended() from public;
 grant execute on function rowcast.check_suspended() to rowcast_worker;
 
+create or replace function rowcast.source_without_triggers(name text) returns int
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select o.source_id
+    from rowcast.source as o join pg_class as c on c.oid = o.relation
+    where o.source_id = (rowcast.own_scorer(name)).source_id
+      and exists (
+        select from unnest(array['insert', 'update', 'delete', 'truncate']) as e (event)
+        where not exists (select from pg_trigger as t
+                          where t.tgrelid = o.relation
+                            and t.tgname = format('rowcast_%s_%s', e.event, o.source_id)))
+$$;
+comment on function rowcast.source_without_triggers(text) is
+    'The source of a scorer whose triggers somebody dropped; null where they are there.';
+revoke all on function rowcast.source_without_triggers(text) from public;
+grant execute on function rowcast.source_without_triggers(text) to rowcast_analyst;
+
 create or replace function rowcast.check_scorer(name text) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- With the caller's rights, so that the owner of a new partition can have it watched.
 declare
     result record;
+    lacking constant int := rowcast.source_without_triggers(name);
+    made int := 0;
 begin
+    if lacking is not null then
+        begin
+            made := rowcast.attach_capture(lacking, false);
+        exception when insufficient_privilege then
+            null;  -- The review tells.
+        end;
+    end if;
     select * into result from rowcast.review_scorer(name);
+    if made > 0 and result.outcome = 'ok' then
+        perform rowcast.rescore(name);  -- Which rows changed meanwhile nobody knows.
+    end if;
     if result.source_id is not null then
         perform rowcast.attach_capture(result.source_id, false);
         perform rowcast.follow_partitions(result.source_id);
@@ -335,8 +363,8 @@ begin
 end
 $$;
 comment on function rowcast.check_scorer(text) is
-    'Checks a scorer against its source now: suspends or resumes it, has new partitions watched, and '
-    'says what is wrong, or ok.';
+    'Checks a scorer against its source now: suspends or resumes it, has new partitions watched, makes '
+    'triggers that were dropped and has all rows scored again, and says what is wrong, or ok.';
 revoke all on function rowcast.check_scorer(text) from public;
 grant execute on function rowcast.check_scorer(text) to rowcast_analyst;
 

@@ -89,8 +89,9 @@ begin
     if silent is not null then
         raise exception using errcode = 'RC311',
             message = format('scorer "%s" may have missed changes: %s', scorer, silent),
-            hint = format('Enable it, or let the owner of the table run: select rowcast.check_scorer(%L); '
-                          'then: select rowcast.rescore(%1$L);', scorer);
+            hint = format(case when silent like '%missing'
+                then 'Let the owner of the table run: select rowcast.check_scorer(%L);'
+                else 'Enable it, then: select rowcast.rescore(%L);' end, scorer);
     end if;
     select count(*) as chunks, sum(c.key_count) as row_count, max(c.error) as error into given_up
     from rowcast.chunk as c

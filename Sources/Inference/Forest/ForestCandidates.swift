@@ -174,7 +174,7 @@ struct ForestChoice {
     }
     // Kernels for many rows cost the same for any few of them.
     let batch = most.few * Double(ForestTrial.fewRows)
-    fewRows = min(max(Int(batch / one.one), 1), 2 * ForestTrial.fewRows)
+    fewRows = Int(min(max(batch / one.one, 1), Double(2 * ForestTrial.fewRows)))
     reports = [
       report(few, from: 1, to: fewRows), report(many, from: fewRows + 1, to: nil),
     ]

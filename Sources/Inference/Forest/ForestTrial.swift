@@ -3,7 +3,8 @@ internal import CKernels
 /// Measures kernels of one forest against each other, with rows made up from its thresholds.
 ///
 /// Costs a few calls a kernel, in proportion to the forest: less than a millisecond for usual
-/// ones. Only the thread's own time counts, so that a busy machine decides no differently. A disturbed measurement costs speed, never a different score.
+/// ones. Only the thread's own time counts, so that a busy machine decides no differently. A disturbed
+/// measurement costs speed, never a different score.
 struct ForestTrial {
   struct Figures {
     let kernel: any ForestKernel
@@ -122,7 +123,8 @@ struct ForestTrial {
         spent += time
         runs += 1
       } while runs < 5 && spent < Self.enough
-      return least / Double(rows)
+      // A clock may stand still for as long as a run takes.
+      return max(least, 1) / Double(rows)
     }
     var figures = Figures(kernel: kernel)
     // A first row brings in what the kernel reads.
