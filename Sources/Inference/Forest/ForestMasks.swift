@@ -38,10 +38,15 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
     var numbers = LeafNumbers()
     var slices = MaskSlices()
     // Trees of one output side by side, so that their leaves are added together; the order among
-    // them stays.
-    let order = forest.trees.indices.sorted {
-      (forest.sum(of: forest.trees[$0]), $0) < (forest.sum(of: forest.trees[$1]), $1)
-    }
+    // them stays. A tree that adds to all outputs stays where it is, or sums would differ from those
+    // of other kernels.
+    let addsToAll = forest.trees.contains { forest.sum(of: $0) < 0 }
+    let order =
+      addsToAll
+      ? Array(forest.trees.indices)
+      : forest.trees.indices.sorted {
+        (forest.sum(of: forest.trees[$0]), $0) < (forest.sum(of: forest.trees[$1]), $1)
+      }
     for index in order {
       let tree = forest.trees[index]
       numbers.number(forest, tree)
