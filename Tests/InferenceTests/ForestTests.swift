@@ -57,7 +57,7 @@ extension Forest {
   /// Trees of up to `leaves` leaves with thresholds from a small set, so that rows hit them.
   static func random(
     trees: Int, leaves: Int, features: Int, outputs: Int, thresholds: [Double],
-    mixed: Bool, vectors: Bool = false, seed: UInt64
+    mixed: Bool, vectors: Bool = false, scalarsBetween: Bool = false, seed: UInt64
   ) throws -> Forest {
     var random = SplitMix64(seed: seed)
     var forest = try Forest(featureCount: features, outputCount: outputs)
@@ -86,13 +86,14 @@ extension Forest {
         open.append(nodes.count + 1)
         nodes += [.leaf(value: 0), .leaf(value: 0)]
       }
-      let width = vectors ? outputs : 1
+      let isVector = vectors && !(scalarsBetween && number % 2 == 1)
+      let width = isVector ? outputs : 1
       for (leaf, node) in open.enumerated() { nodes[node] = .leaf(value: leaf * width) }
       let values = (0..<(open.count * width)).map { _ in
         Double(Float.random(in: -1...1, using: &random))
       }
       try forest.append(
-        nodes, values: values, output: vectors ? .all : .one(number % outputs))
+        nodes, values: values, output: isVector ? .all : .one(number % outputs))
     }
     return forest
   }
@@ -167,11 +168,13 @@ extension ForestPlan {
 
   @Test(arguments: counts, ForestPlan.Kernel.allCases)
   func kernelsEqualTheOracleBitForBit(count: Int, kernel: ForestPlan.Kernel) throws {
-    for (outputs, vectors) in [(1, false), (3, false), (3, true), (1, true)] {
+    for (outputs, vectors, scalarsBetween) in [
+      (1, false, false), (3, false, false), (3, true, false), (1, true, false), (3, true, true),
+    ] {
       for mixed in [false, true] {
         let forest = try Forest.random(
           trees: 43, leaves: 40, features: 5, outputs: outputs, thresholds: Self.thresholds,
-          mixed: mixed, vectors: vectors, seed: UInt64(count))
+          mixed: mixed, vectors: vectors, scalarsBetween: scalarsBetween, seed: UInt64(count))
         let values: ForestPlan.Values = kernel == .walkOfFloats ? .floats : .doubles
         let plan = try ForestPlan(forest, precision: .double, values: values, kernel: kernel)
         if !mixed { #expect(plan.kernelReports.map(\.name) == [kernel.rawValue]) }
