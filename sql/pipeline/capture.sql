@@ -291,22 +291,31 @@ revoke all on function rowcast.capture_statements(int, boolean) from public;
 grant execute on function rowcast.capture_statements(int, boolean)
     to rowcast_analyst, rowcast_worker;
 
-create or replace function rowcast.capture_problem(source_id int) returns text
+create or replace function rowcast.silent_triggers(source_id int)
+returns table (relation regclass, name text, state text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select format('trigger %s of %s is %s', e.name, r.relation, case
-                      when t.tgenabled is null then 'missing' when t.tgenabled = 'D' then 'disabled'
-                      else 'for replicas only' end)
+    select r.relation, e.name, case when t.tgenabled is null then 'missing'
+                                    when t.tgenabled = 'D' then 'disabled'
+                                    else 'for replicas only' end
     from rowcast.source as s
     cross join rowcast.captured_relations(s.relation) as r (relation)
     cross join lateral (
         select format('rowcast_%s_%s', v.event, s.source_id) as name
         from (values ('insert'), ('update'), ('delete'), ('truncate')) as v (event)) as e
     left join pg_trigger as t on t.tgrelid = r.relation and t.tgname = e.name
-    where s.source_id = capture_problem.source_id and coalesce(t.tgenabled, 'D') not in ('O', 'A')
-    limit 1
+    where s.source_id = silent_triggers.source_id and coalesce(t.tgenabled, 'D') not in ('O', 'A')
+$$;
+comment on function rowcast.silent_triggers(int) is
+    'Triggers of a source that do not fire, and why. Cost: four index probes a relation.';
+revoke all on function rowcast.silent_triggers(int) from public;
+
+create or replace function rowcast.capture_problem(source_id int) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select format('trigger %s of %s is %s', t.name, t.relation, t.state)
+    from rowcast.silent_triggers(source_id) as t limit 1
 $$;
 comment on function rowcast.capture_problem(int) is
-    'Which trigger of a source does not fire; null where all do. Cost: four index probes a relation.';
+    'Which trigger of a source does not fire; null where all do.';
 revoke all on function rowcast.capture_problem(int) from public;
 
 create or replace function rowcast.grant_statements(source_id int) returns setof text

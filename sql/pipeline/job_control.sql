@@ -135,12 +135,7 @@ declare
     pause interval := '5 milliseconds';
     own record;
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception using errcode = 'RC308',
-            message = format('a job cannot be waited for in a transaction that is %s',
-                             current_setting('transaction_isolation')),
-            hint = 'It would not see its end. Call it outside of a transaction.';
-    end if;
+    perform rowcast.must_see_commits('a job');
     loop
         select j.state, s.name, s.state as scorer_state, s.state_reason,
                j.xmin = pg_current_xact_id_if_assigned()::xid as is_mine

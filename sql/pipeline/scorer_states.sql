@@ -225,12 +225,8 @@ begin
         return format('workers may not read source "%s" any more', src.relation);
     end if;
     -- Of partitions this is looked after elsewhere, and no reason to stop.
-    if exists (
-        select from unnest(array['insert', 'update', 'delete', 'truncate']) as e (event)
-        where not exists (
-            select from pg_trigger as t
-            where t.tgrelid = src.relation and t.tgenabled <> 'D'
-              and t.tgname = format('rowcast_%s_%s', e.event, src.source_id)))
+    if exists (select from rowcast.silent_triggers(src.source_id) as t
+               where t.relation = src.relation and t.state in ('missing', 'disabled'))
     then
         return format('source "%s" lacks a trigger of Rowcast', src.relation);
     end if;
@@ -322,14 +318,10 @@ grant execute on function rowcast.check_suspended() to rowcast_worker;
 
 create or replace function rowcast.source_without_triggers(name text) returns int
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select o.source_id
-    from rowcast.source as o join pg_class as c on c.oid = o.relation
+    select o.source_id from rowcast.source as o
     where o.source_id = (rowcast.own_scorer(name)).source_id
-      and exists (
-        select from unnest(array['insert', 'update', 'delete', 'truncate']) as e (event)
-        where not exists (select from pg_trigger as t
-                          where t.tgrelid = o.relation
-                            and t.tgname = format('rowcast_%s_%s', e.event, o.source_id)))
+      and exists (select from rowcast.silent_triggers(o.source_id) as t
+                  where t.relation = o.relation and t.state = 'missing')
 $$;
 comment on function rowcast.source_without_triggers(text) is
     'The source of a scorer whose triggers somebody dropped; null where they are there.';

@@ -5,6 +5,21 @@
 -- the scorer are over; and a job that was there at the call when it is done. Later work is not waited
 -- for, so a stream of changes does not keep the caller.
 
+create or replace function rowcast.must_see_commits(what text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception using errcode = 'RC308',
+            message = format('%s cannot be waited for in a transaction that is %s', what,
+                             current_setting('transaction_isolation')),
+            hint = 'It would not see what others commit. Call it outside of a transaction.';
+    end if;
+end
+$$;
+comment on function rowcast.must_see_commits(text) is
+    'Raises RC308 in a transaction whose snapshot stays as it is.';
+revoke all on function rowcast.must_see_commits(text) from public;
+
 create or replace procedure rowcast.wait(scorer text, timeout interval default '60 seconds')
 language plpgsql security definer
 -- As in ticks: statistics of a log that is truncated again and again mislead.
@@ -24,12 +39,8 @@ declare
     paused bigint;
     silent text;
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception using errcode = 'RC308',
-            message = format('predictions cannot be waited for in a transaction that is %s',
-                             current_setting('transaction_isolation')),
-            hint = 'It would not see them. Call it outside of a transaction.';
-    elsif exists (select from rowcast.scorer as s
+    perform rowcast.must_see_commits('predictions');
+    if exists (select from rowcast.scorer as s
                   where s.scorer_id = target.scorer_id
                     and s.xmin = pg_current_xact_id_if_assigned()::xid)
        or exists (select from rowcast.change as c
