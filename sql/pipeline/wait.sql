@@ -33,7 +33,9 @@ declare
     jobs constant bigint[] := array(
         select j.job_id from rowcast.job as j
         where j.scorer_id = target.scorer_id and j.state in ('running', 'paused'));
-    collected_by bigint;  -- A tick that has seen all that the caller saw.
+    last_tick constant bigint := (
+        select max(t.tick_id) from rowcast.tick as t where t.snapshot is not null);
+    collected_by bigint;  -- The first tick that has seen all that the caller saw.
     given_up record;
     waiting bigint;
     paused bigint;
@@ -55,10 +57,12 @@ begin
         target := rowcast.own_scorer(scorer);
         if collected_by is null then
             select t.tick_id into collected_by
-            from (select t.tick_id, t.snapshot::text::txid_snapshot as snapshot from rowcast.tick as t
-                  where t.snapshot is not null order by t.tick_id desc limit 1) as t
-            where not exists (select from rowcast.changes_between(t.snapshot, seen) as c
-                              where c.source_id = target.source_id);
+            from rowcast.tick as t
+            where t.tick_id >= last_tick and t.snapshot is not null
+              and not exists (
+                  select from rowcast.changes_between(t.snapshot::text::txid_snapshot, seen) as c
+                  where c.source_id = target.source_id)
+            order by t.tick_id limit 1;
         end if;
         exit when collected_by is not null
             and not exists (select from rowcast.chunk as c
