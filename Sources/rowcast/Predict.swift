@@ -7,11 +7,12 @@ struct Predict: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Score a file of CSV or NDJSON with a model file, without a database.",
     discussion: """
-      Columns that the model reads are found by name: in the first line of a CSV, in each object of \
-      an NDJSON file. An empty field, null, or an absent member is a missing value. Each record is \
-      written to standard output in its own words, with the model's outputs behind it and a column \
-      "failure", which is empty or says why the row could not be scored. Rows stay in order; all \
-      cores work; memory stays small however long the file is.
+      Columns that the model reads are found by name, exactly or else whatever its case: in the \
+      first line of a CSV, in the first object of an NDJSON file. An empty field, null, or an \
+      absent member is a missing value. Each record is written to standard output in its own \
+      words, with the model's outputs behind it and a column "failure", which is empty or says \
+      why the row could not be scored. Rows stay in order; all cores work; memory stays small \
+      however long the file is.
 
         --keep id,name     passes these columns through, and no others; --keep "" none
         --to ndjson        writes another format than it reads
@@ -86,6 +87,8 @@ struct Predict: AsyncParsableCommand {
   }
 
   func run() async throws {
+    // As a filter does: whoever reads the answer may stop before its end.
+    signal(SIGPIPE, SIG_DFL)
     let labels = try labels.map { try Labels.read(ModelFile.bytes(path: $0)) }
     let model = try Model.load(
       ModelFile.bytes(path: model), labels: labels,

@@ -54,6 +54,38 @@ struct PredictTests {
     #expect(run.errors.contains("\"f2\""))
   }
 
+  @Test("finds columns whatever their case, where no other is meant")
+  func columnsOfAnotherCase() throws {
+    let golden = try String(contentsOfFile: Self.golden, encoding: .utf8)
+    let shouted = "F" + golden.dropFirst().replacing(",f", with: ",F")
+    #expect(shouted.hasPrefix("F0,F1,"))
+    let run = try Program.run("predict", Self.model, "--keep", "", input: shouted)
+    #expect(run.status == 0)
+    #expect(
+      run.output == (try Program.run("predict", Self.model, Self.golden, "--keep", "")).output)
+    let keep = try Program.run("predict", Self.model, "--keep", "idd", input: golden)
+    #expect(keep.status == 65)
+    #expect(keep.errors.contains("the file has no column \"idd\""))
+    #expect(keep.errors.contains("hint: Give --keep columns that the file has."))
+  }
+
+  @Test("ends without a word when nobody reads on")
+  func readerThatStops() throws {
+    let process = Process()
+    process.executableURL = URL(filePath: "/bin/bash")
+    process.arguments = [
+      "-c", "'\(try Program.path())' predict '\(Self.model)' '\(Self.golden)' | head -n 1",
+    ]
+    let (output, errors) = (Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = errors
+    try process.run()
+    process.waitUntilExit()
+    let first = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    #expect(first.hasPrefix("f0,f1,") && first.hasSuffix("failure\n"))
+    #expect(errors.fileHandleForReading.readDataToEndOfFile().isEmpty)
+  }
+
   @Test("refuses an empty file, and one that is not there")
   func noFile() throws {
     #expect(try Program.run("predict", Self.model, "-").status == 65)

@@ -86,6 +86,8 @@ struct RecordPlan: Sendable {
   /// - Parameters:
   ///   - kept: Names of columns to pass through; nil for all.
   ///   - rewrites: Whether records are written in another format than they are read in.
+  /// Names are found as `create_scorer` finds columns: exactly, else whatever their case.
+  ///
   /// - Throws: `.file` where a feature or a kept column is not there.
   init(
     names: [String], features: [Signature.Feature], kept: [String]?, rewrites: Bool,
@@ -98,13 +100,24 @@ struct RecordPlan: Sendable {
     var places: [Int?] = []
     for feature in features {
       places.append(
-        feature.isUsed ? try Self.place(of: feature.name, numbers, names, format) : nil)
+        feature.isUsed
+          ? try Self.place(
+            of: feature.name, numbers, names,
+            hint: format == .csv
+              ? "The first line must name a column for each feature of the model."
+              : "The first object must have a member for each feature of the model; write null "
+                + "where it has no value.")
+          : nil)
     }
     self.places = places
     keepsAll = kept == nil
     if let kept {
       var columns: [Int] = []
-      for name in kept { columns.append(try Self.place(of: name, numbers, names, format)) }
+      for name in kept {
+        columns.append(
+          try Self.place(
+            of: name, numbers, names, hint: "Give --keep columns that the file has."))
+      }
       keep = .columns(columns)
     } else {
       keep = rewrites ? .columns(Array(names.indices)) : .wholeRecords
@@ -112,15 +125,13 @@ struct RecordPlan: Sendable {
   }
 
   private static func place(
-    of name: String, _ numbers: [String: Int], _ names: [String], _ format: RecordFormat
+    of name: String, _ numbers: [String: Int], _ names: [String], hint: String
   ) throws(ScoringError) -> Int {
     if let number = numbers[name] { return number }
+    let alike = names.indices.filter { names[$0].lowercased() == name.lowercased() }
+    if alike.count == 1 { return alike[0] }
     throw ScoringError(
       .file, "the file has no column \"\(name)\"",
-      detail: "It has \(names.map { "\"\($0)\"" }.joined(separator: ", ")).",
-      hint: format == .csv
-        ? "The first line must name a column for each feature of the model."
-        : "The first object must have a member for each feature of the model; write null where it "
-          + "has no value.")
+      detail: "It has \(names.map { "\"\($0)\"" }.joined(separator: ", ")).", hint: hint)
   }
 }
