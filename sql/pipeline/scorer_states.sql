@@ -386,7 +386,11 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- not, the triggers stay until the owner drops them: their functions are left, and log nothing.
 declare
     statement text;
+    shadow constant text := rowcast.shadow_name(name);
 begin
+    if shadow is not null then
+        perform rowcast.drop_scorer(shadow, keep_predictions);
+    end if;
     for statement in select * from rowcast.remove_scorer(name, keep_predictions) loop
         begin
             execute statement;
@@ -400,7 +404,8 @@ begin
 end
 $$;
 comment on function rowcast.drop_scorer(text, boolean) is
-    'Ends a scorer and removes what it made: its predictions and failures too, unless they are kept.';
+    'Ends a scorer and removes what it made: its predictions and failures too, unless they are kept. Its '
+    'shadow goes with it.';
 revoke all on function rowcast.drop_scorer(text, boolean) from public;
 grant execute on function rowcast.drop_scorer(text, boolean) to rowcast_analyst;
 

@@ -91,6 +91,9 @@ begin
     if golden is not null then
         perform rowcast.check_golden(golden);
     end if;
+    if alias is not null then
+        perform rowcast.check_may_set(alias);
+    end if;
 
     perform rowcast.bump_registry();
     insert into rowcast.model as m (name, description)

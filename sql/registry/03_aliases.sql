@@ -91,15 +91,12 @@ create or replace function rowcast.move_alias(model_id int, alias text, version 
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform rowcast.check_alias_fits(model_id, alias, version);
-    insert into rowcast.alias as a (model_id, alias, version)
-    values (move_alias.model_id, move_alias.alias, move_alias.version)
-    on conflict on constraint alias_pkey do update
-        set version = excluded.version, set_at = now(), set_by = session_user
-        where a.version <> excluded.version;
+    perform rowcast.check_alias_rule(model_id, alias, version);
+    perform rowcast.point_alias(model_id, alias, version);
 end
 $$;
 comment on function rowcast.move_alias(int, text, int) is
-    'Points an alias at a version that is known to be ready, if the scorers allow it.';
+    'Points an alias at a version that is known to be ready, if the scorers and the alias''s rule allow it.';
 
 create or replace function rowcast.set_alias(model text, alias text, version int) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -108,6 +105,7 @@ declare
     target record;
 begin
     perform rowcast.check_names(model, alias);
+    perform rowcast.check_may_set(alias);
     perform rowcast.bump_registry();
     select v.state, v.refusal into target
     from rowcast.model_version as v
@@ -147,6 +145,7 @@ declare
     target_id constant int := rowcast.model_id_of(model);
     follower text;
 begin
+    perform rowcast.check_may_set(alias);
     perform rowcast.bump_registry();
     select string_agg(format('%I', s.name), ', ' order by s.name) into follower
     from rowcast.scorer as s
