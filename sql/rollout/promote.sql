@@ -144,7 +144,8 @@ begin
         perform rowcast.bump_registry();
         if old_version is distinct from rowcast.version_of(target.model_id, alias)
            or new_version is distinct from rowcast.version_of(target.model_id, candidate)
-           or rule is distinct from (select r from rowcast.alias_rule as r where r.alias = promote.alias)
+           or rule.set_at is distinct from (
+               select r.set_at from rowcast.alias_rule as r where r.alias = promote.alias)
         then
             raise exception using errcode = 'RC121',
                 message = format('alias "%s" or "%s" of model "%s" was moved meanwhile', alias, candidate,
