@@ -26,12 +26,16 @@ public final class Model: Sendable {
   public let signature: Signature
   /// What the loaded model takes, for the budget of a cache.
   public let byteCount: Int
+  /// Whether reasons can be asked for beside its predictions (`ModelOptions.reasons`).
+  public let givesReasons: Bool
   let predictor: any Predictor
 
   init(
-    format: ModelFormat, signature: Signature, byteCount: Int, predictor: any Predictor
+    format: ModelFormat, signature: Signature, byteCount: Int, givesReasons: Bool = false,
+    predictor: any Predictor
   ) {
     self.format = format
+    self.givesReasons = givesReasons
     self.signature = signature
     self.byteCount = byteCount
     self.predictor = predictor

@@ -1,7 +1,8 @@
 /// What is asked of a model, where that is more than its predictions.
 ///
-/// The registry serves predictions. Margins and leaves are for those who check a model, or feed
-/// another with it: the command line offers them (`rowcast predict --raw`, `--leaves`).
+/// The registry serves predictions, with reasons where a scorer wants them. Margins, leaves and
+/// contributions are for those who check a model, or feed another with it: the command line offers
+/// them (`rowcast predict --raw`, `--leaves`, `--contributions`).
 public struct ModelOptions: Sendable, Equatable {
   /// What a model answers for a row; its signature's outputs follow.
   public enum Answer: String, Sendable, Codable, CaseIterable {
@@ -12,14 +13,30 @@ public struct ModelOptions: Sendable, Equatable {
     case margin
     /// For each tree the number of the row's leaf, as the library numbers them: `leaf_0`, ….
     case leaf
+    /// What each feature contributes to the margin, and the base to which they add, as the library's
+    /// `pred_contrib` gives them: `contribution_<feature>`, …, `base`; for each class or target where
+    /// there are several.
+    case contribution
   }
 
   public var answer: Answer
+  /// How many of each row's largest contributions are answered beside its prediction, as
+  /// `reason_1`, `contribution_1`, ….
+  public var reasons: Int
   /// The boosting rounds that count, all trees of a round; nil for those that the library counts.
   public var iterations: Range<Int>?
 
-  public init(answer: Answer = .prediction, iterations: Range<Int>? = nil) {
+  public init(
+    answer: Answer = .prediction, reasons: Int = 0, iterations: Range<Int>? = nil
+  ) {
     self.answer = answer
+    self.reasons = reasons
     self.iterations = iterations
   }
+
+  /// More reasons a row are not answered.
+  public static let mostReasons = 20
+
+  /// Whether contributions of features are asked for, which takes more of the file than scores do.
+  var explains: Bool { answer == .contribution || reasons > 0 }
 }

@@ -62,6 +62,10 @@ public struct Signature: Sendable, Codable, Equatable {
     case decision
     /// Anything else that the graph returns.
     case value
+    /// The name of a feature that the row's prediction is owed to.
+    case reason
+    /// What a feature adds to the margin.
+    case contribution
   }
 
   public struct Output: Sendable, Codable, Equatable {

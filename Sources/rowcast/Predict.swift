@@ -23,8 +23,14 @@ struct Predict: AsyncParsableCommand {
 
         --raw              margins: the sums before the objective's link
         --leaves           the number of each tree's leaf, in columns leaf_0, leaf_1, …
+        --contributions    what each feature adds to the margin, and the base to which they add
         --iterations 50    the first 50 boosting rounds alone; 10:50 those from the tenth on, \
       counted from 0, up to the one before the fiftieth
+
+      Why a row has its prediction, of LightGBM's and XGBoost's models and linear ones:
+
+        --explain 3        the three features that contribute most to the margin (of several \
+      classes: the predicted one's), in columns reason_1, contribution_1, …
 
       EXAMPLE
         rowcast predict churn.onnx customers.csv > scored.csv
@@ -75,6 +81,13 @@ struct Predict: AsyncParsableCommand {
   @Flag(help: "Leaf numbers in place of predictions.")
   var leaves = false
 
+  @Flag(help: "Contributions of all features in place of predictions.")
+  var contributions = false
+
+  @Option(
+    help: ArgumentHelp("The largest contributions to each prediction.", valueName: "count"))
+  var explain: Int?
+
   @Option(
     help: ArgumentHelp(
       "Boosting rounds that count. Default: those that the library counts.",
@@ -82,7 +95,12 @@ struct Predict: AsyncParsableCommand {
   var iterations: IterationRange?
 
   func validate() throws {
-    if raw, leaves { throw ValidationError("--raw and --leaves exclude each other") }
+    if [raw, leaves, contributions, explain != nil].count(where: { $0 }) > 1 {
+      throw ValidationError("--raw, --leaves, --contributions and --explain exclude each other")
+    }
+    if let explain, !(1...ModelOptions.mostReasons).contains(explain) {
+      throw ValidationError("--explain must be 1 to \(ModelOptions.mostReasons)")
+    }
     if let threads, threads < 1 { throw ValidationError("--threads must be 1 or more") }
   }
 
@@ -93,7 +111,8 @@ struct Predict: AsyncParsableCommand {
     let model = try Model.load(
       ModelFile.bytes(path: model), labels: labels,
       options: ModelOptions(
-        answer: raw ? .margin : leaves ? .leaf : .prediction, iterations: iterations?.rounds))
+        answer: raw ? .margin : leaves ? .leaf : contributions ? .contribution : .prediction,
+        reasons: explain ?? 0, iterations: iterations?.rounds))
     var input = STDIN_FILENO
     if file != "-" {
       input = open(file, O_RDONLY | O_CLOEXEC)

@@ -174,6 +174,12 @@ struct BoostedAgreement {
         try compare(answer.columns[index], wanted, failed, "\(view.options.answer)")
       }
       try compareRowByRow(model, batch, answer)
+      if view.options.answer == .contribution {
+        let sums = try BoostedSums(zooCase, batch, answer.columns)
+        if let complaint = sums.complaint(rows: (0..<rows).filter { !failed.contains($0) }) {
+          complain(complaint)
+        }
+      }
     }
   }
 

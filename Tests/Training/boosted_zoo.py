@@ -162,13 +162,34 @@ def leaves(P):
     ]
 
 
-def views(kind, type_, margin, leaf, ranges):
-    """Margins, leaves, and margins of the boosting rounds from `start` to `end`."""
+def contributions(kind, names, P, tolerance, absolute):
+    """What each feature contributes to each margin, then the margin's base: the last axis of `P`.
+
+    They agree within `absolute`, or as much of a row's largest where that is over one in most rows.
+    """
+    P = np.asarray(P)
+    P = P.reshape(len(P), -1, len(names) + 1)
+    floor = absolute / tolerance * max(1.0, float(np.median(np.abs(P).max(axis=(1, 2)))))
+    found = []
+    for k in range(P.shape[1]):
+        suffix = f"_{k}" if P.shape[1] > 1 else ""
+        class_name = str(k) if suffix and kind == "multiclass" else None
+        found += [
+            Output(name + suffix, "contribution", "float64", P[:, k, at], class_name, floor)
+            for at, name in enumerate([*(f"contribution_{name}" for name in names), "base"])
+        ]
+    return View("contribution", found)
+
+
+def views(kind, type_, margin, leaf, ranges, contributed=None):
+    """Margins, leaves, margins of the boosting rounds from `start` to `end`, and perhaps contributions."""
     found = [View("margin", margins(kind, margin, type_))]
     if leaf is not None:
         found.append(View("leaf", leaves(np.asarray(leaf).reshape(len(leaf), -1))))
     for (start, end), values in ranges.items():
         found.append(View("margin", margins(kind, values, type_, f"from_{start}_to_{end}_"), (start, end)))
+    if contributed is not None:
+        found.append(contributed)
     return found
 
 

@@ -18,6 +18,7 @@ from boosted_zoo import (
     SEED,
     Case,
     Feature,
+    contributions,
     edge_rows,
     features_of,
     make,
@@ -182,6 +183,13 @@ def splits_of(booster):
     return found
 
 
+def contributed(kind, names, booster, rows, settings):
+    """What `pred_contrib` gives; nothing for linear trees, which LightGBM does not explain."""
+    if settings.get("linear_tree"):
+        return None
+    return contributions(kind, names, booster.predict(rows, pred_contrib=True, num_threads=1), TOLERANCE, 1e-9)
+
+
 def case(name, parameters, target, kind, data, as_fixture=False):
     train, test = make(1200, 40, **data), make(30 if as_fixture else 120, 41, **data)
     y = getattr(train, target)
@@ -232,6 +240,7 @@ def case(name, parameters, target, kind, data, as_fixture=False):
                 booster.predict(rows, raw_score=True, **threads),
                 booster.predict(rows, pred_leaf=True, **threads),
                 ranges,
+                contributed(kind, train.names, booster, rows, settings),
             ),
         ),
         "lightgbm",
@@ -290,6 +299,15 @@ def frame_case(name, ordered, as_fixture=False):
             predictions("scores", booster.predict(table, num_threads=1), "float64"),
             TOLERANCE,
             extra={"objective": "regression", "about": "regression"},
+            views=[
+                contributions(
+                    "scores",
+                    booster.feature_name(),
+                    booster.predict(table, pred_contrib=True, num_threads=1),
+                    TOLERANCE,
+                    1e-9,
+                )
+            ],
         ),
         "lightgbm",
         as_fixture,

@@ -25,6 +25,7 @@ from boosted_zoo import (
     Feature,
     Output,
     View,
+    contributions,
     edge_rows,
     features_of,
     make,
@@ -181,6 +182,16 @@ def answers(objective, kind, booster, data):
     return predictions(kind, P, "float32")
 
 
+def contributed(kind, names, booster, rows):
+    """What `pred_contribs` gives; nothing where XGBoost does not explain the model."""
+    try:
+        P = booster.predict(rows, pred_contribs=True)
+    except xgboost.core.XGBoostError as error:
+        print(f"not explained: {str(error).splitlines()[-1][:100]}")
+        return None
+    return contributions(kind, names, P, TOLERANCE, 1e-5)
+
+
 def case(name, parameters, target, kind, data, as_fixture=False, number=0):
     train, test = make(1200, 50, **data), make(30 if as_fixture else 120, 51, **data)
     y = target_of(train, target, 52)
@@ -224,7 +235,7 @@ def case(name, parameters, target, kind, data, as_fixture=False, number=0):
             answers(objective, kind, booster, rows),
             TOLERANCE,
             extra={"objective": objective, "about": f"{settings.get('booster', 'gbtree')} {objective}"},
-            views=views(shown, "float32", margin, leaf, ranges),
+            views=views(shown, "float32", margin, leaf, ranges, contributed(shown, train.names, booster, rows)),
         ),
         "xgboost",
         as_fixture,

@@ -5,6 +5,7 @@
 #include "ck_clock.h"
 #include "ck_columns.h"
 #include "ck_common.h"
+#include "ck_explain.h"
 #include "ck_forest.h"
 #include "ck_gemm.h"
 #include "ck_layer.h"

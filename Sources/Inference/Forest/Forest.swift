@@ -83,6 +83,12 @@ package struct Forest: Sendable {
   /// What leaves add in place of their values; nil where no tree has linear leaves.
   package private(set) var linearLeaves: LinearLeaves?
 
+  /// Whether trees come with `covers`.
+  package var keepsCovers = false
+  /// For each node how much of the training data came there, as the trainer measures it (rows, or
+  /// weights of rows); empty unless kept.
+  package private(set) var covers: [Double] = []
+
   private let nodeLimit: Int
   /// The number of the first tree, where the forest is a part of another.
   var firstTree = 0
@@ -114,7 +120,7 @@ package struct Forest: Sendable {
   package init(numberingLeavesOf forest: Forest) {
     self = forest
     outputCount = max(forest.trees.count, 1)
-    linearLeaves = nil
+    (linearLeaves, covers) = (nil, [])
     for index in trees.indices {
       let width = trees[index].output == .all ? forest.outputCount : 1
       let first = trees[index].firstValue
@@ -140,11 +146,12 @@ package struct Forest: Sendable {
   /// - Parameters:
   ///   - values: one value a leaf, or `outputCount` values a leaf where the output is `.all`.
   ///   - linear: one function a value, for a tree with linear leaves and one output.
+  ///   - covers: one a node, where covers are kept.
   /// - Throws: where a child does not exist, a node has two parents or a cycle is closed, a
   ///   feature or a value is out of range, a threshold is not a number.
   package mutating func append(
     _ nodes: [Node], root: Int = 0, values leafValues: [Double], output: Output,
-    linear: [LinearLeaves.Leaf]? = nil
+    linear: [LinearLeaves.Leaf]? = nil, covers: [Double]? = nil
   ) throws(ModelError) {
     let number = firstTree + trees.count
     func malformed(_ node: Int, _ what: String) -> ModelError {
@@ -225,6 +232,13 @@ package struct Forest: Sendable {
         }
       }
     }
+    if keepsCovers {
+      guard let covers, covers.count == nodes.count else {
+        throw ModelError(
+          .malformed, "tree \(number): \(covers?.count ?? 0) covers for \(nodes.count) nodes")
+      }
+      self.covers += queue.lazy.map { covers[Int($0)] }
+    }
     if let linear {
       if linearLeaves == nil { linearLeaves = LinearLeaves(constants: values) }
       try linearLeaves?.append(linear, tree: number, featureCount: featureCount)
@@ -243,7 +257,7 @@ package struct Forest: Sendable {
     var part = self
     (part.trees, part.features, part.children, part.tests) = ([], [], [], [])
     (part.missing, part.missingLeft, part.values) = ([], [], [])
-    (part.categorySets, part.linearLeaves) = ([], nil)
+    (part.categorySets, part.linearLeaves, part.covers) = ([], nil, [])
     return part
   }
 
@@ -290,6 +304,7 @@ package struct Forest: Sendable {
     }
     missing += part.missing
     missingLeft += part.missingLeft
+    covers += part.covers
     values += part.values
     categorySets += part.categorySets
     trees += part.trees.lazy.map { tree in

@@ -15,23 +15,34 @@ struct BoostedModel {
 
   /// A forest whose leaves are numbered is enough for `.leaf`.
   func model(
-    as type: (some ForestReal).Type, answer: ModelOptions.Answer
+    as type: (some ForestReal).Type, options: ModelOptions
   ) throws(ModelError) -> Model {
+    let answer = options.answer
     var outputs = outputs
-    outputs.answersMargins = answer == .margin
+    outputs.answersMargins = answer == .margin || answer == .contribution
     var features = features
     for feature in forest.unreadFeatures {
       (features[feature].isUsed, features[feature].missing) = (false, .allowed)
     }
-    let (predictor, byteCount) = try predictor(as: type, outputs, answer)
-    let written =
+    var (predictor, byteCount) = try predictor(as: type, outputs, answer)
+    var written =
       answer == .leaf
       ? forest.trees.indices.map {
         Signature.Output(name: "leaf_\($0)", type: .int64, role: .value)
       } : outputs.signature(type.elementType)
+    if options.explains {
+      let explainer = try ForestExplainer(
+        forest, as: type, base: base, scale: outputs.affine?.scale ?? 1,
+        addends: outputs.affine?.addends)
+      byteCount += explainer.byteCount
+      (predictor, written) = try Explanation(
+        explainer: explainer, features: features, outputs: outputs
+      ).wrap(predictor, written, options)
+    }
     return Model(
       format: format, signature: Signature(features: features, outputs: written),
       byteCount: byteCount,
+      givesReasons: format != .catboost && forest.isExplained && outputs.hasOneMargin,
       predictor: encoders.map {
         CategoryPredictor(features: features, encoders: $0, trees: predictor)
       } ?? predictor)
@@ -40,7 +51,7 @@ struct BoostedModel {
   private func predictor<Real: ForestReal>(
     as type: Real.Type, _ outputs: ForestOutputs, _ answer: ModelOptions.Answer
   ) throws(ModelError) -> (any Predictor, byteCount: Int) {
-    let divisor = answer == .margin ? 1 : Real(divisor)
+    let divisor = answer == .margin || answer == .contribution ? 1 : Real(divisor)
     let base = base.map { Real($0) }
     if answer != .leaf, forest.linearLeaves == nil,
       let plan = try Self.plan(forest, Real.precision, nil)

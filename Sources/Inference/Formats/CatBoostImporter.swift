@@ -17,6 +17,11 @@ enum CatBoostImporter {
   static func load(
     _ bytes: [UInt8], labels: [String]?, options: ModelOptions, limits: ModelLimits
   ) throws(ModelError) -> Model {
+    guard !options.explains else {
+      throw ModelError(
+        .unsupported, "contributions of CatBoost's models are not supported",
+        hint: "LightGBM and XGBoost models, and linear ones, can be explained.")
+    }
     let document = try document(bytes, limits: limits)
     let outputCount = try document.outputCount()
     guard outputCount <= limits.features else {
@@ -57,7 +62,7 @@ enum CatBoostImporter {
       format: .catboost, forest: forest, features: features.signature, outputs: outputs,
       base: Array(repeating: 0, count: outputCount),
       encoders: features.encoders.contains { $0 != nil } ? features.encoders : nil
-    ).model(as: Double.self, answer: options.answer)
+    ).model(as: Double.self, options: options)
   }
 
   /// A tree that is not symmetric.

@@ -13,6 +13,7 @@ enum LightGBMImporter {
     var forest = try Forest(
       featureCount: header.featureNames.count, outputCount: header.treesPerIteration,
       limits: limits)
+    forest.keepsCovers = options.explains
     let treeCount = try readTrees(&text, header, into: &forest, iterations: options.iterations)
     let iterations = treeCount / header.treesPerIteration
     if let wanted = options.iterations,
@@ -33,7 +34,7 @@ enum LightGBMImporter {
       outputs: try header.outputs(labels: labels),
       base: Array(repeating: 0, count: header.treesPerIteration),
       divisor: header.averagesOutput ? Double(max(counted, 1)) : 1, encoders: encoders
-    ).model(as: Double.self, answer: options.answer)
+    ).model(as: Double.self, options: options)
   }
 
   /// Adds the trees of the iterations wanted, all where nil.

@@ -36,7 +36,8 @@ struct LightGBMTree {
     let isLinear = entries["is_linear"] == nil ? false : try integer("is_linear") != 0
     try forest.append(
       nodes, values: leafValues, output: .one(output),
-      linear: isLinear ? try linearLeaves(count: leafCount) : nil)
+      linear: isLinear ? try linearLeaves(count: leafCount) : nil,
+      covers: forest.keepsCovers ? try covers(leafCount: leafCount) : nil)
   }
 
   /// The functions of leaves: their features and coefficients stand end to end, with how many each

@@ -29,13 +29,24 @@ struct LinearBooster: Predictor {
     }
     let features = try document.features()
     var outputs = outputs
-    outputs.answersMargins = options.answer == .margin
+    outputs.answersMargins = options.answer == .margin || options.answer == .contribution
+    var predictor: any Predictor = LinearBooster(
+      features: features, outputs: outputs, weights: document.weights, base: base)
+    var written = outputs.signature(.float32)
+    if options.explains {
+      // XGBoost keeps no means of its features: a weight counts with its whole value.
+      let slopes = features.count * outputs.count
+      let explainer = LinearExplainer<Float>(
+        weights: Array(document.weights[..<slopes]), outputCount: outputs.count,
+        means: Array(repeating: 0, count: features.count),
+        bases: document.weights[slopes...].map { Double($0 + base) })
+      (predictor, written) = try Explanation(
+        explainer: explainer, features: features, outputs: outputs
+      ).wrap(predictor, written, options)
+    }
     return Model(
-      format: .xgboost,
-      signature: Signature(features: features, outputs: outputs.signature(.float32)),
-      byteCount: wanted * 4,
-      predictor: LinearBooster(
-        features: features, outputs: outputs, weights: document.weights, base: base))
+      format: .xgboost, signature: Signature(features: features, outputs: written),
+      byteCount: wanted * 4, givesReasons: outputs.hasOneMargin, predictor: predictor)
   }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {

@@ -18,6 +18,11 @@ extension Model {
       throw ModelError(
         .tooLarge, "model has \(bytes.count) bytes, the limit is \(limits.byteCount)")
     }
+    guard (0...ModelOptions.mostReasons).contains(options.reasons) else {
+      throw ModelError(
+        .mismatch,
+        "\(options.reasons) reasons are wanted, a row has up to \(ModelOptions.mostReasons)")
+    }
     let found: ModelFormat
     if let format { found = format } else { found = try ModelFormat(sniffing: bytes) }
     let read = { () throws(ModelError) -> Model in
@@ -34,7 +39,10 @@ extension Model {
     case .onnx:
       guard options == ModelOptions() else {
         throw ModelError(
-          .mismatch, "an ONNX model answers its outputs, not margins, leaves or some iterations")
+          .mismatch,
+          options.explains
+            ? "an ONNX model cannot be explained"
+            : "an ONNX model answers its outputs, not margins, leaves or some iterations")
       }
       return try OnnxImporter.load(bytes, labels: labels, limits: limits)
     case .lightgbm:

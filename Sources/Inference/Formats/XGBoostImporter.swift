@@ -45,6 +45,8 @@ enum XGBoostImporter {
     var forest = try Forest(
       featureCount: document.featureCount, outputCount: groups, limits: limits)
     forest.cutsCategories = false
+    let covers = try options.explains ? XGBoostCovers(bytes, limits: limits).trees : []
+    forest.keepsCovers = options.explains
     let trees = document.trees[counted]
     try forest.append(count: trees.count, nodes: trees.reduce(0) { $0 + $1.nodeCount }) {
       forest, index throws(ModelError) in
@@ -53,7 +55,8 @@ enum XGBoostImporter {
         try trees[number].appendNumbered(to: &forest)
       } else {
         try trees[number].append(
-          to: &forest, output: Int(document.treeGroups[number]), weight: factors?[number] ?? 1)
+          to: &forest, output: Int(document.treeGroups[number]), weight: factors?[number] ?? 1,
+          covers: number < covers.count ? covers[number] : nil)
       }
     }
     var features = try document.features()
@@ -61,6 +64,6 @@ enum XGBoostImporter {
     return try BoostedModel(
       format: .xgboost, forest: forest, features: features, outputs: outputs,
       base: base.map { Double($0) }, refusesInfinite: true, encoders: encoders
-    ).model(as: Float.self, answer: options.answer)
+    ).model(as: Float.self, options: options)
   }
 }

@@ -91,8 +91,9 @@ struct XGBoostTree {
   /// - Parameters:
   ///   - output: what a tree without vectors at its leaves adds to.
   ///   - weight: multiplies the leaves as floats, as dart does when it scores.
+  ///   - covers: one a node, where the forest keeps them.
   func append(
-    to forest: inout Forest, output: Int, weight: Float
+    to forest: inout Forest, output: Int, weight: Float, covers: [Double]? = nil
   ) throws(ModelError) {
     guard leafWidth == 1 || leafWidth == forest.outputCount else {
       throw ModelError(
@@ -112,7 +113,8 @@ struct XGBoostTree {
       for value in try leafValues(node) { values.append(Double(value * weight)) }
       return first
     }
-    try forest.append(nodes, values: values, output: leafWidth == 1 ? .one(output) : .all)
+    try forest.append(
+      nodes, values: values, output: leafWidth == 1 ? .one(output) : .all, covers: covers)
   }
 
   /// Adds the tree with the numbers of nodes as leaf numbers (`ForestWalk.leafNumber`), without

@@ -16,6 +16,8 @@ struct InspectReport: Encodable {
   /// Which kernels were chosen for this machine, and what the others cost.
   var kernels: [KernelReport]
   var load: LoadTimer.Figure
+  /// Whether reasons can be had beside predictions.
+  var givesReasons: Bool
   /// On one thread.
   var speed: [Speed]
   /// Rows of those timed that the model refuses, as it may categories that were made up.
@@ -31,6 +33,7 @@ struct InspectReport: Encodable {
     origin = try ModelOrigin(of: bytes, format: model.format)
     signature = model.signature
     structure = model.structure
+    givesReasons = model.givesReasons
     kernels = model.kernelChoices
     load = try LoadTimer.measure(bytes, seconds: 0.1).figure
     let rows = model.syntheticRows(count: 1024)
@@ -87,6 +90,7 @@ extension InspectReport {
     }
     lines += Self.lines(kernels)
     lines += [
+      ("reasons", givesReasons ? "yes: --explain, explain => k" : "none: not of this model"),
       (
         "load",
         "\(Format.length(seconds: load.seconds)), \(Format.rate(load.bytesPerSecond / 1e6)) MB/s"
