@@ -31,7 +31,7 @@ struct Explanation {
     let reasons = ReasonPredictor(
       predictor: predictor, explainer: explainer, names: features.map(\.name),
       count: options.reasons,
-      classColumns: outputs.kind == .multiclass ? 1..<(1 + outputs.count) : nil)
+      choice: outputs.kind == .multiclass ? .column(1..<(1 + outputs.count)) : .only)
     return (reasons, written + Signature.Output.reasons(options.reasons))
   }
 

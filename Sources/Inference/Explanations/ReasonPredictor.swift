@@ -9,15 +9,21 @@ struct ReasonPredictor: Predictor {
   /// Of the model's features.
   let names: [String]
   let count: Int
-  /// Where the predictor answers each class's value, of which the largest is the predicted one's;
-  /// nil where there is one margin.
-  let classColumns: Range<Int>?
+  let choice: Choice
+
+  /// Which of the margins a row's reasons are of.
+  enum Choice: Sendable {
+    case only
+    /// That of the class whose column has the largest number.
+    case column(Range<Int>)
+    case largestMargin
+  }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
     var predictions = try predictor.predict(batch, workspace: workspace)
     var classes: [Int]?
-    if let classColumns {
-      classes = Self.largest(predictions.columns[classColumns], rows: batch.rowCount)
+    if case .column(let columns) = choice {
+      classes = Self.largest(predictions.columns[columns], rows: batch.rowCount)
     }
     var reasons = Reasons(count: count, rows: batch.rowCount)
     let names = explainer.features.map { self.names[$0] }
@@ -26,8 +32,12 @@ struct ReasonPredictor: Predictor {
     explainer.blocks(batch, workspace) { rows, contributions in
       for row in rows {
         best.removeAll(keepingCapacity: true)
-        let first =
-          (classes?[row] ?? 0) * names.count * explainer.blockRows + row - rows.lowerBound
+        let at = row - rows.lowerBound
+        let margin =
+          if case .largestMargin = choice { largestMargin(contributions + at) } else {
+            classes?[row] ?? 0
+          }
+        let first = margin * names.count * explainer.blockRows + at
         for place in names.indices {
           let value = contributions[first + place * explainer.blockRows]
           Reasons.insert(Reasons.Entry(place: place, value: value), into: &best, count: count)
@@ -37,6 +47,20 @@ struct ReasonPredictor: Predictor {
     }
     predictions.columns += reasons.columns
     return predictions
+  }
+
+  /// The first of a row's largest margins.
+  private func largestMargin(_ contributions: UnsafePointer<Double>) -> Int {
+    let places = explainer.features.count
+    var best = (margin: 0, value: -Double.infinity)
+    for margin in 0..<explainer.outputCount {
+      var sum = explainer.bases[margin]
+      for place in 0..<places {
+        sum += contributions[(margin * places + place) * explainer.blockRows]
+      }
+      if sum > best.value { best = (margin, sum) }
+    }
+    return best.margin
   }
 
   /// The first of the columns that has the row's largest number.

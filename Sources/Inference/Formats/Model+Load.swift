@@ -37,14 +37,13 @@ extension Model {
   ) throws(ModelError) -> Model {
     switch format {
     case .onnx:
-      guard options == ModelOptions() else {
+      guard options.answer == .prediction, options.iterations == nil else {
         throw ModelError(
           .mismatch,
-          options.explains
-            ? "an ONNX model cannot be explained"
-            : "an ONNX model answers its outputs, not margins, leaves or some iterations")
+          "an ONNX model answers its outputs, not margins, leaves, contributions or some rounds")
       }
-      return try OnnxImporter.load(bytes, labels: labels, limits: limits)
+      return try OnnxImporter.load(
+        bytes, labels: labels, limits: limits, reasons: options.reasons)
     case .lightgbm:
       return try LightGBMImporter.load(bytes, labels: labels, options: options, limits: limits)
     case .xgboost:

@@ -2,21 +2,31 @@ internal import Foundation
 
 /// Makes a model of an ONNX file.
 enum OnnxImporter {
-  /// - Parameter labels: Names for the classes, in the model's order.
+  /// - Parameters:
+  ///   - labels: Names for the classes, in the model's order.
+  ///   - reasons: How many of each row's largest contributions are answered.
   /// - Throws: `ModelError` that names the node, tensor or input at fault.
   static func load(
-    _ bytes: [UInt8], labels: [String]?, limits: ModelLimits
+    _ bytes: [UInt8], labels: [String]?, limits: ModelLimits, reasons: Int = 0
   ) throws(ModelError) -> Model {
     var file = try OnnxModel(bytes, limits: limits)
     let keys = try file.graph.replaceMapInputs(limits)
     try file.graph.splitSequenceOutputs(limits)
-    let graph = try Graph(file.graph, opsets: file.opsets, limits: limits)
+    let graph = try Graph(
+      file.graph, opsets: file.opsets, limits: limits, explains: reasons > 0)
     let features = try features(
       of: graph, keys: keys, metadata: file.metadata, limits: limits)
     let outputs = try OnnxOutputs(graph, file.graph, labels: labels, limits: limits)
     let plan = try Plan(graph, limits: limits)
     let constants = graph.values.reduce(0) { sum, info in
       sum + (info.constant.map { $0.count * $0.type.stride } ?? 0)
+    }
+    var predictor: any Predictor = GraphPredictor(
+      plan: plan, features: features, outputs: outputs.slots)
+    var columns = outputs.columns
+    if reasons > 0 {
+      (predictor, columns) = try explained(
+        predictor, columns, graph, features: features, reasons: reasons)
     }
     return Model(
       format: .onnx,
@@ -26,10 +36,9 @@ enum OnnxImporter {
             name: feature.name, type: feature.type.elementType,
             missing: feature.mayBeMissing ? .allowed : .refused, isUsed: feature.isRead)
         },
-        outputs: outputs.columns),
+        outputs: columns),
       // Operators keep copies of their attributes, about as large as the file.
-      byteCount: constants + bytes.count,
-      predictor: GraphPredictor(plan: plan, features: features, outputs: outputs.slots))
+      byteCount: constants + bytes.count, givesReasons: graph.hasExplanation, predictor: predictor)
   }
 
   /// A feature for each element of a row of each input.

@@ -1,5 +1,5 @@
 /// A part of a row's features on its way into a linear model, and what was done to it after.
-private struct FeaturePart {
+struct FeaturePart {
   enum Source {
     case numbers([NumberSource])
     case category(OneHotEncoder, value: Int, place: ElementPlace)
@@ -120,7 +120,7 @@ extension Graph {
   /// The parts that a row's features come from, in order.
   ///
   /// A value that others read too is taken as it is: it is laid out anyway.
-  private func featureParts(of value: Int, _ links: GraphLinks) -> [FeaturePart] {
+  func featureParts(of value: Int, _ links: GraphLinks) -> [FeaturePart] {
     let value = original(of: value, links)
     guard let maker = links.maker(of: value), links.isReadOnce(value),
       values[value].shape.isRowMajor,

@@ -25,16 +25,20 @@ struct Graph: Sendable {
   /// The input that a value comes from, where it is of one feature.
   private var origins: [Int: String] = [:]
   private var constantBytes = 0
+  /// Whether the margins can be parted among the features, and how where that is asked for.
+  private(set) var hasExplanation = false
+  private(set) var explanation: LinearMargins?
 
   /// A constant that the graph computes may not be larger.
   private static let mostConstantBytes = 1 << 28
 
   /// Checks the graph of a file, node by node, and folds what is constant.
   ///
+  /// - Parameter explains: Whether `explanation` is wanted.
   /// - Throws: `ModelError` that names the node or value at fault: defined twice, not defined,
   ///   in a cycle, or refused by its operator.
   init(
-    _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits
+    _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits, explains: Bool = false
   ) throws(ModelError) {
     var numbers: [String: Int] = [:]
     for (name, tensor) in source.initializers {
@@ -63,6 +67,8 @@ struct Graph: Sendable {
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
     guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
     try fuseText()
+    explanation = explains ? linearMargins() : nil
+    hasExplanation = explains ? explanation != nil : hasLinearMargins
     fuseSums()
     fuseScalers()
     fuseLayers()

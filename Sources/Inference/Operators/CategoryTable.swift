@@ -56,6 +56,16 @@ struct CategoryTable: Sendable {
     }
   }
 
+  func place(_ text: String) -> Int? {
+    guard case .texts(let table, let count) = categories else { return nil }
+    return table.find(text).map { count - 1 - $0 }
+  }
+
+  func place(_ number: Int64) -> Int? {
+    guard case .numbers(let places) = categories else { return nil }
+    return places[number]
+  }
+
   /// The number without its fraction, as a C cast has it; nil where there is none.
   private static func whole(_ value: Double) -> Int64? {
     Int64(exactly: value.rounded(.towardZero))

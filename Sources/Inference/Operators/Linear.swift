@@ -100,6 +100,8 @@ struct LinearClassifier: FusesScaler, WeighsRows {
     ]
   }
 
+  var classCount: Int { labels.count }
+
   private var isBinary: Bool { weights.columns == 1 && labels.count == 2 }
 
   func scratchByteCount(rows: Int) -> Int { isBinary ? self.rows.count(rows: rows) * 4 : 0 }

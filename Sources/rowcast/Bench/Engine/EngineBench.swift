@@ -45,6 +45,9 @@ struct EngineBench: ParsableCommand {
   @Option(help: "How far an output may lie from the file's, relative to it or to 1.")
   var tolerance = 1e-5
 
+  @Flag(help: "Time contributions of features in place of predictions.")
+  var contributions = false
+
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
@@ -59,7 +62,8 @@ struct EngineBench: ParsableCommand {
     var report = EngineReport()
     for subject in try subjects() {
       let bytes = try ModelFile.bytes(path: subject.model)
-      let model = try Model.load(bytes)
+      let model = try Model.load(
+        bytes, options: ModelOptions(answer: contributions ? .contribution : .prediction))
       var result = EngineReport.Result(model: subject.model, format: model.format)
       let batch: Batch
       if let path = subject.rows {
