@@ -12,14 +12,16 @@ func stop(_ message: String) -> Never {
   exit(1)
 }
 
-/// The paths below `folder` that end in `.sql`, relative to `root`, in the order of their bytes.
+/// The paths of a schema's files below `folder`, those that end in `.sql`, relative to `root`, in the
+/// order of their bytes.
 func sqlPaths(below folder: String, root: URL) -> [String] {
   let base = root.appending(path: folder, directoryHint: .isDirectory)
   guard let walk = FileManager.default.enumerator(atPath: base.path(percentEncoded: false)) else {
     stop("folder \"\(folder)\" cannot be read")
   }
   return walk.compactMap { $0 as? String }
-    .filter { $0.hasSuffix(".sql") }
+    // Examples are for people to run; they are no part of a schema.
+    .filter { $0.hasSuffix(".sql") && !$0.hasPrefix("examples/") }
     .map { "\(folder)/\($0)" }
     .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
 }
