@@ -72,6 +72,20 @@ public enum WorkError: Error, Sendable {
   }
 }
 
+extension WorkError {
+  /// An error of somebody's query: what it says of the query is the scorer's fault; what it says of
+  /// the connection, of the chunk or of the server's state is nobody's.
+  static func ofQuery(_ error: PostgresError, _ what: String) -> WorkError {
+    let isOfTheServer =
+      error.isConnectionLoss || error.isSerializationFailure
+      || ["53", "57", "58"].contains(error.sqlState.prefix(2))
+      || ["55P03", "RC201"].contains(error.sqlState)
+    guard !isOfTheServer else { return .postgres(error) }
+    return .scoring(
+      ScoringError(.scorer, "\(what): \(error.message)", detail: error.detail, hint: error.hint))
+  }
+}
+
 extension WorkError: CustomStringConvertible {
   public var description: String { message }
 }

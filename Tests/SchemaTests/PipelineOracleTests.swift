@@ -58,7 +58,7 @@ import Testing
     }
   }
 
-  private static func score(_ database: Database, seed: UInt64, until done: Flag)
+  static func score(_ database: Database, seed: UInt64, until done: Flag)
     throws
   {
     var random = Numbers(state: seed)
@@ -82,7 +82,7 @@ import Testing
     lane.die()
   }
 
-  private static func dispatch(
+  static func dispatch(
     _ database: Database, seed: UInt64, until done: Flag
   ) throws {
     var random = Numbers(state: seed)
@@ -154,14 +154,14 @@ import Testing
 }
 
 /// Tells threads to come to an end.
-private final class Flag: Sendable {
+final class Flag: Sendable {
   private let state = Mutex(false)
   var isSet: Bool { state.withLock { $0 } }
   func set() { state.withLock { $0 = true } }
 }
 
 /// Seeded numbers (SplitMix64).
-private struct Numbers {
+struct Numbers {
   var state: UInt64
 
   mutating func below(_ bound: Int) -> Int {

@@ -27,6 +27,10 @@ private let laneSQL = """
   begin
       select * into strict plan from rowcast.load_scorer(c.scorer_id);
       execute format('drop table if exists pg_temp.rows_%s', chunk);
+      if c.kind = 'map' then
+          perform rowcast.map_chunk(c.chunk_id, c.attempt);
+          return 0;
+      end if;
       if c.kind = 'truncate' then
           execute format('create temp table rows_%s as %s limit 0', chunk,
                          replace(plan.read_keys_sql, '$1', quote_literal('{}')));
@@ -50,6 +54,9 @@ private let laneSQL = """
       good text;
       bad text;
   begin
+      if (select c.kind from rowcast.chunk as c where c.chunk_id = chunk) = 'map' then
+          return;
+      end if;
       select * into strict plan from rowcast.load_scorer(scorer);
       select string_agg(format('coalesce(array_agg(r.%I) filter (where r.x is not null), ''{}'')',
                                k.name), ', ' order by k.place),

@@ -18,7 +18,7 @@ select current_setting('server_version') as server_version,
            false) as is_admin,
        has_database_privilege(current_database(), 'create') as may_create_schemas,
        to_regnamespace('rowcast') is not null and to_regnamespace('predictions') is not null
-           as has_schemas,
+           and to_regnamespace('rowcast_run') is not null as has_schemas,
        exists (
            select from pg_class as c
            where c.relnamespace = to_regnamespace('rowcast') and c.relname = 'schema_migration')

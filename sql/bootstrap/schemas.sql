@@ -1,4 +1,4 @@
--- Makes the two schemas, owned by rowcast_admin, where they are missing.
+-- Makes the three schemas, owned by rowcast_admin, where they are missing.
 --
 -- Runs as the user who migrates, who needs the right to create schemas in this database.
 do $$
@@ -8,6 +8,9 @@ begin
     end if;
     if to_regnamespace('predictions') is null then
         create schema predictions authorization rowcast_admin;
+    end if;
+    if to_regnamespace('rowcast_run') is null then
+        create schema rowcast_run authorization rowcast_admin;
     end if;
 end
 $$;

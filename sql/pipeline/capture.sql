@@ -163,12 +163,14 @@ begin
             -- A full join, because the plan outlives the statement it was made for: it cannot be a
             -- nested loop, which a plan made for two rows would be, and which 300,000 rows would wait
             -- for all day. A changed key is its old and its new one.
-            several := format($sql$select case when n.%1$I is null then %3$s else %2$s end as k
-              from new_rows as n full join old_rows as o on %4$s
-              where n.%1$I is null or o.%1$I is null or %5$s$sql$,
-                src.key_columns[1], key_of_new, key_of_old, same_key, differs);
             every := format('select %s as k from new_rows as n union all select %s from old_rows as o',
                             key_of_new, key_of_old);
+            -- Rows that may share a key cannot be told to be the same before and after.
+            several := case when not src.has_unique_key then every
+                else format($sql$select case when n.%1$I is null then %3$s else %2$s end as k
+              from new_rows as n full join old_rows as o on %4$s
+              where n.%1$I is null or o.%1$I is null or %5$s$sql$,
+                src.key_columns[1], key_of_new, key_of_old, same_key, differs) end;
         else
             null;
         end case;

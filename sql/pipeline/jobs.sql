@@ -94,7 +94,8 @@ declare
     estimate json;
 begin
     for job in
-        select j.*, s.chunk_rows, s.source_id,
+        -- Where a key may have no row, or several, a chunk says which keys it has.
+        select j.*, s.chunk_rows, s.source_id, j.relation is not null or s.features_from is not null as by_keys,
                (select count(*) from rowcast.chunk as c
                 where c.job_id = j.job_id and c.state in ('available', 'running')) as open
         from rowcast.job as j join rowcast.scorer as s on s.scorer_id = j.scorer_id
@@ -163,8 +164,8 @@ begin
                 'from (select k.k, row_number() over () - 1 as place '
                 '      from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
                 'group by n.place / $4 order by min(n.place)',
-                case when job.relation is null then ', null::text as keys'
-                     else ', array_agg(n.k)::text as keys' end,
+                case when job.by_keys then ', array_agg(n.k)::text as keys'
+                     else ', null::text as keys' end,
                 rowcast.key_of(src),
                 coalesce(job.relation, src.relation), bound, rowcast.key_order(src, false))
                 using job.next_key, job.last_key, room * size, size

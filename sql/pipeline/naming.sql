@@ -17,6 +17,7 @@ $$;
 comment on function rowcast.typed_name(oid) is
     'A type''s name without length, with its schema unless it is PostgreSQL''s own.';
 revoke all on function rowcast.typed_name(oid) from public;
+grant execute on function rowcast.typed_name(oid) to rowcast_analyst;
 
 create or replace function rowcast.base_type(type_id oid) returns oid
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -30,6 +31,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function rowcast.base_type(oid) is 'The type below a domain, or the type itself.';
 revoke all on function rowcast.base_type(oid) from public;
+grant execute on function rowcast.base_type(oid) to rowcast_analyst;
 
 create or replace function rowcast.fit_name(wanted text, taken text[]) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

@@ -74,6 +74,12 @@ begin
         end if;
     end loop;
 
+    -- Which keys of theirs the rows of such partitions map to is for scorers that watch it not known.
+    if not (src.relations <@ present and present <@ src.relations) then
+        perform rowcast.make_job(w.scorer_id, 'rescore')
+        from (select distinct w.scorer_id from rowcast.watch as w where w.source_id = src.source_id) as w;
+    end if;
+
     update rowcast.source as s
     set relations = present,
         unwatched = (select substr(t, strpos(t, ' on ') + 4) from (

@@ -34,10 +34,11 @@ begin
         scorer_id := lost.scorer_id;
         attempt := lost.attempt;
         lost.deaths := lost.deaths + 1;
-        if lost.kind <> 'truncate' and lost.deaths >= 4 and lost.key_count = 1 then
+        -- What maps keys ends no worker: it is PostgreSQL that does it.
+        if lost.kind not in ('truncate', 'map') and lost.deaths >= 4 and lost.key_count = 1 then
             action := 'failed';
             perform rowcast.fail_deadly(lost);
-        elsif lost.kind <> 'truncate' and lost.deaths % 2 = 0 and lost.key_count > 1 then
+        elsif lost.kind not in ('truncate', 'map') and lost.deaths % 2 = 0 and lost.key_count > 1 then
             action := 'split';
             perform rowcast.split_chunk(lost);
         else
@@ -125,14 +126,16 @@ begin
         'array[null]::text[], array[null]::int[], 1) from (select ($3::%s[])[1] as k) as k',
         lost.scorer_id,
         (select string_agg(format('''{}''::%s[]', t.type), ', ' order by t.place) from (
-            select k.type, k.place from unnest(src.key_types) with ordinality as k (type, place)
+            select k.type, k.place from unnest(src.key_types || sco.result_types) with ordinality as k (type, place)
             union all
             select o.value ->> 'type', 1000 + o.place
             from jsonb_array_elements(sco.outputs) with ordinality as o (value, place)) as t),
         case when src.composite then
             (select string_agg(format('array[(k.k).%I]', k.name), ', ' order by k.place)
              from unnest(src.key_columns) with ordinality as k (name, place))
-            else 'array[k.k]' end,
+            else 'array[k.k]' end
+        || coalesce((select string_agg(format(', array[null]::%s[]', r.type), '' order by r.place)
+                     from unnest(sco.result_types) with ordinality as r (type, place)), ''),
         rowcast.key_cast(src))
     using lost.chunk_id, lost.attempt, lost.keys,
           format('scoring this row ended the worker %s times', lost.deaths);

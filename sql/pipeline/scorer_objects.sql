@@ -7,6 +7,9 @@ declare
     src rowcast.source;
     keys text;
     key_list text;
+    result_list text;
+    results text;
+    key_names text[];
     outputs text;
     audit text[];
     target text;
@@ -30,18 +33,25 @@ begin
     from unnest(src.key_columns) with ordinality as k (name, place)
     join pg_attribute as a on a.attrelid = src.relation and a.attname = k.name
     join pg_type as t on t.oid = rowcast.base_type(a.atttypid);
+    -- What tells the results of one key apart comes after it.
+    key_names := src.key_columns || sco.result_key;
+    select string_agg(format(', %I %s', r.name, r.type), '' order by r.place),
+           string_agg(format(', %I', r.name), '' order by r.place)
+    into result_list, results
+    from unnest(sco.result_key, sco.result_types) with ordinality as r (name, type, place);
     select coalesce(string_agg(format('%I %s, ', o.value ->> 'column', o.value ->> 'type'), ''
                                order by o.place), '')
     into outputs from jsonb_array_elements(sco.outputs) with ordinality as o (value, place);
 
     -- Rescoring updates rows in place: room on each page keeps the new version beside the old one,
     -- and vacuum comes by count as well as by share, so that big tables are not left for days.
-    audit := rowcast.audit_names(src.key_columns, false);
-    execute format('create table %s (%s, %s%I text not null, %I int not null, %I bigint not null, '
-                   '%I timestamptz not null default now(), primary key (%s)) '
+    audit := rowcast.audit_names(key_names, false);
+    execute format('create table %s (%s%s, %s%I text not null, %I int not null, %I bigint not null, '
+                   '%I timestamptz not null default now(), primary key (%s%s)) '
                    'with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05, '
                    'autovacuum_analyze_scale_factor = 0.05)',
-                   target, keys, outputs, audit[1], audit[2], audit[3], audit[4], key_list);
+                   target, keys, result_list, outputs, audit[1], audit[2], audit[3], audit[4], key_list,
+                   results);
     execute format('comment on table %s is %L', target, format(
         'Predictions for the rows of %s, kept by Rowcast''s scorer %s.', src.relation, sco.name));
     for column_row in
@@ -62,11 +72,12 @@ begin
         execute format('comment on column %s.%I is %L', target, column_row.name, column_row.note);
     end loop;
 
-    audit := rowcast.audit_names(src.key_columns, true);
-    execute format('create table %s (%s, %I text not null, %I text not null, %I text, %I int, '
-                   '%I bigint not null, %I timestamptz not null default now(), primary key (%s))',
-                   failure, keys, audit[1], audit[2], audit[3], audit[4], audit[5], audit[6],
-                   key_list);
+    audit := rowcast.audit_names(key_names, true);
+    execute format('create table %s (%s%s, %I text not null, %I text not null, %I text, %I int, '
+                   '%I bigint not null, %I timestamptz not null default now(), %s (%s%s))',
+                   failure, keys, result_list, audit[1], audit[2], audit[3], audit[4], audit[5], audit[6],
+                   -- A key whose results are not known has failed as a whole.
+                   case when result_list is null then 'primary key' else 'unique' end, key_list, results);
     execute format('comment on table %s is %L', failure, format(
         'Rows of %s that scorer %s could not score, and why. A row leaves when it is scored.',
         src.relation, sco.name));
@@ -87,6 +98,9 @@ begin
     execute format('comment on table rowcast.retraction_%s is %L', sco.scorer_id, format(
         'Tombstones of scorer %s: keys (null: all) that were gone at a tick, kept while older chunks '
         'are open.', sco.name));
+    if sco.result_key is not null then
+        perform rowcast.make_set_table(scorer_id);
+    end if;
 
     execute format('revoke all on %s, %s from public', target, failure);
     execute format('grant select on %s, %s to rowcast_reader', target, failure);
@@ -171,7 +185,7 @@ begin
     select s.* into strict src from rowcast.source as s where s.source_id = sco.source_id;
 
     select string_agg(format('t.%I', k.name), ', ' order by k.place) into key_order
-    from unnest(src.key_columns) with ordinality as k (name, place);
+    from unnest(src.key_columns || sco.result_key) with ordinality as k (name, place);
     -- An enum is not cast: a cast function of its owner would run with the lane's rights.
     select key_order || coalesce(string_agg(', ' || format(
                case when f.value ->> 'type' <> 'string' then 't.%I'
@@ -179,8 +193,8 @@ begin
                     else 't.%I::pg_catalog.text' end, f.value ->> 'column'), '' order by f.place), '')
     into columns
     from jsonb_array_elements(sco.features) with ordinality as f (value, place)
-    left join pg_attribute as a on a.attrelid = src.relation and a.attname = f.value ->> 'column'
-    left join pg_type as y on y.oid = rowcast.base_type(a.atttypid);
+    left join rowcast.input_columns(src.relation, sco.features_from) as a on a.name = f.value ->> 'column'
+    left join pg_type as y on y.oid = rowcast.base_type(a.type_id);
     if sco.route is not null then
         -- Null where a column of the route is null: then there is no model for the row.
         columns := columns || ', ' || (
@@ -193,9 +207,9 @@ begin
                     case when y.typtype = 'e' then 'pg_catalog.textin(pg_catalog.enum_out(t.%I))'
                          else 't.%I::pg_catalog.text' end, r.column_name)
                 from rowcast.route_parts(sco.route) as r
-                left join pg_attribute as a
-                    on a.attrelid = src.relation and a.attname = r.column_name
-                left join pg_type as y on y.oid = rowcast.base_type(a.atttypid)
+                left join rowcast.input_columns(src.relation, sco.features_from) as a
+                    on a.name = r.column_name
+                left join pg_type as y on y.oid = rowcast.base_type(a.type_id)
                 where r.column_name is not null
             ) as p);
     end if;
@@ -219,6 +233,9 @@ begin
                             src.relation, src.key_columns[1], src.key_operators -> 0 ->> '=',
                             src.key_types[1]);
     end if;
+    if sco.features_from is not null then
+        from_list := rowcast.query_from(sco, src, from_list);
+    end if;
     return format('select %s from %s order by %s', columns, from_list, key_order);
 end
 $$;
@@ -227,33 +244,39 @@ comment on function rowcast.read_sql(int, boolean) is
     'in the model''s order, name of the model if routed; in the order of the key.';
 revoke all on function rowcast.read_sql(int, boolean) from public;
 
+drop function if exists rowcast.load_scorer(int);
 create or replace function rowcast.load_scorer(scorer_id int)
 returns table (
     name text, revision bigint, source text, key_columns text[], key_type_oids bigint[],
     key_array_oids bigint[], features jsonb, outputs jsonb, top_k int, route text, alias text,
     model_id int, model text, state text, read_keys_sql text, read_range_sql text, write_sql text,
-    copy_sql text)
+    copy_sql text, reads_query boolean)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
     return query
-    select s.name, s.revision, src.relation::text, src.key_columns,
+    select s.name, s.revision, src.relation::text, src.key_columns || s.result_key,
            array(select to_regtype(k.type)::oid::bigint
-                 from unnest(src.key_types) with ordinality as k (type, place) order by k.place),
-           array(select t.typarray::bigint from unnest(src.key_types) with ordinality as k (type, place)
+                 from unnest(src.key_types || s.result_types) with ordinality as k (type, place)
+                 order by k.place),
+           array(select t.typarray::bigint
+                 from unnest(src.key_types || s.result_types) with ordinality as k (type, place)
                  join pg_type as t on t.oid = to_regtype(k.type) order by k.place),
            s.features, s.outputs, s.top_k, s.route, s.alias, s.model_id, m.name, s.state,
            rowcast.read_sql(s.scorer_id, false), rowcast.read_sql(s.scorer_id, true),
            format('select rowcast.write_%s(%s)', s.scorer_id, (
                select string_agg(format('$%s::%s', a.place, a.type), ', ' order by a.place)
                from unnest(rowcast.write_arguments(s.scorer_id)) with ordinality as a (type, place))),
+           -- A set of results replaces another, which a copy cannot.
+           case when s.result_key is null then
            format('copy predictions.%I (%s) from stdin (format binary)', s.name, (
                select string_agg(quote_ident(c.name), ', ' order by c.place)
                from unnest(src.key_columns
                    || array(select o.value ->> 'column' from jsonb_array_elements(s.outputs)
                             with ordinality as o (value, place) order by o.place)
                    || (rowcast.audit_names(src.key_columns, false))[1:3])
-                   with ordinality as c (name, place)))
+                   with ordinality as c (name, place))) else '' end,
+           s.features_from is not null
     from rowcast.scorer as s
     join rowcast.source as src on src.source_id = s.source_id
     left join rowcast.model as m on m.model_id = s.model_id

@@ -107,6 +107,7 @@ begin
     if own.state = 'paused' then
         perform rowcast.set_scorer_state(own.scorer_id, 'active', null);
     elsif own.state = 'suspended' then
+        perform rowcast.accept_queries(own.scorer_id);
         problem := rowcast.scorer_problem(own.scorer_id);
         if problem is not null then
             raise exception using errcode = 'RC306',
@@ -129,6 +130,11 @@ begin
     if not found then
         return false;
     end if;
+    -- Where nothing that can be seen from here is wrong, it is what a query met in the rows, and stays until
+    -- somebody resumes the scorer: trying all rows again and again would not mend it.
+    update rowcast.scorer as s set query_error = reason
+    where s.scorer_id = suspend_scorer.scorer_id and s.features_from is not null
+      and rowcast.scorer_problem(scorer_id) is null;
     perform rowcast.set_scorer_state(scorer_id, 'suspended', reason);
     return true;
 end
@@ -146,7 +152,10 @@ declare
     problem text;
 begin
     for own in select s.scorer_id from rowcast.scorer as s
-        where s.source_id = suspend_unfit.source_id and s.state = 'active'
+        where s.state = 'active' and (
+            s.source_id = suspend_unfit.source_id
+            or exists (select from rowcast.watch as w
+                       where w.scorer_id = s.scorer_id and w.source_id = suspend_unfit.source_id))
     loop
         problem := rowcast.scorer_problem(own.scorer_id);
         -- A key was not readable, and it may be mended already; which rows were touched nobody knows,
@@ -211,6 +220,7 @@ begin
         left join pg_attribute as a
           on a.attrelid = src.relation and a.attname = w.name and a.attnum > 0 and not a.attisdropped
         left join pg_type as t on t.oid = rowcast.base_type(a.atttypid)
+        where sco.features_from is null
         order by w.place
     loop
         if wrong.attname is null then
@@ -229,6 +239,9 @@ begin
                where t.relation = src.relation and t.state in ('missing', 'disabled'))
     then
         return format('source "%s" lacks a trigger of Rowcast', src.relation);
+    end if;
+    if sco.features_from is not null then
+        return rowcast.query_problem(sco);
     end if;
     return null;
 end
@@ -275,6 +288,8 @@ begin
     perform rowcast.set_scorer_state(scorer_id, 'active', null);
     perform rowcast.make_capture(s.source_id) from rowcast.scorer as s
     where s.scorer_id = mend_scorer.scorer_id;
+    perform rowcast.make_capture(w.source_id) from rowcast.watch as w
+    where w.scorer_id = mend_scorer.scorer_id;
     perform rowcast.make_write(scorer_id);
     -- Every row again, and every prediction whose row is gone: neither is known to be logged.
     perform rowcast.make_job(scorer_id, 'rescore');
@@ -409,12 +424,41 @@ comment on function rowcast.drop_scorer(text, boolean) is
 revoke all on function rowcast.drop_scorer(text, boolean) from public;
 grant execute on function rowcast.drop_scorer(text, boolean) to rowcast_analyst;
 
+create or replace function rowcast.is_used(source_id int) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select exists (select from rowcast.scorer as s where s.source_id = is_used.source_id)
+        or exists (select from rowcast.watch as w where w.source_id = is_used.source_id)
+$$;
+comment on function rowcast.is_used(int) is 'Whether a scorer reads or watches a source.';
+revoke all on function rowcast.is_used(int) from public;
+
+create or replace function rowcast.trigger_drops(source_id int) returns setof text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass)
+    from pg_trigger as t
+    where t.tgfoid in (
+        select p.oid from pg_proc as p
+        where p.pronamespace = 'rowcast'::regnamespace
+          and p.proname = any (array[
+              'capture_insert_' || source_id, 'capture_update_' || source_id,
+              'capture_delete_' || source_id, 'capture_truncate_' || source_id]))
+    order by t.tgrelid, t.tgname
+$$;
+comment on function rowcast.trigger_drops(int) is 'The statements that drop the triggers of a source.';
+revoke all on function rowcast.trigger_drops(int) from public;
+
 create or replace function rowcast.remove_scorer(name text, keep_predictions boolean)
 returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own rowcast.scorer := rowcast.own_scorer(name);
-    arguments text;
+    beside constant int[] := array(
+        select w.source_id from rowcast.watch as w where w.scorer_id = own.scorer_id);
+    queries constant regprocedure[] := array(
+        select p.oid from pg_proc as p
+        where p.oid = own.features_from
+           or p.oid in (select w.maps_with from rowcast.watch as w where w.scorer_id = own.scorer_id));
+    query regprocedure;
 begin
     -- Whoever makes a scorer of the same source meanwhile would find triggers that are about to go.
     perform from rowcast.source as s where s.source_id = own.source_id for update;
@@ -429,25 +473,19 @@ begin
     -- Those that were cut or split meanwhile. What a tick still adds is removed by tidy.
     delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;
     execute format('drop function if exists rowcast.write_%s', own.scorer_id);
-    execute format('drop table if exists rowcast.retraction_%s', own.scorer_id);
+    execute format('drop table if exists rowcast.retraction_%s, rowcast.set_%1$s', own.scorer_id);
+    foreach query in array queries loop
+        execute format('drop function %s', query);
+    end loop;
     if not keep_predictions then
         execute format('drop table if exists predictions.%I, predictions.%I', own.name,
                        own.name || '_failure');
     end if;
     perform rowcast.bump_registry();
 
-    if not exists (select from rowcast.scorer as s where s.source_id = own.source_id) then
-        return query
-            select format('drop trigger %I on %s', t.tgname, t.tgrelid::regclass)
-            from pg_trigger as t
-            where t.tgfoid in (
-                select p.oid from pg_proc as p
-                where p.pronamespace = 'rowcast'::regnamespace
-                  and p.proname = any (array[
-                      'capture_insert_' || own.source_id, 'capture_update_' || own.source_id,
-                      'capture_delete_' || own.source_id, 'capture_truncate_' || own.source_id]))
-            order by t.tgrelid, t.tgname;
-    end if;
+    return query
+        select rowcast.trigger_drops(o.source_id) from unnest(own.source_id || beside) as o (source_id)
+        where not rowcast.is_used(o.source_id);
 end
 $$;
 comment on function rowcast.remove_scorer(text, boolean) is
@@ -464,7 +502,7 @@ declare
 begin
     for src in
         select s.source_id from rowcast.source as s
-        where not exists (select from rowcast.scorer as c where c.source_id = s.source_id)
+        where not rowcast.is_used(s.source_id)
         for update skip locked
     loop
         foreach event in array array['insert', 'update', 'delete', 'truncate'] loop

@@ -6,44 +6,60 @@
 -- that run as rowcast_admin and check the caller's rights on their own, so calling them directly
 -- gains nothing. Workers need SELECT on the source, granted here where the caller may.
 
+drop function if exists rowcast.create_scorer(
+    text, text, text, text, text, int, text[], jsonb, int, boolean);
+drop function if exists rowcast.make_scorer(
+    text, regclass, text, text, text, int, text[], jsonb, int, boolean);
+drop function if exists rowcast.add_scorer(
+    text, regclass, text, text, text, int, text[], jsonb, int);
+
 create or replace function rowcast.create_scorer(
     name text, source text, model text default null, route text default null,
     alias text default 'champion', version int default null, key text[] default null,
-    features jsonb default null, top_k int default null, backfill boolean default true)
+    features jsonb default null, top_k int default null, backfill boolean default true,
+    feature_query text default null, result_key text[] default null)
 returns table (input text, input_type text, column_name text, column_type text, on_null text)
 -- No search_path of its own: an unqualified source is looked up on the caller's.
 language plpgsql as $$
 declare
     relation pg_catalog.regclass := pg_catalog.to_regclass(source);
+    options pg_catalog.jsonb := pg_catalog.jsonb_build_object('result_key', result_key);
 begin
     if relation is null then
         raise exception using errcode = 'RC301',
             message = pg_catalog.format('source "%s" does not exist', source),
             hint = 'Write it as schema.table, quoted as in SQL.';
     end if;
+    if feature_query is not null then
+        options := options operator(pg_catalog.||)
+            rowcast.make_features(name, relation, key, feature_query, result_key);
+    end if;
     return query select * from rowcast.make_scorer(
-        name, relation, model, route, alias, version, key, features, top_k, backfill);
+        name, relation, model, route, alias, version, key, features, top_k, backfill, options);
 end
 $$;
-comment on function rowcast.create_scorer(text, text, text, text, text, int, text[], jsonb, int, boolean) is
-    'Has a table watched, and scored with a model into predictions.<name>. Returns the column that '
-    'each input of the model is read from, and what a NULL in it leads to: a failure, missing (the '
-    'model has a rule), or never (the column is not null).';
+comment on function rowcast.create_scorer(
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]) is
+    'Has a table watched, and scored with a model into predictions.<name>. Features are columns of the '
+    'table, or of feature_query: a query, or the name of a view, that returns the table''s key and the '
+    'features; with result_key, several rows for a key. Returns the column that each input of the model is '
+    'read from, and what a NULL in it leads to: a failure, missing (the model has a rule), or never (the '
+    'column is not null).';
 revoke all on function rowcast.create_scorer(
-    text, text, text, text, text, int, text[], jsonb, int, boolean) from public;
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]) from public;
 grant execute on function rowcast.create_scorer(
-    text, text, text, text, text, int, text[], jsonb, int, boolean) to rowcast_analyst;
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]) to rowcast_analyst;
 
 create or replace function rowcast.make_scorer(
     name text, relation regclass, model text, route text, alias text, version int, key text[],
-    features jsonb, top_k int, backfill boolean)
+    features jsonb, top_k int, backfill boolean, options jsonb default '{}')
 returns table (input text, input_type text, column_name text, column_type text, on_null text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     own record;
 begin
     select * into own from rowcast.add_scorer(
-        name, relation, model, route, alias, version, key, features, top_k);
+        name, relation, model, route, alias, version, key, features, top_k, options);
     perform rowcast.attach_capture(own.source_id, own.widened);
     perform rowcast.open_source(relation);
     perform rowcast.start_scorer(own.scorer_id, backfill);
@@ -51,22 +67,26 @@ begin
         select f.value ->> 'input',
                case f.value ->> 'type' when 'float32' then 'float' when 'float64' then 'float'
                     when 'int64' then 'integer' when 'string' then 'text' else f.value ->> 'type' end,
-               f.value ->> 'column', format_type(a.atttypid, a.atttypmod),
-               case when a.attnotnull then 'never'
+               f.value ->> 'column', coalesce(
+                   (select format_type(a.atttypid, a.atttypmod) from pg_attribute as a
+                    where a.attrelid = make_scorer.relation and a.attname = c.name and c.not_null is not null
+                      and not options ? 'features_from'), format_type(c.type_id, null)),
+               case when c.not_null then 'never'
                     when f.value ->> 'missing' = 'allowed' then 'missing' else 'failure' end
         from rowcast.scorer_features(own.scorer_id) as f (value, place)
-        join pg_attribute as a
-          on a.attrelid = make_scorer.relation and a.attname = f.value ->> 'column'
+        join rowcast.input_columns(relation, (options ->> 'features_from')::bigint::oid) as c
+          on c.name = f.value ->> 'column'
         order by f.place;
 end
 $$;
 comment on function rowcast.make_scorer(
-    text, regclass, text, text, text, int, text[], jsonb, int, boolean) is
-    'create_scorer for a relation that was found.';
+    text, regclass, text, text, text, int, text[], jsonb, int, boolean, jsonb) is
+    'create_scorer for a relation that was found. Options: features_from (a function of rowcast_run), '
+    'feature_query, result_key.';
 revoke all on function rowcast.make_scorer(
-    text, regclass, text, text, text, int, text[], jsonb, int, boolean) from public;
+    text, regclass, text, text, text, int, text[], jsonb, int, boolean, jsonb) from public;
 grant execute on function rowcast.make_scorer(
-    text, regclass, text, text, text, int, text[], jsonb, int, boolean) to rowcast_analyst;
+    text, regclass, text, text, text, int, text[], jsonb, int, boolean, jsonb) to rowcast_analyst;
 
 create or replace function rowcast.scorer_features(scorer_id int)
 returns table (value jsonb, place bigint)
@@ -195,6 +215,7 @@ $$;
 comment on function rowcast.find_key(regclass, text[]) is
     'The key of a source: the primary key, or the unique index over the columns given.';
 revoke all on function rowcast.find_key(regclass, text[]) from public;
+grant execute on function rowcast.find_key(regclass, text[]) to rowcast_analyst;
 
 create or replace function rowcast.route_parts(route text)
 returns table (place bigint, literal text, column_name text)
@@ -257,8 +278,11 @@ comment on function rowcast.shape(jsonb) is
     'Names and types of a signature: models that can stand for one another have the same.';
 revoke all on function rowcast.shape(jsonb) from public;
 
+drop function if exists rowcast.map_features(regclass, jsonb, jsonb, text);
+
 create or replace function rowcast.map_features(
-    relation regclass, signature jsonb, features jsonb, model text) returns jsonb
+    relation regclass, signature jsonb, features jsonb, model text, features_from oid default null)
+returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     feature record;
@@ -268,6 +292,8 @@ declare
     inputs text[] := array(select f.value ->> 'name' from jsonb_array_elements(signature -> 'features')
                            with ordinality as f (value, place) order by f.place);
     stranger text;
+    origin constant text := case when features_from is null then format('source "%s"', relation)
+                                 else 'the feature query' end;
 begin
     if jsonb_typeof(features) = 'array' and jsonb_array_length(features) <> cardinality(inputs) then
         raise exception using errcode = 'RC303',
@@ -298,22 +324,23 @@ begin
             when 'array' then features ->> (feature.place - 1)
             when 'object' then (select f.key from jsonb_each_text(features) as f
                                 where f.value = feature.name limit 1) end;
-        select a.attname::text as name, a.atttypid, rowcast.base_type(a.atttypid) as base
+        select a.name, a.type_id, rowcast.base_type(a.type_id) as base
         into found_column
-        from pg_attribute as a
-        where a.attrelid = relation and a.attnum > 0 and not a.attisdropped
-          and case when wanted is null then lower(a.attname::text) = lower(feature.name)
-                   else a.attname = wanted end
-        order by a.attname = feature.name desc, a.attnum limit 1;
+        from rowcast.input_columns(relation, features_from) as a
+        where case when wanted is null then lower(a.name) = lower(feature.name)
+                   else a.name = wanted end
+        order by a.name = feature.name desc, a.place limit 1;
         if not found then
             raise exception using errcode = 'RC303',
                 message = case when wanted is null then
-                    format('%s wants feature "%s", source "%s" has no column of that name',
-                           model, feature.name, relation)
-                    else format('column "%s" does not exist in source "%s"', wanted, relation) end,
+                    format('%s wants feature "%s", %s has no column of that name',
+                           model, feature.name, origin)
+                    else format('column "%s" does not exist in %s', wanted, origin) end,
                 hint = format('Map it: features => ''{"<column>": "%s"}''.', feature.name);
         end if;
-        if not has_column_privilege(rowcast.caller(), relation, found_column.name, 'select') then
+        -- What a query may read is a matter of its own rights.
+        if features_from is null
+           and not has_column_privilege(rowcast.caller(), relation, found_column.name, 'select') then
             raise exception using errcode = '42501',
                 message = format('permission denied for column "%s" of source "%s"',
                                  found_column.name, relation);
@@ -321,7 +348,7 @@ begin
         if not rowcast.type_fits(feature.type, found_column.base) then
             raise exception using errcode = 'RC303',
                 message = format('column "%s" is %s, %s wants %s', found_column.name,
-                    format_type(found_column.atttypid, null), model,
+                    format_type(found_column.type_id, null), model,
                     case feature.type when 'float32' then 'float' when 'float64' then 'float'
                          when 'int64' then 'integer' when 'string' then 'text'
                          else feature.type end || case when wanted is null
@@ -334,10 +361,10 @@ begin
     return mapped;
 end
 $$;
-comment on function rowcast.map_features(regclass, jsonb, jsonb, text) is
+comment on function rowcast.map_features(regclass, jsonb, jsonb, text, oid) is
     'Finds the column of each feature and checks its type: as given, else by name, exact before '
     'regardless of case.';
-revoke all on function rowcast.map_features(regclass, jsonb, jsonb, text) from public;
+revoke all on function rowcast.map_features(regclass, jsonb, jsonb, text, oid) from public;
 
 create or replace function rowcast.map_outputs(
     signature jsonb, top_k int, taken text[], model text) returns jsonb
@@ -391,9 +418,67 @@ comment on function rowcast.map_outputs(jsonb, int, text[], text) is
     'classes in place of one probability a class.';
 revoke all on function rowcast.map_outputs(jsonb, int, text[], text) from public;
 
+create or replace function rowcast.take_source(
+    relation regclass, key_columns text[], key_types text[], key_operators jsonb, has_unique_key boolean,
+    watched text[], out source_id int, out widened boolean)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
+declare
+    is_new boolean := false;
+    composite_key boolean;
+begin
+    loop
+        select s.source_id, not s.watched_columns @> watched into source_id, widened
+        from rowcast.source as s
+        where s.relation = take_source.relation and s.key_columns = take_source.key_columns
+        for update;
+        exit when found;
+        -- Where another session makes the same source, this waits for it and then finds it.
+        widened := false;
+        insert into rowcast.source as s (
+            relation, relation_name, key_columns, key_types, key_operators, has_unique_key,
+            watched_columns, composite)
+        values (relation, relation::text, key_columns, key_types, key_operators, has_unique_key, watched,
+                -- Text is never cast to a plain type of somebody's own: a cast function of its owner
+                -- would run with our rights. As a field of a row it is read by its input function.
+                cardinality(take_source.key_columns) > 1 or exists (
+                    select from unnest(take_source.key_types) as k (type_name)
+                    join pg_type as t on t.oid = to_regtype(k.type_name)
+                    where t.typnamespace <> 'pg_catalog'::regnamespace))
+        on conflict on constraint source_relation_key do nothing
+        returning s.source_id, s.composite into source_id, composite_key;
+        is_new := found;
+        exit when is_new;
+    end loop;
+    if is_new then
+        if composite_key then
+            execute format('create type rowcast.key_%s as (%s)', source_id, (
+                select string_agg(format('%I %s', k.name, take_source.key_types[k.place]), ', ' order by k.place)
+                from unnest(take_source.key_columns) with ordinality as k (name, place)));
+            execute format('comment on type rowcast.key_%s is %L', source_id,
+                           format('A key of %s.', relation));
+            execute format('grant usage on type rowcast.key_%s to rowcast_worker, rowcast_analyst',
+                           source_id);
+        end if;
+        perform rowcast.make_capture(source_id);
+    elsif widened then
+        update rowcast.source as s
+        set watched_columns = array(select unnest(s.watched_columns) union select unnest(watched)
+                                    order by 1)
+        where s.source_id = take_source.source_id;
+        perform rowcast.make_capture(source_id);
+    end if;
+end
+$$;
+comment on function rowcast.take_source(regclass, text[], text[], jsonb, boolean, text[]) is
+    'The source of a relation and a key, made where there is none, with the columns watched; widened where it '
+    'watches more than before.';
+revoke all on function rowcast.take_source(regclass, text[], text[], jsonb, boolean, text[]) from public;
+
 create or replace function rowcast.add_scorer(
     name text, relation regclass, model text, route text, alias text, version int, key text[],
-    features jsonb, top_k int, out scorer_id int, out source_id int, out widened boolean)
+    features jsonb, top_k int, options jsonb default '{}', out scorer_id int, out source_id int,
+    out widened boolean)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_variable
 declare
@@ -401,6 +486,7 @@ declare
     own_version int;
     other record;
     src record;
+    input record;  -- Where features come from, if not from the source.
     spelled text;
     signature jsonb;
     mapped jsonb;
@@ -408,8 +494,6 @@ declare
     watched text[];
     relation_row pg_class := (select c from pg_class as c where c.oid = relation);
     missing_column text;
-    is_new boolean;
-    composite_key boolean;
 begin
     -- The name.
     if name is null or name !~ '^[a-z_][a-z0-9_]{0,53}$' then
@@ -474,6 +558,8 @@ begin
                              missing_column, relation);
     end if;
 
+    select * into input from rowcast.take_query(relation, src.key_columns, src.key_types, options);
+
     -- The model, or one of those that the route may lead to.
     if (model is null) = (route is null) then
         raise exception using errcode = 'RC303',
@@ -508,15 +594,16 @@ begin
         end if;
         select p.column_name into missing_column from rowcast.route_parts(route) as p
         where p.column_name is not null and not exists (
-            select from pg_attribute as a where a.attrelid = relation and a.attname = p.column_name
-            and a.attnum > 0 and not a.attisdropped) limit 1;
+            select from rowcast.input_columns(relation, input.features_from) as a
+            where a.name = p.column_name) limit 1;
         if found then
             raise exception using errcode = 'RC303',
-                message = format('route column "%s" does not exist in source "%s"',
-                                 missing_column, relation);
+                message = format('route column "%s" does not exist in %s', missing_column,
+                                 case when input.features_from is null then format('source "%s"', relation)
+                                      else 'the feature query' end);
         end if;
         select p.column_name into missing_column from rowcast.route_parts(route) as p
-        where p.column_name is not null
+        where p.column_name is not null and input.features_from is null
           and not has_column_privilege(rowcast.caller(), relation, p.column_name, 'select') limit 1;
         if found then
             raise exception using errcode = '42501',
@@ -548,74 +635,41 @@ begin
         end if;
     end if;
 
-    mapped := rowcast.map_features(relation, signature, features, spelled);
+    mapped := rowcast.map_features(relation, signature, features, spelled, input.features_from);
     outputs := rowcast.map_outputs(signature, top_k,
-        src.key_columns || rowcast.audit_names(src.key_columns, false), spelled);
+        src.key_columns || input.result_key
+        || rowcast.audit_names(src.key_columns || input.result_key, false), spelled);
 
     -- The source, shared by the scorers that have its key.
-    watched := array(
-        select m ->> 'column' from jsonb_array_elements(mapped) as m
-        union select p.column_name from rowcast.route_parts(route) as p
-        where p.column_name is not null order by 1);
-    is_new := false;
-    loop
-        select s.source_id, not s.watched_columns @> watched into source_id, widened
-        from rowcast.source as s
-        where s.relation = add_scorer.relation and s.key_columns = src.key_columns
-        for update;
-        exit when found;
-        -- Where another session makes the same source, this waits for it and then finds it.
-        widened := false;
-        insert into rowcast.source as s (
-            relation, relation_name, key_columns, key_types, key_operators, watched_columns, composite)
-        values (relation, relation::text, src.key_columns, src.key_types, src.key_operators, watched,
-                -- Text is never cast to a plain type of somebody's own: a cast function of its owner
-                -- would run with our rights. As a field of a row it is read by its input function.
-                cardinality(src.key_columns) > 1 or exists (
-                    select from unnest(src.key_types) as k (type_name)
-                    join pg_type as t on t.oid = to_regtype(k.type_name)
-                    where t.typnamespace <> 'pg_catalog'::regnamespace))
-        on conflict on constraint source_relation_key do nothing
-        returning s.source_id, s.composite into source_id, composite_key;
-        is_new := found;
-        exit when is_new;
-    end loop;
-    if is_new then
-        if composite_key then
-            execute format('create type rowcast.key_%s as (%s)', source_id, (
-                select string_agg(format('%I %s', k.name, src.key_types[k.place]), ', ' order by k.place)
-                from unnest(src.key_columns) with ordinality as k (name, place)));
-            execute format('comment on type rowcast.key_%s is %L', source_id,
-                           format('A key of %s.', relation));
-            execute format('grant usage on type rowcast.key_%s to rowcast_worker, rowcast_analyst',
-                           source_id);
-        end if;
-        perform rowcast.make_capture(source_id);
-    elsif widened then
-        update rowcast.source as s
-        set watched_columns = array(select unnest(s.watched_columns) union select unnest(watched)
-                                    order by 1)
-        where s.source_id = add_scorer.source_id;
-        perform rowcast.make_capture(source_id);
-    end if;
+    watched := case when input.features_from is null then array(
+            select m ->> 'column' from jsonb_array_elements(mapped) as m
+            union select p.column_name from rowcast.route_parts(route) as p
+            where p.column_name is not null order by 1)
+        -- Which of them a query reads is not looked into: a function in it may read any.
+        else array(select c.name from rowcast.input_columns(relation, null) as c order by 1) end;
+    select * into source_id, widened from rowcast.take_source(
+        relation, src.key_columns, src.key_types, src.key_operators, true, watched);
 
     -- The scorer.
     insert into rowcast.scorer as s (
         name, source_id, model_id, alias, pinned_version, route, features, outputs, top_k,
-        created_tick, created_by, state, state_reason)
+        created_tick, created_by, state, state_reason, feature_query, features_from, features_row,
+        result_key, result_types)
     values (name, source_id, own_model_id, alias, version, route, mapped, outputs, top_k,
             (select max(t.tick_id) from rowcast.tick as t), rowcast.caller(),
-            'suspended', 'it was not started')
+            'suspended', 'it was not started',
+            case when input.features_from is not null then coalesce(options ->> 'feature_query', '') end,
+            input.features_from, input.written_by, input.result_key, input.result_types)
     returning s.scorer_id into scorer_id;
     perform rowcast.make_tables(scorer_id);
     perform rowcast.make_write(scorer_id);
 end
 $$;
 comment on function rowcast.add_scorer(
-    text, regclass, text, text, text, int, text[], jsonb, int) is
+    text, regclass, text, text, text, int, text[], jsonb, int, jsonb) is
     'The part of create_scorer that writes the machinery''s own tables: checks everything, then makes '
     'the scorer, its tables and functions, but neither triggers nor a backfill.';
 revoke all on function rowcast.add_scorer(
-    text, regclass, text, text, text, int, text[], jsonb, int) from public;
+    text, regclass, text, text, text, int, text[], jsonb, int, jsonb) from public;
 grant execute on function rowcast.add_scorer(
-    text, regclass, text, text, text, int, text[], jsonb, int) to rowcast_analyst;
+    text, regclass, text, text, text, int, text[], jsonb, int, jsonb) to rowcast_analyst;

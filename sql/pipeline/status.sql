@@ -41,9 +41,12 @@ begin
         where c.state in ('available', 'running')
         group by c.scorer_id
     ), past as (
-        select c.source_id, sum(c.key_count) as keys, min(c.at) as oldest
+        select o.scorer_id, sum(c.key_count) as keys, min(c.at) as oldest
         from rowcast.changes_between(cursor_snapshot, txid_current_snapshot()) as c
-        group by c.source_id
+        join (select s.source_id, s.scorer_id from rowcast.scorer as s
+              union all select w.source_id, w.scorer_id from rowcast.watch as w) as o
+          on o.source_id = c.source_id
+        group by o.scorer_id
     ), silent as (
         select o.source_id, rowcast.capture_problem(o.source_id) as problem from rowcast.source as o
     ), rate as (
@@ -81,7 +84,7 @@ begin
     left join rowcast.model as m on m.model_id = s.model_id
     left join silent on silent.source_id = s.source_id
     left join work on work.scorer_id = s.scorer_id
-    left join past on past.source_id = s.source_id
+    left join past on past.scorer_id = s.scorer_id
     left join rate on rate.scorer_id = s.scorer_id
     left join failed on failed.scorer_id = s.scorer_id
     left join job on job.scorer_id = s.scorer_id
@@ -127,7 +130,7 @@ declare
     audit text[];
 begin
     for own in
-        select s.name, src.key_columns from rowcast.scorer as s
+        select s.name, src.key_columns || s.result_key as key_columns from rowcast.scorer as s
         join rowcast.source as src on src.source_id = s.source_id order by s.name
     loop
         audit := rowcast.audit_names(own.key_columns, true);

@@ -35,8 +35,8 @@ declare
     this_snapshot txid_snapshot;
     this_tick bigint;
     counts record;
-    unreadable int[];
     source_id int;
+    scorer_id int;
 begin
     perform pg_advisory_xact_lock(1919907683, 4);
 
@@ -78,27 +78,35 @@ begin
         select c.source_id, c.op, c.keys, c.key_count, c.at, row_number() over () - 1 as place
         from rowcast.changes_between(last_snapshot, this_snapshot) as c
     ), listening as materialized (
-        select s.scorer_id, s.source_id, s.chunk_rows, s.state <> 'active' as held,
+        -- Scorers of the source, and those that watch it beside theirs: what they get is mapped to keys of
+        -- their own first.
+        select s.scorer_id, t.source_id, o.watch_id, s.chunk_rows, s.state <> 'active' as held,
+               case when o.watch_id is null then 'keys' else 'map' end as kind,
                least(s.chunk_rows, greatest(256, t.key_count / greatest(lane_count, 1) + 1)) as size
         from (select f.source_id, sum(f.key_count) as key_count from fresh as f group by f.source_id)
             as t
-        join rowcast.scorer as s on s.source_id = t.source_id
+        cross join lateral (
+            select s.scorer_id, null::int as watch_id from rowcast.scorer as s
+            where s.source_id = t.source_id
+            union all
+            select w.scorer_id, w.watch_id from rowcast.watch as w where w.source_id = t.source_id) as o
+        join rowcast.scorer as s on s.scorer_id = o.scorer_id
     ), whole as (
         -- Long segments are chunks as they are, unopened: taking 1,000,000 keys apart to put the same
         -- chunks together again took 6 of 7 seconds. At most four times the rows that a lane likes.
-        select l.scorer_id, l.held, 'keys' as kind, f.keys, f.key_count, f.at
+        select l.scorer_id, l.watch_id, l.held, l.kind, f.keys, f.key_count, f.at
         from listening as l join fresh as f on f.source_id = l.source_id
         where f.op = 'K' and f.key_count >= 1024 and f.key_count <= 4 * l.chunk_rows
         union all
-        select l.scorer_id, l.held, 'keys', array_agg(u.key)::text, count(*)::int, f.at
+        select l.scorer_id, l.watch_id, l.held, l.kind, array_agg(u.key)::text, count(*)::int, f.at
         from listening as l join fresh as f on f.source_id = l.source_id
         cross join lateral unnest(f.keys::text[]) with ordinality as u (key, place)
         where f.op = 'K' and f.key_count >= 1024 and f.key_count > 4 * l.chunk_rows
-        group by l.scorer_id, l.held, f.place, f.at, (u.place - 1) / l.chunk_rows
+        group by l.scorer_id, l.watch_id, l.held, l.kind, f.place, f.at, (u.place - 1) / l.chunk_rows
         union all
-        select l.scorer_id, l.held, 'truncate', null, 0, min(f.at)
+        select l.scorer_id, null, l.held, 'truncate', null, 0, min(f.at)
         from listening as l join fresh as f on f.source_id = l.source_id
-        where f.op = 'T'
+        where f.op = 'T' and l.watch_id is null
         group by l.scorer_id, l.held
     ), block as (
         -- Short segments are joined as text, then read as one array: a fifth of reading each by
@@ -119,19 +127,19 @@ begin
         from block as b cross join lateral unnest(b.keys) with ordinality as u (key, place)
         group by b.source_id, u.key
     ), cut as (
-        select l.scorer_id, l.held, 'keys' as kind, array_agg(k.key)::text as keys,
+        select l.scorer_id, l.watch_id, l.held, l.kind, array_agg(k.key)::text as keys,
                count(*)::int as key_count, min(k.at) as at
         from listening as l join key as k on k.source_id = l.source_id
-        group by l.scorer_id, l.held, k.place / l.size
+        group by l.scorer_id, l.watch_id, l.held, l.kind, k.place / l.size
     ), ready as materialized (
         select a.*, case when not a.held then
                    lanes[row_number() over (partition by a.held order by a.at)] end as lane_id
         from (select w.* from whole as w union all select c.* from cut as c) as a
     ), made as (
         insert into rowcast.chunk (
-            scorer_id, tick_id, changed_at, key_count, priority, held, kind, keys,
+            scorer_id, tick_id, changed_at, key_count, priority, held, kind, keys, watch_id,
             state, attempt, claimed_by, claimed_at)
-        select r.scorer_id, this_tick, r.at, r.key_count, 0, r.held, r.kind, r.keys,
+        select r.scorer_id, this_tick, r.at, r.key_count, 0, r.held, r.kind, r.keys, r.watch_id,
                case when r.lane_id is null then 'available' else 'running' end,
                case when r.lane_id is null then 0 else 1 end,
                r.lane_id, case when r.lane_id is not null then clock_timestamp() end
@@ -142,11 +150,17 @@ begin
     select (select count(*)::int from fresh) as changes,
            (select count(*)::int from made) as chunks,
            array(select m.chunk_id from made as m where m.state = 'running' order by 1) as handed,
-           array(select distinct f.source_id from fresh as f where f.op = 'X') as unreadable
+           array(select distinct f.source_id from fresh as f where f.op = 'X') as unreadable,
+           array(select distinct l.scorer_id from listening as l join fresh as f on f.source_id = l.source_id
+                 where f.op = 'T' and l.watch_id is not null) as emptied
     into counts;
 
     foreach source_id in array counts.unreadable loop
         perform rowcast.suspend_unfit(source_id);
+    end loop;
+    -- Which keys a row mapped to that is gone by TRUNCATE nobody knows.
+    foreach scorer_id in array counts.emptied loop
+        perform rowcast.make_job(scorer_id, 'rescore');
     end loop;
     perform rowcast.summarise_log();
 

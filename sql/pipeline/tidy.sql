@@ -117,7 +117,7 @@ begin
                 from rowcast.chunk as c
                 join rowcast.scorer as s on s.scorer_id = c.scorer_id
                 where c.finished_at > clock_timestamp() - interval '30 seconds' and c.state = 'done'
-                  and c.claimed_at is not null and c.key_count >= s.chunk_rows / 2
+                  and c.kind <> 'map' and c.claimed_at is not null and c.key_count >= s.chunk_rows / 2
             ) as d
             where d.place <= 50
             group by d.scorer_id having count(*) >= 4
@@ -156,15 +156,20 @@ begin
     -- Tombstones matter while something older is open.
     tombstones_deleted := 0;
     for own in
-        select s.scorer_id from rowcast.scorer as s
-        where pg_relation_size(to_regclass('rowcast.retraction_' || s.scorer_id)) > 0
+        select s.scorer_id, t.name, t.condition
+        from rowcast.scorer as s
+        cross join lateral (
+            values ('retraction_' || s.scorer_id, ''), ('set_' || s.scorer_id, 'r.is_empty and ')
+        ) as t (name, condition)
+        where pg_relation_size(to_regclass('rowcast.' || t.name)) > 0
     loop
         execute format(
-            'delete from rowcast.retraction_%1$s as r where r.tick <= coalesce(least('
+            'delete from rowcast.%2$s as r where %3$sr.tick <= coalesce(least('
             '(select min(c.tick_id) from rowcast.chunk as c where c.scorer_id = %1$s '
             ' and c.state in (''available'', ''running'')), '
             '(select min(j.tick_id) from rowcast.job as j where j.scorer_id = %1$s '
-            ' and j.state in (''running'', ''paused''))), 9223372036854775807)', own.scorer_id);
+            ' and j.state in (''running'', ''paused''))), 9223372036854775807)', own.scorer_id, own.name,
+            own.condition);
         get diagnostics deleted = row_count;
         tombstones_deleted := tombstones_deleted + deleted;
     end loop;

@@ -30,9 +30,11 @@ declare
     give_up_at constant timestamptz := called_at + timeout;
     pause interval := '1 millisecond';
     target rowcast.scorer := rowcast.own_scorer(scorer);
-    jobs constant bigint[] := array(
+    jobs bigint[] := array(
         select j.job_id from rowcast.job as j
         where j.scorer_id = target.scorer_id and j.state in ('running', 'paused'));
+    sources constant int[] := target.source_id || array(
+        select w.source_id from rowcast.watch as w where w.scorer_id = target.scorer_id);
     last_tick constant bigint := (
         select max(t.tick_id) from rowcast.tick as t where t.snapshot is not null);
     collected_by bigint;  -- The first tick that has seen all that the caller saw.
@@ -46,7 +48,7 @@ begin
                   where s.scorer_id = target.scorer_id
                     and s.xmin = pg_current_xact_id_if_assigned()::xid)
        or exists (select from rowcast.change as c
-                  where c.xid = txid_current_if_assigned() and c.source_id = target.source_id) then
+                  where c.xid = txid_current_if_assigned() and c.source_id = any (sources)) then
         raise exception using errcode = 'RC308',
             message = format('changes of this transaction to what scorer "%s" scores are not committed',
                              scorer),
@@ -61,8 +63,14 @@ begin
             where t.tick_id >= last_tick and t.snapshot is not null
               and not exists (
                   select from rowcast.changes_between(t.snapshot::text::txid_snapshot, seen) as c
-                  where c.source_id = target.source_id)
+                  where c.source_id = any (sources))
             order by t.tick_id limit 1;
+            -- A watched relation that was truncated has all rows scored again, by a job of that tick.
+            if collected_by is not null and cardinality(sources) > 1 then
+                jobs := jobs || array(
+                    select j.job_id from rowcast.job as j
+                    where j.scorer_id = target.scorer_id and j.state in ('running', 'paused'));
+            end if;
         end if;
         exit when collected_by is not null
             and not exists (select from rowcast.chunk as c
@@ -100,7 +108,8 @@ begin
         pause := least(pause * 1.5, interval '100 milliseconds');
     end loop;
 
-    silent := rowcast.capture_problem(target.source_id);
+    select rowcast.capture_problem(s.source_id) into silent from unnest(sources) as s (source_id)
+    where rowcast.capture_problem(s.source_id) is not null limit 1;
     if silent is not null then
         raise exception using errcode = 'RC311',
             message = format('scorer "%s" may have missed changes: %s', scorer, silent),

@@ -70,6 +70,10 @@ declare
 begin
     select s.* into strict sco from rowcast.scorer as s where s.scorer_id = make_write.scorer_id;
     select s.* into strict src from rowcast.source as s where s.source_id = sco.source_id;
+    if sco.result_key is not null then
+        perform rowcast.make_set_write(scorer_id);
+        return;
+    end if;
     keys := cardinality(src.key_columns);
     outs := jsonb_array_length(sco.outputs);
     tail := 2 + keys + outs + 1;
@@ -300,11 +304,13 @@ revoke all on function rowcast.make_write(int) from public;
 create or replace function rowcast.write_arguments(scorer_id int) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select array['bigint', 'int']
-        || array(select t || '[]' from unnest(src.key_types) with ordinality as k (t, n) order by n)
+        || array(select t || '[]' from unnest(src.key_types || s.result_types) with ordinality as k (t, n)
+                 order by n)
         || array(select (o.value ->> 'type') || '[]'
                  from jsonb_array_elements(s.outputs) with ordinality as o (value, n) order by n)
         || array['text[]', 'int[]']
-        || array(select t || '[]' from unnest(src.key_types) with ordinality as k (t, n) order by n)
+        || array(select t || '[]' from unnest(src.key_types || s.result_types) with ordinality as k (t, n)
+                 order by n)
         || array['text[]', 'text[]', 'text[]', 'int[]', 'int']
     from rowcast.scorer as s join rowcast.source as src on src.source_id = s.source_id
     where s.scorer_id = write_arguments.scorer_id

@@ -20,6 +20,8 @@ public enum Event: Sendable, Equatable {
   case laneConnected(lane: Int)
   case connectionLost(part: String, reason: String)
   case chunkCompleted(Completion)
+  /// Changes of a relation beside the source were mapped to keys, which made that many chunks.
+  case chunkMapped(chunk: Int64, chunks: Int)
   /// Another worker had the chunk: the result was dropped.
   case chunkLost(chunk: Int64, reason: String)
   case chunkFailed(chunk: Int64, scorer: String, reason: String)
@@ -72,7 +74,7 @@ extension Event {
   /// Writes the line that an operator wants, if any: what is routine is counted, not logged.
   func log(to logger: Logger) {
     switch self {
-    case .ticked, .slept, .rung, .chunkCompleted, .chunksMade, .copyRefused:
+    case .ticked, .slept, .rung, .chunkCompleted, .chunkMapped, .chunksMade, .copyRefused:
       break  // The statistics count them; a line each would be noise.
     case .workerStarted(let name, let lanes):
       logger.info("worker started", metadata: ["worker": "\(name)", "lanes": "\(lanes)"])

@@ -83,7 +83,7 @@ public final class WorkerStatistics: Sendable {
       case .connectionLost, .dispatcherLost: state.counts.connectionsLost += 1
       case .modelLoaded: state.counts.modelsLoaded += 1
       case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
-        .laneConnected, .copyRefused, .scorerSuspended, .scorerResumed, .modelRefused,
+        .laneConnected, .chunkMapped, .copyRefused, .scorerSuspended, .scorerResumed, .modelRefused,
         .modelInspected, .maintenanceFailed:
         break
       }

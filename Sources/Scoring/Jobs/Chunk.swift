@@ -10,6 +10,9 @@ struct Chunk: Sendable, Equatable {
     case range
     /// The source was emptied.
     case truncate
+    /// Keys of a relation beside the source, to be mapped to keys of the scorer; the database does
+    /// that when it is told to.
+    case map
   }
 
   /// `chunk.priority` of a backfill: its keys are most likely new in the prediction table.

@@ -56,6 +56,16 @@ struct ChunkScorer {
     )
   }
 
+  /// Has the keys of a watched relation mapped to keys of the scorer; counts the chunks made of them.
+  func map(_ chunk: Chunk) throws(WorkError) -> Int {
+    do throws(PostgresError) {
+      let made = try connection.run("select rowcast.map_chunk(\(chunk.id), \(chunk.attempt))")
+      return Int(try made.value(0, 0, as: Int32.self))
+    } catch {
+      throw .ofQuery(error, "a mapping failed")
+    }
+  }
+
   private mutating func prepare(_ chunk: Chunk) throws(WorkError) -> Prepared {
     if let known = plans[chunk.scorer], known.plan.revision >= chunk.scorerRevision {
       return known
@@ -82,9 +92,9 @@ struct ChunkScorer {
       query = Query(
         text: plan.sql(plan.readRangeSQL, reading: reads),
         values: [chunk.lowerKey, chunk.upperKey])
-    case .truncate: return .none(plan)
+    case .truncate, .map: return .none(plan)
     }
-    let rows = try database { () throws(PostgresError) in try connection.run(query) }
+    let rows = try run(query, of: plan)
     let keyCount = plan.keyTypes.count
     let readCount = reads.count { $0 }
     let width = keyCount + readCount + (plan.isRouted ? 1 : 0)
@@ -114,9 +124,31 @@ struct ChunkScorer {
       features.append(column)
       place += 1
     }
+    let keys = (0..<keyCount).map { rows.raw($0) }
+    if plan.readsQuery { try refuseTwins(keys, rows: rows.count, plan) }
     return ChunkRows(
-      count: rows.count, keys: (0..<keyCount).map { rows.raw($0) }, features: features,
+      count: rows.count, keys: keys, features: features,
       models: plan.isRouted ? try names(rows, column: width - 1) : nil, readCount: readCount)
+  }
+
+  private func run(_ query: Query, of plan: ScorerPlan) throws(WorkError) -> Rows {
+    do throws(PostgresError) {
+      return try connection.run(query)
+    } catch {
+      guard plan.readsQuery else { throw .postgres(error) }
+      throw .ofQuery(error, "the feature query failed")
+    }
+  }
+
+  /// A query, unlike a table, may give two rows for one key; they come one after the other.
+  private func refuseTwins(_ keys: [RawColumn], rows: Int, _ plan: ScorerPlan) throws(WorkError) {
+    guard rows > 1 else { return }
+    for row in 1..<rows where keys.allSatisfy({ $0[row] == $0[row - 1] }) {
+      throw .scoring(
+        ScoringError(
+          .scorer, "the feature query of scorer \"\(plan.name)\" gives several rows for one key",
+          hint: "Name the columns that tell them apart as result_key, or group them."))
+    }
   }
 
   private func names(_ rows: Rows, column: Int) throws(WorkError) -> [String?] {

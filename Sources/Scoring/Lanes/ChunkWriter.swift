@@ -20,7 +20,7 @@ struct ChunkWriter {
     on connection: Connection
   ) throws(WorkError) -> Outcome {
     do throws(PostgresError) {
-      guard shouldCopy(result, rows, chunk) else {
+      guard shouldCopy(result, rows, chunk, plan) else {
         try upsert(result, rows, chunk, plan, connection)
         return .upserted
       }
@@ -77,11 +77,11 @@ struct ChunkWriter {
 
   // MARK: Copy
 
-  private mutating func shouldCopy(_ result: ChunkResult, _ rows: ChunkRows, _ chunk: Chunk)
-    -> Bool
-  {
+  private mutating func shouldCopy(
+    _ result: ChunkResult, _ rows: ChunkRows, _ chunk: Chunk, _ plan: ScorerPlan
+  ) -> Bool {
     // A copy can neither keep failures nor retract keys whose rows are gone.
-    guard result.failures.isEmpty, rows.count >= Self.leastCopiedRows,
+    guard result.failures.isEmpty, rows.count >= Self.leastCopiedRows, !plan.copySQL.isEmpty,
       chunk.kind == .range
         ? chunk.priority == Chunk.backfillPriority : Int32(rows.count) == chunk.keyCount
     else { return false }

@@ -125,6 +125,12 @@ struct LaneSession {
     var tries = 0
     while true {
       do throws(WorkError) {
+        if chunk.kind == .map {
+          let made = try scorer.map(chunk)
+          if made > 0 { context.board.announceWork() }
+          context.events(.chunkMapped(chunk: chunk.id, chunks: made))
+          return
+        }
         let (completion, isCopyRefused) = try scorer.score(chunk)
         if isCopyRefused { context.events(.copyRefused(chunk: chunk.id)) }
         context.events(.chunkCompleted(completion))

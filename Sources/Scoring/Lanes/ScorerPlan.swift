@@ -53,7 +53,10 @@ struct ScorerPlan {
   var readKeysSQL: String
   var readRangeSQL: String
   var writeSQL: String
+  /// Empty where rows cannot be copied.
   var copySQL: String
+  /// The features come from somebody's query and not from the source's columns.
+  var readsQuery: Bool
 }
 
 extension ScorerPlan {
@@ -102,7 +105,8 @@ extension ScorerPlan {
         readKeysSQL: try rows.value(0, "read_keys_sql", as: String.self),
         readRangeSQL: try rows.value(0, "read_range_sql", as: String.self),
         writeSQL: try rows.value(0, "write_sql", as: String.self),
-        copySQL: try rows.value(0, "copy_sql", as: String.self))
+        copySQL: try rows.value(0, "copy_sql", as: String.self),
+        readsQuery: try rows.value(0, "reads_query", as: Bool.self))
     } catch {
       throw .postgres(error)
     }
