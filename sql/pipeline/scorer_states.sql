@@ -456,7 +456,9 @@ declare
         select w.source_id from rowcast.watch as w where w.scorer_id = own.scorer_id);
     queries constant regprocedure[] := array(
         select p.oid from pg_proc as p
-        where p.oid = own.features_from
+        where p.oid = own.features_from and not exists (
+                  select from rowcast.scorer as s
+                  where s.features_from = own.features_from and s.scorer_id <> own.scorer_id)
            or p.oid in (select w.maps_with from rowcast.watch as w where w.scorer_id = own.scorer_id));
     query regprocedure;
 begin

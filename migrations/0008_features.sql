@@ -1,4 +1,4 @@
--- 0007_features: features from queries, watched relations beside the source, sets of results.
+-- 0008_features: features from queries, watched relations beside the source, sets of results.
 set local lock_timeout = '2s';
 
 comment on schema rowcast_run is
