@@ -71,7 +71,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("'selekt 1'", "RC303", "feature query of scorer \"s\": syntax error at or near \"selekt\""),
+    ("'selekt 1'", "RC303", "feature query of scorer \"s\": syntax error at or near \"1\""),
     (
       "'select 1 as id'", "RC303",
       "feature query of scorer \"s\" returns \"id\" as integer, key column \"id\" of source \"shop.item\" is bigint"

@@ -28,7 +28,11 @@ private let laneSQL = """
       select * into strict plan from rowcast.load_scorer(c.scorer_id);
       execute format('drop table if exists pg_temp.rows_%s', chunk);
       if c.kind = 'map' then
-          perform rowcast.map_chunk(c.chunk_id, c.attempt);
+          begin
+              perform rowcast.map_chunk(c.chunk_id, c.attempt);
+          exception when sqlstate 'RC201' then
+              null;  -- Another lane has it.
+          end;
           return 0;
       end if;
       if c.kind = 'truncate' then

@@ -296,3 +296,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 comment on function rowcast.equality(text) is 'The operator that a type is sorted and made unique by.';
 revoke all on function rowcast.equality(text) from public;
+grant execute on function rowcast.equality(text) to rowcast_analyst;

@@ -134,7 +134,7 @@ begin
     -- somebody resumes the scorer: trying all rows again and again would not mend it.
     update rowcast.scorer as s set query_error = reason
     where s.scorer_id = suspend_scorer.scorer_id and s.features_from is not null
-      and rowcast.scorer_problem(scorer_id) is null;
+      and rowcast.scorer_problem(s.scorer_id) is null;
     perform rowcast.set_scorer_state(scorer_id, 'suspended', reason);
     return true;
 end
