@@ -82,11 +82,13 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
     return query
-    select c.chunk_id, c.attempt, c.claimed_by, c.scorer_id, s.revision, c.kind, c.keys, c.key_count,
-           c.lower_key, c.upper_key, c.tick_id, c.job_id, c.priority, s.model_id,
-           coalesce(s.pinned_version, a.version), r.last_value, c.changed_at
+    select c.chunk_id, c.attempt, c.claimed_by, c.scorer_id, coalesce(s.revision, 0), c.kind, c.keys,
+           c.key_count, c.lower_key, c.upper_key, c.tick_id, c.job_id, c.priority,
+           coalesce(s.model_id, m.model_id), coalesce(s.pinned_version, a.version, m.version),
+           r.last_value, c.changed_at
     from rowcast.chunk as c
-    join rowcast.scorer as s on s.scorer_id = c.scorer_id
+    left join rowcast.scorer as s on s.scorer_id = c.scorer_id
+    left join rowcast.model_job as m on m.job_id = c.job_id and c.scorer_id is null
     left join rowcast.alias as a on a.model_id = s.model_id and a.alias = s.alias
     cross join rowcast.registry_revision as r
     where c.chunk_id = any (chunks)
@@ -109,6 +111,9 @@ declare
     own_worker int;
     suspect bigint;
     floor constant bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
+    has_files constant boolean := exists (
+        select from rowcast.lane as l join rowcast.worker as w on w.worker_id = l.worker_id
+        where l.lane_id = lane and w.has_files);
 begin
     if exists (select from rowcast.chunk as c
                where c.deaths >= 2 and c.state in ('available', 'running') and not c.held) then
@@ -118,8 +123,9 @@ begin
             return;
         end if;
         select c.chunk_id into suspect from rowcast.chunk as c
-        join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+        left join rowcast.scorer as s on s.scorer_id = c.scorer_id
         where c.deaths >= 2 and c.state = 'available' and not c.held
+          and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
         order by c.chunk_id limit 1 for update of c skip locked;
         if suspect is not null then
             if exists (select from rowcast.chunk as c join rowcast.lane as l on l.lane_id = c.claimed_by
@@ -140,8 +146,9 @@ begin
         with picked as (
             select c.chunk_id
             from rowcast.chunk as c
-            join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+            left join rowcast.scorer as s on s.scorer_id = c.scorer_id
             where c.state = 'available' and not c.held and c.chunk_id >= floor
+              and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
             order by c.chunk_id limit max_chunks
             for update of c skip locked
         ), claimed as (
@@ -157,9 +164,10 @@ begin
             with picked as (
                 select c.chunk_id
                 from rowcast.chunk as c
-                join rowcast.scorer as s on s.scorer_id = c.scorer_id and s.state = 'active'
+                left join rowcast.scorer as s on s.scorer_id = c.scorer_id
                 where c.state = 'available' and not c.held
                   and c.priority = urgency and c.chunk_id >= floor
+                  and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
                 order by c.chunk_id limit max_chunks - coalesce(cardinality(taken), 0)
                 for update of c skip locked
             ), claimed as (
@@ -287,6 +295,11 @@ create or replace function rowcast.fail_chunk(chunk_id bigint, attempt int, erro
 returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    if exists (select from rowcast.chunk as c
+               where c.chunk_id = fail_chunk.chunk_id and c.scorer_id is null) then
+        perform rowcast.fail_job_chunk(chunk_id, attempt, error);
+        return;
+    end if;
     update rowcast.chunk as c
     set state = 'failed', claimed_by = null, finished_at = clock_timestamp(), rows_scored = 0,
         rows_failed = c.key_count, error = fail_chunk.error

@@ -191,7 +191,7 @@ begin
             last_key = case when rows_cut < room::bigint * size then null else j.last_key end
         where j.job_id = job.job_id;
     end loop;
-    return made;
+    return made + rowcast.cut_model_jobs(max_open, lane_count);
 end
 $$;
 comment on function rowcast.make_job_chunks(int, int) is

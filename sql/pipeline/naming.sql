@@ -8,6 +8,7 @@
 --   (1919907683, 5)          new chunks: shared by whoever inserts, exclusive to raise the floor
 --   (1919907684, lane_id)    a lane is alive, for its session
 --   (1919907685, scorer_id)  writes of a scorer: shared by plain upserts, exclusive for the rest
+--   (1919907686, chunk_id)   a step of a job runs, for its transaction
 
 create or replace function rowcast.typed_name(type_id oid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$

@@ -34,8 +34,10 @@ begin
         scorer_id := lost.scorer_id;
         attempt := lost.attempt;
         lost.deaths := lost.deaths + 1;
+        if lost.scorer_id is null then
+            action := rowcast.rescue_job_chunk(lost);
         -- What maps keys ends no worker: it is PostgreSQL that does it.
-        if lost.kind not in ('truncate', 'map') and lost.deaths >= 4 and lost.key_count = 1 then
+        elsif lost.kind not in ('truncate', 'map') and lost.deaths >= 4 and lost.key_count = 1 then
             action := 'failed';
             perform rowcast.fail_deadly(lost);
         elsif lost.kind not in ('truncate', 'map') and lost.deaths % 2 = 0 and lost.key_count > 1 then

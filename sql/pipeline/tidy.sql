@@ -133,14 +133,21 @@ begin
     with old as (
         select c.chunk_id from rowcast.chunk as c
         where c.finished_at < clock_timestamp() - interval '10 minutes'
+          -- A chunk that was given up counts until its job is over, and may be retried.
+          and not (c.scorer_id is null and c.state = 'failed' and exists (
+              select from rowcast.model_job as m where m.job_id = c.job_id and not m.is_cleared))
         order by c.finished_at limit 20000 for update skip locked
     ), gone as (
         delete from rowcast.chunk as c using old where c.chunk_id = old.chunk_id
-        returning c.job_id, c.rows_failed
+        returning c.job_id, c.state, c.rows_scored, c.rows_failed, c.pages
     ), remembered as (
-        update rowcast.job as j set rows_failed = j.rows_failed + g.rows_failed
-        from (select g.job_id, sum(g.rows_failed) as rows_failed from gone as g
-              where g.rows_failed > 0 group by g.job_id) as g
+        update rowcast.job as j
+        set rows_failed = j.rows_failed + g.rows_failed, rows_scored = j.rows_scored + g.rows_scored,
+            pages_done = j.pages_done + g.pages
+        from (select g.job_id, sum(coalesce(g.rows_failed, 0)) as rows_failed,
+                     sum(coalesce(g.rows_scored, 0)) as rows_scored, sum(coalesce(g.pages, 0)) as pages
+              from gone as g where g.job_id is not null and g.state in ('done', 'failed')
+              group by g.job_id) as g
         where j.job_id = g.job_id
     )
     select count(*) into chunks_deleted from gone;
@@ -185,7 +192,7 @@ begin
 
     -- Chunks of dropped scorers, and those that a change of state passed by.
     delete from rowcast.chunk as c
-    where c.state in ('available', 'running')
+    where c.state in ('available', 'running') and c.scorer_id is not null
       and not exists (select from rowcast.scorer as s where s.scorer_id = c.scorer_id);
     update rowcast.chunk as c set held = s.state <> 'active'
     from rowcast.scorer as s
@@ -201,6 +208,7 @@ begin
     where s.relation_name <> s.relation::text
       and exists (select from pg_class as c where c.oid = s.relation);
 
+    perform rowcast.clear_jobs();
     rotation := rowcast.rotate_log(1 << 20);
     return next;
 end

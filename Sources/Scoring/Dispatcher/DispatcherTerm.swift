@@ -231,6 +231,7 @@ struct DispatcherTerm {
             action: try rescued.value(row, "action", as: String.self)))
       }
       if rescued.count > 0 { context.board.announceWork() }
+      try connection.run("select rowcast.stop_steps()")
       try refreshLoad()
     case .endStalled:
       let timeout = context.configuration.stallTimeout.milliseconds

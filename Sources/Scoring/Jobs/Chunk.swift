@@ -13,6 +13,13 @@ struct Chunk: Sendable, Equatable {
     /// Keys of a relation beside the source, to be mapped to keys of the scorer; the database does
     /// that when it is told to.
     case map
+    /// Of a job: the rows of the table `keys` from the place `lowerKey` up to, not including,
+    /// `upperKey`; or, where `lowerKey` is an array of places, those.
+    case tid
+    /// Of a job: the bytes of the file `keys` from `lowerKey` up to, not including, `upperKey`.
+    case file
+    /// Of a job: what `keys` names.
+    case step
   }
 
   /// `chunk.priority` of a backfill: its keys are most likely new in the prediction table.
@@ -22,6 +29,7 @@ struct Chunk: Sendable, Equatable {
   /// The fence: a write that carries an older attempt is refused.
   var attempt: Int32
   var lane: Int32
+  /// 0 for a chunk of a job that has a source and a destination of its own.
   var scorer: Int32
   var scorerRevision: Int64
   var kind: Kind
@@ -39,6 +47,9 @@ struct Chunk: Sendable, Equatable {
   var registryRevision: Int64
   /// Of the oldest change in the chunk; nil for jobs.
   var changedAt: Date?
+
+  /// The job whose plan says what to do; nil where a scorer does.
+  var ownJob: Int64? { scorer == 0 ? job : nil }
 }
 
 /// One immutable version of a model.
@@ -61,7 +72,7 @@ extension Chunk {
     self.kind = kind
     attempt = try rows.value(row, "attempt")
     lane = try rows.value(row, "lane_id")
-    scorer = try rows.value(row, "scorer_id")
+    scorer = try rows.value(row, "scorer_id", as: Int32?.self) ?? 0
     scorerRevision = try rows.value(row, "scorer_revision")
     keys = try rows.value(row, "keys")
     keyCount = try rows.value(row, "key_count")

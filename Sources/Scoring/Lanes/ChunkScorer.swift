@@ -92,7 +92,7 @@ struct ChunkScorer {
       query = Query(
         text: plan.sql(plan.readRangeSQL, reading: reads),
         values: [chunk.lowerKey, chunk.upperKey])
-    case .truncate, .map: return .none(plan)
+    case .truncate, .map, .tid, .file, .step: return .none(plan)
     }
     let rows = try run(query, of: plan)
     let keyCount = plan.keyTypes.count

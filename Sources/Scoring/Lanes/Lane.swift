@@ -71,7 +71,9 @@ final class Lane {
     defer { context.setCanceller(nil, seat: seat) }
     var session = LaneSession(
       context: context, connection: connection, lane: lane,
-      scorer: ChunkScorer(connection: connection, models: models))
+      scorer: ChunkScorer(connection: connection, models: models),
+      jobs: JobScorer(
+        connection: connection, models: models, steps: JobSteps(context: context)))
     while true {
       wakeUp.clear()
       switch context.board.next(seat: seat) {
@@ -100,6 +102,7 @@ struct LaneSession {
   let connection: Connection
   let lane: Int32
   var scorer: ChunkScorer
+  var jobs: JobScorer
 
   /// A chunk that met an obstacle is tried again this often before it is given up: four seconds.
   private static let retries = 8
@@ -125,6 +128,10 @@ struct LaneSession {
     var tries = 0
     while true {
       do throws(WorkError) {
+        if let job = chunk.ownJob {
+          context.events(.chunkCompleted(try jobs.work(on: chunk, of: job)))
+          return
+        }
         if chunk.kind == .map {
           let made = try scorer.map(chunk)
           if made > 0 { context.board.announceWork() }
@@ -162,8 +169,8 @@ struct LaneSession {
   }
 
   private mutating func fail(_ chunk: Chunk, _ reason: String) throws(PostgresError) {
-    context.events(
-      .chunkFailed(chunk: chunk.id, scorer: scorer.name(of: chunk.scorer), reason: reason))
+    let name = chunk.ownJob.map { "job \($0)" } ?? scorer.name(of: chunk.scorer)
+    context.events(.chunkFailed(chunk: chunk.id, scorer: name, reason: reason))
     try report { () throws(PostgresError) in
       try connection.run(
         "select rowcast.fail_chunk(\(chunk.id), \(chunk.attempt), \(reason))")
@@ -171,6 +178,14 @@ struct LaneSession {
   }
 
   private mutating func suspend(_ chunk: Chunk, _ reason: String) throws(PostgresError) {
+    if let job = chunk.ownJob {
+      context.events(.chunkFailed(chunk: chunk.id, scorer: "job \(job)", reason: reason))
+      jobs.forget(job)
+      try report { () throws(PostgresError) in
+        try connection.run("select rowcast.fail_job(\(job), \(reason))")
+      }
+      return
+    }
     context.events(
       .scorerSuspended(scorer: scorer.name(of: chunk.scorer), reason: reason))
     scorer.forget(chunk.scorer)

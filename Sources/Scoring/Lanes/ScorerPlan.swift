@@ -112,7 +112,7 @@ extension ScorerPlan {
     }
   }
 
-  private static func decode<T: Decodable>(_ json: String, _ what: String) throws(PostgresError)
+  static func decode<T: Decodable>(_ json: String, _ what: String) throws(PostgresError)
     -> T
   {
     do {

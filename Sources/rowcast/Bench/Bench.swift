@@ -12,7 +12,8 @@ struct Bench: AsyncParsableCommand {
         rowcast bench bulk --rows 200000 --json > bulk.json
         rowcast bench engine --model churn.txt --rows golden.csv
         rowcast bench load --model churn.txt
+        rowcast bench job --rows 10000000
       """,
-    subcommands: [DatabaseBench.self, EngineBench.self, LoadBench.self],
+    subcommands: [DatabaseBench.self, EngineBench.self, LoadBench.self, JobBench.self],
     defaultSubcommand: DatabaseBench.self)
 }

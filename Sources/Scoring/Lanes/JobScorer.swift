@@ -1,0 +1,177 @@
+internal import FoundationEssentials
+internal import Inference
+internal import Postgres
+
+/// Works on chunks of jobs that have a source and a destination of their own; keeps what a lane
+/// learnt about them from chunk to chunk.
+struct JobScorer {
+  private let connection: Connection
+  private let models: ModelCache
+  private let workspace = Workspace()
+  private let clock = ContinuousClock()
+  private let steps: JobSteps
+  private var jobs: [Int64: Prepared] = [:]
+
+  /// Jobs remembered at most.
+  private static let capacity = 100
+
+  private struct Prepared {
+    var plan: JobPlan
+    var binding: ModelBinding?
+  }
+
+  init(connection: Connection, models: ModelCache, steps: JobSteps) {
+    self.connection = connection
+    self.models = models
+    self.steps = steps
+  }
+
+  /// - Throws: Where the chunk as a whole cannot be done. Rows that cannot be scored do not throw.
+  mutating func work(on chunk: Chunk, of job: Int64) throws(WorkError) -> Event.Completion {
+    if chunk.kind == .step {
+      let start = clock.now
+      try steps.run(chunk)
+      return Event.Completion(
+        chunk: chunk.id, scorer: "job \(job)", rows: 0, features: 0, failures: 0, isCopied: false,
+        read: .zero, predict: .zero, write: start.duration(to: clock.now), latency: nil)
+    }
+    let (plan, binding) = try prepare(chunk, job)
+    let start = clock.now
+    let rows = try read(chunk, plan, binding)
+    let read = clock.now
+    let result = try predict(rows, binding)
+    let predicted = clock.now
+    let writer = JobWriter(
+      connection: connection, chunk: chunk, plan: plan, model: binding.model)
+    let isCopied = try writer.write(result, of: rows)
+    return Event.Completion(
+      chunk: chunk.id, scorer: "job \(job)", rows: rows.count, features: rows.readCount,
+      failures: result.failures.count, isCopied: isCopied, read: start.duration(to: read),
+      predict: read.duration(to: predicted), write: predicted.duration(to: clock.now),
+      latency: nil)
+  }
+
+  mutating func forget(_ job: Int64) { jobs[job] = nil }
+
+  /// A job's version never changes, so the model is bound once.
+  private mutating func prepare(_ chunk: Chunk, _ job: Int64) throws(WorkError) -> (
+    JobPlan, ModelBinding
+  ) {
+    var prepared: Prepared
+    if let known = jobs[job] {
+      prepared = known
+    } else {
+      if jobs.count >= Self.capacity { jobs.removeAll() }
+      prepared = Prepared(plan: try JobPlan.load(job, on: connection))
+    }
+    guard let id = chunk.model else {
+      throw .scoring(ScoringError(.model, "the model of job \(job) is gone"))
+    }
+    let binding: ModelBinding
+    if let known = prepared.binding {
+      binding = known
+    } else {
+      let model = try models.model(id, on: connection)
+      do throws(ScoringError) {
+        binding = try ModelBinding(model, to: prepared.plan.base)
+      } catch {
+        throw .scoring(error)
+      }
+      prepared.binding = binding
+    }
+    jobs[job] = prepared
+    return (prepared.plan, binding)
+  }
+
+  // MARK: Reading
+
+  private func read(_ chunk: Chunk, _ plan: JobPlan, _ binding: ModelBinding) throws(WorkError)
+    -> JobRows
+  {
+    let rows = try database { () throws(PostgresError) in
+      try connection.run(plan.readQuery(chunk, reading: binding.reads))
+    }
+    let first = plan.kept.count
+    let readCount = binding.reads.count { $0 }
+    let vectors = try database { () throws(PostgresError) in
+      try rows.vectors(first..<first + readCount)
+    }
+    var features: [Column] = []
+    var place = 0
+    for (feature, isRead) in zip(plan.base.features, binding.reads) {
+      guard isRead else {
+        features.append(Column(blank: feature.type, count: rows.count))
+        continue
+      }
+      guard let column = Column(vectors[place]) else {
+        throw .scoring(
+          ScoringError(
+            .scorer,
+            "column \"\(feature.column)\" is \(rows.columns[first + place].typeOID), "
+              + "feature \"\(feature.input)\" wants \(feature.type)"))
+      }
+      features.append(column)
+      place += 1
+    }
+    return JobRows(
+      count: rows.count, kept: .columns((0..<first).map { rows.raw($0) }), features: features,
+      places: .tids(rows.raw(first + readCount)), readCount: readCount)
+  }
+
+  // MARK: Predicting
+
+  private func predict(_ rows: JobRows, _ binding: ModelBinding) throws(WorkError) -> ChunkResult {
+    let (name, version) = (binding.model.name, binding.model.id.version)
+    guard rows.count > 0 else {
+      return ChunkResult(outputs: [], attribution: .none, failures: [])
+    }
+    let predictions = try binding.predict(
+      rows.features, rowCount: rows.count, workspace: workspace)
+    var reasons = rows.unreadable.mapValues { (code: "wrong_type", reason: $0) }
+    for failure in predictions.failures where reasons[failure.row] == nil {
+      reasons[failure.row] = (failure.code.rawValue, failure.reason)
+    }
+    return ChunkResult(
+      outputs: predictions.columns, attribution: .all(name: name, version: version),
+      failures: reasons.sorted { $0.key < $1.key }.map {
+        .init(
+          row: $0.key, code: $0.value.code, reason: $0.value.reason, model: name, version: version)
+      })
+  }
+}
+
+/// A chunk of a job as it was read.
+struct JobRows {
+  enum Kept {
+    /// Unread, as the source's types have them.
+    case columns([RawColumn])
+  }
+
+  enum Places {
+    /// Images of PostgreSQL's type `tid`.
+    case tids(RawColumn)
+    /// Lines of a file.
+    case lines([Int])
+  }
+
+  var count: Int
+  var kept: Kept
+  var features: [Column]
+  var places: Places
+  var readCount: Int
+  /// Rows that a file has a value in that is not of the feature's type, and why.
+  var unreadable: [Int: String] = [:]
+
+  /// Where a row was read, as `job_failure.place` has it behind the table's or the file's name.
+  func place(of row: Int) -> String {
+    switch places {
+    case .lines(let lines): return "\(lines[row])"
+    case .tids(let column):
+      let image = column.bytes[column.offsets[row]..<column.offsets[row + 1]]
+      let number = { (range: Range<Int>) -> Int in
+        range.reduce(0) { $0 << 8 | Int(image[image.startIndex + $1]) }
+      }
+      return "(\(number(0..<4)),\(number(4..<6)))"
+    }
+  }
+}

@@ -1,0 +1,95 @@
+internal import FoundationEssentials
+internal import Inference
+internal import Postgres
+
+/// Writes what a job's chunk came to, together with the chunk's end: both or neither are committed,
+/// and only while the chunk is this lane's.
+struct JobWriter {
+  let connection: Connection
+  let chunk: Chunk
+  let plan: JobPlan
+  let model: LoadedModel
+
+  /// - Returns: Whether the rows were copied.
+  /// - Throws: RC201 where another lane has the chunk by now, or its job is over: nothing was
+  ///   written.
+  func write(_ result: ChunkResult, of rows: JobRows) throws(WorkError) -> Bool {
+    do throws(PostgresError) {
+      let begun = try connection.pipeline([
+        "begin", "select rowcast.begin_job_write(\(chunk.id), \(chunk.attempt))",
+      ])
+      let way = try begun[1].value(0, 0, as: String.self)
+      let scored = result.scoredRows(of: rows.count)
+      let scoredCount = scored?.count ?? rows.count
+      var queries: [Query] = []
+      if scoredCount > 0 {
+        switch way {
+        case "copy": try copy(result, rows, scored, by: plan.copySQL)
+        case "stage": try copy(result, rows, scored, by: plan.stageSQL)
+        case "call": queries.append(call(result, rows, scored))
+        default:
+          throw PostgresError(
+            sqlState: "0A000", message: "rows of job \(plan.job) are to be written by \"\(way)\"",
+            hint: "The database is of a newer release; update this worker.")
+        }
+      }
+      if !result.failures.isEmpty {
+        queries.append(
+          """
+          select rowcast.keep_failures(\(chunk.id), \
+          \(result.failures.map { rows.place(of: $0.row) }), \(result.failures.map(\.code)), \
+          \(result.failures.map(\.reason)))
+          """)
+      }
+      queries.append(
+        """
+        select rowcast.finish_chunk(\(chunk.id), \(chunk.attempt), \(Int32(scoredCount)), \
+        \(Int32(result.failures.count)))
+        """)
+      queries.append("commit")
+      _ = try connection.pipeline(queries)
+      return way != "call"
+    } catch {
+      throw .postgres(error)
+    }
+  }
+
+  private func kept(_ rows: JobRows, _ scored: [Int]?) -> [RawColumn] {
+    switch rows.kept {
+    case .columns(let columns):
+      columns.map { column in scored.map { column.taking(rows: $0) } ?? column }
+    }
+  }
+
+  private func outputs(_ result: ChunkResult, _ scored: [Int]?) -> [ColumnVector] {
+    result.outputs.map { column in (scored.map { column.taking(rows: $0) } ?? column).vector }
+  }
+
+  private func copy(_ result: ChunkResult, _ rows: JobRows, _ scored: [Int]?, by copySQL: String?)
+    throws(PostgresError)
+  {
+    guard let copySQL else {
+      throw PostgresError(sqlState: "RC201", message: "job \(plan.job) was changed")
+    }
+    let audit: [CopyColumn] = [
+      .constant(model.name), .constant(model.id.version), .constant(plan.job), .constant(Date.now),
+    ]
+    let columns =
+      kept(rows, scored).map { CopyColumn.raw($0) }
+      + outputs(result, scored).map { CopyColumn.values($0) }
+      + plan.auditColumns.map { audit[$0] }
+    let count = scored?.count ?? rows.count
+    try connection.copyIn(Query(text: copySQL)) { writer throws(PostgresError) in
+      try writer.write(columns, rows: 0..<count)
+    }
+  }
+
+  private func call(_ result: ChunkResult, _ rows: JobRows, _ scored: [Int]?) -> Query {
+    var values: [any PostgresEncodable] = zip(kept(rows, scored), plan.base.keyTypes).map {
+      BinaryArray($0, elementOID: $1.element, arrayOID: $1.array)
+    }
+    values += outputs(result, scored).map { BinaryArray($0) as any PostgresEncodable }
+    values += [model.name, model.id.version, plan.job, Date.now]
+    return Query(text: plan.writeSQL ?? "", values: values)
+  }
+}
