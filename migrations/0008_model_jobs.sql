@@ -9,6 +9,9 @@ grant usage on schema rowcast_run to rowcast_worker;
 -- They get columns more; sql/ makes them anew.
 drop view if exists rowcast.job_progress;
 drop function if exists rowcast.job_rows();
+drop view if exists rowcast.schedules;
+drop function if exists rowcast.create_schedule(text, text, text, text, text, text, boolean);
+drop function if exists rowcast.map_features(regclass, jsonb, jsonb, text);
 
 alter table rowcast.job alter column scorer_id drop not null;
 alter table rowcast.job drop constraint job_kind_known;
@@ -160,7 +163,22 @@ comment on column rowcast.chunk.needs_files is 'Only for workers that have a dir
 comment on column rowcast.chunk.kind is
     'keys: those in keys; range: lower_key to upper_key, both included; truncate: look which '
     'predictions have lost their row; tid: rows of the table in keys from the place lower_key up to, not '
-    'including, upper_key; file: bytes of the file in keys likewise; step: what keys names.';
+    'including, upper_key, or at the places of the array lower_key; file: bytes of the file in keys likewise, '
+    'upper_key having the line of the first behind it; step: what keys names.';
 
 alter table rowcast.worker add column has_files boolean not null default false;
 comment on column rowcast.worker.has_files is 'Whether it was given a directory to read and write files in.';
+
+alter table rowcast.schedule alter column scorer_id drop not null;
+alter table rowcast.schedule alter column failures_only drop not null;
+alter table rowcast.schedule add column template jsonb;
+alter table rowcast.schedule add column command text;
+alter table rowcast.schedule add column run_function oid;
+alter table rowcast.schedule add constraint schedule_runs_one_thing
+    check (num_nonnulls(scorer_id, template, command) = 1);
+alter table rowcast.schedule add constraint schedule_function_of_its_author
+    check ((run_function is null) = (scorer_id is not null));
+comment on column rowcast.schedule.template is 'Arguments of submit_job.';
+comment on column rowcast.schedule.command is 'SQL that is run.';
+comment on column rowcast.schedule.run_function is
+    'Of rowcast_run: submits the job, or runs the command, with the rights of who made the schedule.';

@@ -133,10 +133,10 @@ struct JobTests {
         """)
       func run(_ threshold: Int64?) throws -> String {
         let job = try scene.submit(
-          """
-          select rowcast.submit_job('anomaly', 'reading', keep => array['id'],
-                                    error_threshold => \(threshold))
-          """, connection)
+          Query(
+            text: """
+              select rowcast.submit_job('anomaly', 'reading', keep => array['id'], error_threshold => $1)
+              """, values: [threshold]), connection)
         let end = try scene.end(of: job, connection)
         return end.state + " " + (end.error ?? "")
       }

@@ -61,7 +61,7 @@ begin
             where k.value ->> 'column' = any (own.key_columns)) then
         execute format(
             'create temp table rowcast_retry on commit drop as '
-            'select t.tableoid::regclass::text as relation, t.ctid '
+            'select t.tableoid::regclass::text as relation, t.ctid as tid '
             'from rowcast.job_failure as f join %s as t on %s where f.job_id = $1',
             own.source, (
                 select string_agg(format('t.%I = (f.key ->> %L)::%s', k.value ->> 'column',
@@ -71,7 +71,7 @@ begin
         using own.job_id;
     else
         create temp table rowcast_retry on commit drop as
-        select left(f.place, -length(m.tid)) as relation, m.tid::tid as ctid
+        select left(f.place, -length(m.tid)) as relation, m.tid::tid as tid
         from rowcast.job_failure as f
         cross join lateral (select substring(f.place from '\(\d+,\d+\)$')) as m (tid)
         where f.job_id = own.job_id and m.tid is not null;
@@ -81,8 +81,8 @@ begin
     ) select count(*) into places from gone;
     insert into rowcast.chunk (job_id, tick_id, key_count, priority, kind, keys, lower_key, upper_key)
     select own.job_id, job.tick_id, count(*), own.priority, 'tid', r.relation,
-           array_agg(r.ctid order by r.ctid)::text, ''
-    from (select t.relation, t.ctid, row_number() over (partition by t.relation order by t.ctid) as place
+           array_agg(r.tid order by r.tid)::text, ''
+    from (select t.relation, t.tid, row_number() over (partition by t.relation order by t.tid) as place
           from pg_temp.rowcast_retry as t) as r
     group by r.relation, (r.place - 1) / 1000;
     drop table pg_temp.rowcast_retry;

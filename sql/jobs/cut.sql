@@ -213,7 +213,7 @@ begin
             insert into rowcast.chunk (job_id, tick_id, key_count, priority, kind, keys, lower_key,
                                        upper_key, pages, needs_files)
             values (own.job_id, job_tick, coalesce(part.row_count, 0), own.priority, 'file', part.path,
-                    part.first::text, (part.first + part.size)::text, part.size, true);
+                    part.first::text, format('%s %s', part.first + part.size, part.line), part.size, true);
             part.cut := part.size;
             made := made + 1;
         end if;

@@ -97,8 +97,10 @@ begin
                               target, wanted.name, wanted.type);
         elsif found_type <> to_regtype(wanted.read) and not exists (
             select from pg_cast as c where c.castsource = to_regtype(wanted.read)
-            and c.casttarget = rowcast.base_type(found_type) and c.castcontext in ('i', 'a')) 
-            and rowcast.base_type(found_type) <> to_regtype(wanted.read) then
+            and c.casttarget = rowcast.base_type(found_type) and c.castcontext in ('i', 'a'))
+            and rowcast.base_type(found_type) <> to_regtype(wanted.read)
+            and not exists (select from pg_type as t where t.oid = rowcast.base_type(found_type)
+                            and t.typcategory = 'S') then
             raise exception using errcode = 'RC311',
                 message = format('column "%s" of destination "%s" is %s, the job writes %s', wanted.name,
                                  target, format_type(found_type, null), wanted.read);

@@ -101,6 +101,14 @@ begin
     elsif o ->> 'format' not in ('csv', 'ndjson') then
         problem := format('format is "%s"', o ->> 'format');
         advice := 'It is csv or ndjson.';
+    elsif exists (select from unnest(array[o ->> 'source', o ->> 'destination']) as f (path)
+                  where f.path like 'file:%'
+                    and (f.path = 'file:' or f.path ~ '(^file:/|(^file:|/)\.{0,2}(/|$))')) then
+        raise exception using errcode = 'RC313',
+            message = format('path "%s" does not lie in the directory of files',
+                             case when o ->> 'source' ~ '(^file:/|(^file:|/)\.{0,2}(/|$))'
+                                  then o ->> 'source' else o ->> 'destination' end),
+            hint = 'Write it relative to the directory that the workers were given, without "..".';
     elsif o ->> 'destination' like 'file:%' and o ->> 'mode' not in ('create', 'replace') then
         problem := format('mode is "%s" for a file', o ->> 'mode');
         advice := 'A file is created, or replaced.';
@@ -187,7 +195,7 @@ begin
     else
         perform rowcast.check_job_source(relation, author, o ->> 'query' is not null, number);
         mapped := rowcast.map_features(relation, own_model.signature, nullif(o -> 'features', 'null'),
-                                       spelled);
+                                       spelled, viewer => author);
         key := rowcast.job_key(relation, case when jsonb_typeof(o -> 'key') = 'array' then
             array(select jsonb_array_elements_text(o -> 'key')) end);
         kept_names := rowcast.kept_columns(
@@ -250,13 +258,14 @@ begin
             raise exception using errcode = 'RC302', message = 'an upsert needs a key',
                 hint = 'Name its columns, which must be unique in the destination: key => array[''id''].';
         elsif target is not null then
+            own.destination_text := target::text;
             own.audit_columns := rowcast.fit_destination(target, own);
             own.is_ours := own.mode = 'replace';
         elsif o ->> 'destination' is not null then
+            own.destination_text := format('%I.%I', o -> 'target_name' ->> 0, o -> 'target_name' ->> 1);
             answer := jsonb_build_object(
-                'table', format('%I.%I', o -> 'target_name' ->> 0, o -> 'target_name' ->> 1),
-                'create_table', rowcast.destination_ddl(
-                    format('%I.%I', o -> 'target_name' ->> 0, o -> 'target_name' ->> 1), own));
+                'table', own.destination_text,
+                'create_table', rowcast.destination_ddl(own.destination_text, own));
         else
             execute rowcast.destination_ddl(own.destination_text, own);
             target := own.destination_text::regclass;

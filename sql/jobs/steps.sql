@@ -105,3 +105,59 @@ $$;
 comment on function rowcast.stop_steps() is 'Cancels the statements of steps that nobody waits for.';
 revoke all on function rowcast.stop_steps() from public;
 grant execute on function rowcast.stop_steps() to rowcast_worker;
+
+create or replace function rowcast.file_step(chunk_id bigint)
+returns table (step text, job_id bigint, source_path text, destination_path text, replaces boolean)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select c.keys, m.job_id, substr(m.source_text, 6), substr(m.destination_text, 6), m.mode = 'replace'
+    from rowcast.chunk as c join rowcast.model_job as m on m.job_id = c.job_id
+    where c.chunk_id = file_step.chunk_id
+$$;
+comment on function rowcast.file_step(bigint) is 'What a step is to do with files.';
+revoke all on function rowcast.file_step(bigint) from public;
+grant execute on function rowcast.file_step(bigint) to rowcast_worker;
+
+create or replace function rowcast.add_file_parts(
+    chunk_id bigint, paths text[], firsts bigint[], sizes bigint[], lines bigint[], counts bigint[])
+returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    number constant bigint := (select c.job_id from rowcast.chunk as c
+                               where c.chunk_id = add_file_parts.chunk_id and c.kind = 'step');
+begin
+    delete from rowcast.job_part as p where p.job_id = number;
+    insert into rowcast.job_part (job_id, part, path, first, size, line, row_count)
+    select number, f.part, f.path, f.first, f.size, f.line, f.row_count
+    from unnest(paths, firsts, sizes, lines, counts) with ordinality
+        as f (path, first, size, line, row_count, part);
+    return (select sum(c) from unnest(counts) as c);
+end
+$$;
+comment on function rowcast.add_file_parts(bigint, text[], bigint[], bigint[], bigint[], bigint[]) is
+    'Notes the pieces that a job''s files were cut into, and returns the records in them.';
+revoke all on function rowcast.add_file_parts(bigint, text[], bigint[], bigint[], bigint[], bigint[])
+    from public;
+grant execute on function rowcast.add_file_parts(bigint, text[], bigint[], bigint[], bigint[], bigint[])
+    to rowcast_worker;
+
+create or replace function rowcast.export_parts(job_id bigint, part int, first bigint)
+returns table (next_part int, next_first bigint, bytes bytea)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select p.part, p.first, p.bytes from rowcast.export_part as p
+    where p.job_id = export_parts.job_id
+      and (p.part, p.first) > (export_parts.part, export_parts.first)
+    order by p.part, p.first limit 8
+$$;
+comment on function rowcast.export_parts(bigint, int, bigint) is
+    'The next lines of an export behind a part, in the order of the source.';
+revoke all on function rowcast.export_parts(bigint, int, bigint) from public;
+grant execute on function rowcast.export_parts(bigint, int, bigint) to rowcast_worker;
+
+create or replace function rowcast.offer_files(worker_id int) returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    update rowcast.worker as w set has_files = true where w.worker_id = offer_files.worker_id
+$$;
+comment on function rowcast.offer_files(int) is
+    'Says that a worker has a directory of files: it gets the chunks that need one.';
+revoke all on function rowcast.offer_files(int) from public;
+grant execute on function rowcast.offer_files(int) to rowcast_worker;

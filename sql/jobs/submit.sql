@@ -53,6 +53,9 @@ begin
                 message = pg_catalog.format('source "%s" does not exist', source),
                 hint = 'Write a table or view as in SQL, a query that begins with select, or '
                        'file:<path> for a file.';
+        elsif not pg_catalog.has_any_column_privilege(relation, 'select') then
+            raise exception using errcode = '42501',
+                message = pg_catalog.format('permission denied for source "%s"', source);
         elsif snapshot or not rowcast.is_read_directly(relation) then
             query := pg_catalog.format('select * from %s', relation);
         end if;
@@ -60,7 +63,7 @@ begin
     if query is not null then
         -- A view tells the columns, and makes sure that it is one query and no more.
         begin
-            execute pg_catalog.format(E'create view rowcast_run.%I as %s\n', own_name || '_source', query);
+            execute pg_catalog.format(E'create view rowcast_run.%I as (%s\n)', own_name || '_source', query);
         exception when invalid_table_definition or syntax_error then
             raise exception using errcode = 'RC301',
                 message = pg_catalog.format('the source is not a query: %s', sqlerrm);
@@ -171,3 +174,38 @@ comment on function rowcast.open_destination(regclass) is
     'Lets workers insert into a table that a job created, where the caller may grant that.';
 revoke all on function rowcast.open_destination(regclass) from public;
 grant execute on function rowcast.open_destination(regclass) to rowcast_analyst;
+
+create or replace function rowcast.submit_job(job jsonb) returns bigint
+language plpgsql as $$
+declare
+    stranger text;
+begin
+    select k into stranger from pg_catalog.jsonb_object_keys(job) as k
+    where k operator(pg_catalog.<>) all (array[
+        'model', 'source', 'destination', 'mode', 'keep', 'key', 'features', 'alias', 'version', 'top_k',
+        'before', 'priority', 'max_concurrency', 'error_threshold', 'max_retries', 'format', 'snapshot'])
+    limit 1;
+    if found then
+        raise exception using errcode = 'RC312',
+            message = pg_catalog.format('submit_job has no argument "%s"', stranger);
+    end if;
+    return rowcast.submit_job(
+        model => job ->> 'model', source => job ->> 'source', destination => job ->> 'destination',
+        mode => coalesce(job ->> 'mode', 'create'),
+        keep => case when pg_catalog.jsonb_typeof(job -> 'keep') = 'array' then
+            array(select pg_catalog.jsonb_array_elements_text(job -> 'keep')) end,
+        key => case when pg_catalog.jsonb_typeof(job -> 'key') = 'array' then
+            array(select pg_catalog.jsonb_array_elements_text(job -> 'key')) end,
+        features => job -> 'features', alias => coalesce(job ->> 'alias', 'champion'),
+        version => (job ->> 'version')::int, top_k => (job ->> 'top_k')::int, before => job ->> 'before',
+        priority => coalesce(job ->> 'priority', 'normal'),
+        max_concurrency => (job ->> 'max_concurrency')::int,
+        error_threshold => (job ->> 'error_threshold')::bigint,
+        max_retries => coalesce((job ->> 'max_retries')::int, 3), format => job ->> 'format',
+        snapshot => coalesce((job ->> 'snapshot')::boolean, false));
+end
+$$;
+comment on function rowcast.submit_job(jsonb) is
+    'submit_job with its arguments as an object, as schedules keep them.';
+revoke all on function rowcast.submit_job(jsonb) from public;
+grant execute on function rowcast.submit_job(jsonb) to rowcast_analyst;

@@ -279,9 +279,11 @@ comment on function rowcast.shape(jsonb) is
 revoke all on function rowcast.shape(jsonb) from public;
 
 drop function if exists rowcast.map_features(regclass, jsonb, jsonb, text);
+drop function if exists rowcast.map_features(regclass, jsonb, jsonb, text, oid);
 
 create or replace function rowcast.map_features(
-    relation regclass, signature jsonb, features jsonb, model text, features_from oid default null)
+    relation regclass, signature jsonb, features jsonb, model text, features_from oid default null,
+    viewer name default rowcast.caller())
 returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -340,7 +342,7 @@ begin
         end if;
         -- What a query may read is a matter of its own rights.
         if features_from is null
-           and not has_column_privilege(rowcast.caller(), relation, found_column.name, 'select') then
+           and not has_column_privilege(viewer, relation, found_column.name, 'select') then
             raise exception using errcode = '42501',
                 message = format('permission denied for column "%s" of source "%s"',
                                  found_column.name, relation);
@@ -361,10 +363,10 @@ begin
     return mapped;
 end
 $$;
-comment on function rowcast.map_features(regclass, jsonb, jsonb, text, oid) is
-    'Finds the column of each feature and checks its type: as given, else by name, exact before '
-    'regardless of case.';
-revoke all on function rowcast.map_features(regclass, jsonb, jsonb, text, oid) from public;
+comment on function rowcast.map_features(regclass, jsonb, jsonb, text, oid, name) is
+    'Finds the column of each feature and checks its type, and that a role may read it: as given, else by '
+    'name, exact before regardless of case.';
+revoke all on function rowcast.map_features(regclass, jsonb, jsonb, text, oid, name) from public;
 
 create or replace function rowcast.map_outputs(
     signature jsonb, top_k int, taken text[], model text) returns jsonb

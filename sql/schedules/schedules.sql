@@ -21,12 +21,67 @@ comment on function rowcast.own_schedule(text) is 'The schedule of a name, locke
 revoke all on function rowcast.own_schedule(text) from public;
 
 create or replace function rowcast.create_schedule(
-    name text, cron text, scorer text, time_zone text default null, overlap text default 'skip',
-    catch_up text default 'one', failures_only boolean default false)
+    name text, cron text, scorer text default null, time_zone text default null,
+    overlap text default 'skip', catch_up text default 'one', failures_only boolean default null,
+    job jsonb default null, command text default null)
+returns timestamptz
+-- No search_path of its own: the job, or the command, keeps the caller's.
+language plpgsql as $$
+declare
+    number constant int := rowcast.draw_schedule();
+    run_function pg_catalog.regprocedure;
+    trial bigint;
+begin
+    if pg_catalog.num_nonnulls(scorer, job, command) <> 1 then
+        raise exception using errcode = 'RC401',
+            message = 'a schedule runs one thing: a scorer, a job or a command',
+            hint = 'Give scorer => ''churn'', job => ''{"model": ...}'' or command => ''select ...''.';
+    elsif job is not null then
+        -- What could not be submitted now is refused now.
+        begin
+            trial := rowcast.submit_job(job);
+            raise exception using errcode = 'RC499';
+        exception when sqlstate 'RC499' then
+            null;
+        end;
+        run_function := rowcast.make_run_function('schedule_' || number, '', 'bigint', pg_catalog.format(
+            'begin return rowcast.submit_job(%L::jsonb); end', job));
+    elsif command is not null then
+        run_function := rowcast.make_run_function('schedule_' || number, '', 'bigint', pg_catalog.format(
+            'begin execute %L; return 0; end', command));
+    end if;
+    return rowcast.add_schedule(number, name, cron, scorer, time_zone, overlap, catch_up, failures_only,
+                                job, command, run_function);
+end
+$$;
+comment on function rowcast.create_schedule(
+    text, text, text, text, text, text, boolean, jsonb, text) is
+    'Runs by a timetable: a scorer''s rows, or those that failed, scored again; a job, as an object of '
+    'submit_job''s arguments; or an SQL command. Jobs and commands run with the caller''s rights. Returns the '
+    'first time. The time zone is the session''s where none is given. Errors: RC306 no such scorer, RC401 '
+    'not a timetable or a time zone, RC402 the name is taken; for a job those of submit_job.';
+revoke all on function rowcast.create_schedule(
+    text, text, text, text, text, text, boolean, jsonb, text) from public;
+grant execute on function rowcast.create_schedule(
+    text, text, text, text, text, text, boolean, jsonb, text) to rowcast_analyst;
+
+create or replace function rowcast.draw_schedule() returns int
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    select nextval(pg_get_serial_sequence('rowcast.schedule', 'schedule_id'))::int
+$$;
+comment on function rowcast.draw_schedule() is 'The number of a new schedule.';
+revoke all on function rowcast.draw_schedule() from public;
+grant execute on function rowcast.draw_schedule() to rowcast_analyst;
+
+create or replace function rowcast.add_schedule(
+    number int, name text, cron text, scorer text, time_zone text, overlap text, catch_up text,
+    failures_only boolean, job jsonb, command text, run_function regprocedure)
 returns timestamptz
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    own constant rowcast.scorer := rowcast.own_scorer(scorer);
+    scorer_id constant int := case when scorer is not null then (rowcast.own_scorer(scorer)).scorer_id end;
+    author constant name := case when scorer is not null then rowcast.caller()
+                                 else rowcast.author_of(run_function) end;
     zone constant text := coalesce(time_zone, current_setting('TimeZone'));
     first_run timestamptz;
 begin
@@ -45,10 +100,12 @@ begin
             hint = 'Of the times that passed while no worker ran: "none", "one" run for all, or "all".';
     end if;
     begin
-        insert into rowcast.schedule (name, cron, time_zone, scorer_id, failures_only, overlap, catch_up,
-                                      next_at, created_by)
-        values (name, cron, zone, own.scorer_id, failures_only, overlap, catch_up, first_run,
-                rowcast.caller());
+        insert into rowcast.schedule (schedule_id, name, cron, time_zone, scorer_id, failures_only, overlap,
+                                      catch_up, next_at, created_by, template, command, run_function)
+        overriding system value
+        values (number, name, cron, zone, scorer_id,
+                case when scorer is not null then coalesce(failures_only, false) end, overlap, catch_up,
+                first_run, author, job, command, run_function);
     exception when unique_violation then
         raise exception using errcode = 'RC402', message = format('schedule "%s" exists', name),
             hint = format('select rowcast.drop_schedule(%L);', name);
@@ -56,13 +113,13 @@ begin
     return first_run;
 end
 $$;
-comment on function rowcast.create_schedule(text, text, text, text, text, text, boolean) is
-    'Has a scorer''s rows, or those that failed, scored again by a timetable, and returns its first time. '
-    'The time zone is the session''s where none is given. Errors: RC306 no such scorer, RC401 not a '
-    'timetable or a time zone, RC402 the name is taken.';
-revoke all on function rowcast.create_schedule(text, text, text, text, text, text, boolean) from public;
-grant execute on function rowcast.create_schedule(text, text, text, text, text, text, boolean)
-    to rowcast_analyst;
+comment on function rowcast.add_schedule(
+    int, text, text, text, text, text, text, boolean, jsonb, text, regprocedure) is
+    'The part of create_schedule that writes the machinery''s own table.';
+revoke all on function rowcast.add_schedule(
+    int, text, text, text, text, text, text, boolean, jsonb, text, regprocedure) from public;
+grant execute on function rowcast.add_schedule(
+    int, text, text, text, text, text, text, boolean, jsonb, text, regprocedure) to rowcast_analyst;
 
 create or replace function rowcast.drop_schedule(name text) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -70,6 +127,8 @@ declare
     own constant rowcast.schedule := rowcast.own_schedule(name);
 begin
     delete from rowcast.schedule as s where s.schedule_id = own.schedule_id;
+    -- Of its author, but who owns a schema may drop what is in it.
+    execute format('drop function if exists rowcast_run.schedule_%s()', own.schedule_id);
 end
 $$;
 comment on function rowcast.drop_schedule(text) is
@@ -127,10 +186,18 @@ begin
         on conflict on constraint schedule_run_pkey do nothing;
         return null;
     end if;
-    select s.name into strict scorer_name from rowcast.scorer as s where s.scorer_id = own.scorer_id;
     begin
-        new_job := rowcast.make_job(own.scorer_id, 'rescore', case when own.failures_only
-            then format('predictions.%I', scorer_name || '_failure')::regclass end);
+        if own.template is not null then
+            execute format('select %s()', rowcast.run_call(own.run_function, own.created_by))
+            into strict new_job;
+        elsif own.command is not null then
+            new_job := rowcast.make_command_job(own);
+        else
+            select s.name into strict scorer_name from rowcast.scorer as s
+            where s.scorer_id = own.scorer_id;
+            new_job := rowcast.make_job(own.scorer_id, 'rescore', case when own.failures_only
+                then format('predictions.%I', scorer_name || '_failure')::regclass end);
+        end if;
         insert into rowcast.schedule_run (schedule_id, due_at, outcome, job_id)
         values (own.schedule_id, due_at, 'started', new_job)
         on conflict on constraint schedule_run_pkey
@@ -149,6 +216,26 @@ $$;
 comment on function rowcast.start_run(rowcast.schedule, timestamptz) is
     'Makes the job of a time, or notes why there is none; a queued run becomes a started one.';
 revoke all on function rowcast.start_run(rowcast.schedule, timestamptz) from public;
+
+create or replace function rowcast.make_command_job(own rowcast.schedule) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    new_tick bigint;
+    new_job bigint;
+begin
+    insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
+    insert into rowcast.job (kind, tick_id, rows_total, created_by)
+    values ('command', new_tick, 0, own.created_by) returning job_id into new_job;
+    insert into rowcast.model_job (job_id, phase, source_kind, source_text, destination_kind, mode,
+                                   max_retries, before_function)
+    values (new_job, 'before', 'none', 'schedule ' || own.name, 'none', 'create', 0, own.run_function);
+    perform pg_notify('rowcast_control', 'job');
+    return new_job;
+end
+$$;
+comment on function rowcast.make_command_job(rowcast.schedule) is
+    'Makes the job that runs a schedule''s command: one step, by a lane.';
+revoke all on function rowcast.make_command_job(rowcast.schedule) from public;
 
 create or replace function rowcast.run_now(name text) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -224,9 +311,10 @@ grant execute on function rowcast.fire_schedules(timestamptz) to rowcast_worker;
 create or replace view rowcast.schedules as
 select s.name, c.name as scorer, s.cron, s.time_zone, s.overlap, s.catch_up, s.failures_only, s.paused,
        case when not s.paused then s.next_at end as next_at, r.due_at as last_due_at,
-       r.outcome as last_outcome, r.job_id as last_job_id, s.created_at, s.created_by
+       r.outcome as last_outcome, r.job_id as last_job_id, s.created_at, s.created_by,
+       s.template ->> 'model' as job_model, s.command is not null as is_command
 from rowcast.schedule as s
-join rowcast.scorer as c on c.scorer_id = s.scorer_id
+left join rowcast.scorer as c on c.scorer_id = s.scorer_id
 left join lateral (
     select r.due_at, r.outcome, r.job_id from rowcast.schedule_run as r
     where r.schedule_id = s.schedule_id order by r.due_at desc limit 1

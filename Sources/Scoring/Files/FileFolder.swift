@@ -35,7 +35,8 @@ struct FileFolder: Sendable {
     let parts = try Self.parts(of: file)
     let parent = try openParent(of: parts)
     defer { close(parent) }
-    let descriptor = openat(parent, parts[parts.count - 1], O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = openat(
+      parent, parts[parts.count - 1], O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw errno == ELOOP ? Self.isLink(file) : Self.failure("file \"\(file)\" cannot be opened")
     }

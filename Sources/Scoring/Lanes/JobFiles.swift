@@ -63,6 +63,20 @@ struct JobFiles {
     return Shape(format: format, names: try RecordReader.names(in: first, format: format))
   }
 
+  /// The first line of an export, where its format has one.
+  func head(of plan: JobPlan, source: String) throws(WorkError) -> [UInt8] {
+    do throws(ScoringError) {
+      guard plan.expressions.isEmpty else {
+        return plan.answerWriter(try plan.tableRecordPlan()).head()
+      }
+      guard let first = try folder.files(source).first else { return [] }
+      let reads = Array(repeating: true, count: plan.base.features.count)
+      return plan.answerWriter(try plan.recordPlan(shape(of: first), reading: reads)).head()
+    } catch {
+      throw .scoring(error)
+    }
+  }
+
   /// The records of a chunk, read by a plan.
   func records(
     of chunk: Chunk, _ plan: RecordPlan, _ format: RecordFormat, reserved: Set<String>

@@ -10,6 +10,7 @@ struct JobScorer {
   private let workspace = Workspace()
   private let clock = ContinuousClock()
   private let steps: JobSteps
+  private let files: JobFiles?
   private var jobs: [Int64: Prepared] = [:]
 
   /// Jobs remembered at most.
@@ -18,12 +19,15 @@ struct JobScorer {
   private struct Prepared {
     var plan: JobPlan
     var binding: ModelBinding?
+    /// Of a file's records, by its path; and how exported ones are written.
+    var shapes: [String: JobFiles.Shape] = [:]
   }
 
-  init(connection: Connection, models: ModelCache, steps: JobSteps) {
+  init(connection: Connection, models: ModelCache, steps: JobSteps, files: JobFiles?) {
     self.connection = connection
     self.models = models
     self.steps = steps
+    self.files = files
   }
 
   /// - Throws: Where the chunk as a whole cannot be done. Rows that cannot be scored do not throw.
@@ -37,7 +41,9 @@ struct JobScorer {
     }
     let (plan, binding) = try prepare(chunk, job)
     let start = clock.now
-    let rows = try read(chunk, plan, binding)
+    let rows =
+      chunk.kind == .file
+      ? try readFile(chunk, job, plan, binding) : try read(chunk, plan, binding)
     let read = clock.now
     let result = try predict(rows, binding)
     let predicted = clock.now
@@ -113,9 +119,49 @@ struct JobScorer {
       features.append(column)
       place += 1
     }
+    let kept = (0..<first).map { rows.raw($0) }
+    var export: JobRows.Export?
+    if plan.destination == .file {
+      do throws(ScoringError) {
+        export = .init(
+          writer: plan.answerWriter(try plan.tableRecordPlan()),
+          batch: plan.records(kept, count: rows.count))
+      } catch {
+        throw .scoring(error)
+      }
+    }
     return JobRows(
-      count: rows.count, kept: .columns((0..<first).map { rows.raw($0) }), features: features,
-      places: .tids(rows.raw(first + readCount)), readCount: readCount)
+      count: rows.count, kept: .columns(kept), features: features,
+      places: .tids(rows.raw(first + readCount)), readCount: readCount, export: export)
+  }
+
+  private mutating func readFile(
+    _ chunk: Chunk, _ job: Int64, _ plan: JobPlan, _ binding: ModelBinding
+  ) throws(WorkError) -> JobRows {
+    guard let files, let path = chunk.keys else {
+      throw .scoring(ScoringError(.file, "this worker was given no directory of files"))
+    }
+    do throws(ScoringError) {
+      let shape: JobFiles.Shape
+      if let known = jobs[job]?.shapes[path] {
+        shape = known
+      } else {
+        shape = try files.shape(of: path)
+      }
+      jobs[job]?.shapes[path] = shape
+      let recordPlan = try plan.recordPlan(shape, reading: binding.reads)
+      let writer = plan.destination == .file ? plan.answerWriter(recordPlan) : nil
+      let reserved = recordPlan.keep == .wholeRecords ? writer?.reserved ?? [] : []
+      let batch = try files.records(of: chunk, recordPlan, shape.format, reserved: reserved)
+      return JobRows(
+        count: batch.rowCount,
+        kept: .texts(writer == nil ? batch.keptTexts(plan.kept.count) : []),
+        features: batch.columns, places: .lines(batch.lines),
+        readCount: binding.reads.count { $0 }, unreadable: batch.unreadable,
+        export: writer.map { .init(writer: $0, batch: batch) })
+    } catch {
+      throw .scoring(error)
+    }
   }
 
   // MARK: Predicting
@@ -140,11 +186,34 @@ struct JobScorer {
   }
 }
 
+extension RecordBatch {
+  /// What is kept of the records, a column of texts for each kept column of the file.
+  func keptTexts(_ count: Int) -> [Column] {
+    (0..<count).map { index in
+      var column = Column(
+        .string(
+          (0..<rowCount).map { kept[$0 * count + index].text(in: bytes) }))
+      for row in 0..<rowCount where kept[row * count + index].form == .missing {
+        column.markNull(row)
+      }
+      return column
+    }
+  }
+}
+
 /// A chunk of a job as it was read.
 struct JobRows {
   enum Kept {
     /// Unread, as the source's types have them.
     case columns([RawColumn])
+    /// Of a file.
+    case texts([Column])
+  }
+
+  /// How a chunk's rows become lines of a file.
+  struct Export {
+    var writer: AnswerWriter
+    var batch: RecordBatch
   }
 
   enum Places {
@@ -161,6 +230,8 @@ struct JobRows {
   var readCount: Int
   /// Rows that a file has a value in that is not of the feature's type, and why.
   var unreadable: [Int: String] = [:]
+  /// nil where the destination is a table.
+  var export: Export?
 
   /// Where a row was read, as `job_failure.place` has it behind the table's or the file's name.
   func place(of row: Int) -> String {

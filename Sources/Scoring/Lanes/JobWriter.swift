@@ -27,11 +27,17 @@ struct JobWriter {
         case "copy": try copy(result, rows, scored, by: plan.copySQL)
         case "stage": try copy(result, rows, scored, by: plan.stageSQL)
         case "call": queries.append(call(result, rows, scored))
+        case "part": break
         default:
           throw PostgresError(
             sqlState: "0A000", message: "rows of job \(plan.job) are to be written by \"\(way)\"",
             hint: "The database is of a newer release; update this worker.")
         }
+      }
+      if way == "part", let export = rows.export, rows.count > 0 {
+        queries.append(
+          "select rowcast.keep_part(\(chunk.id), \(Int32(0)), \(lines(export, result, rows.count)))"
+        )
       }
       if !result.failures.isEmpty {
         queries.append(
@@ -54,10 +60,25 @@ struct JobWriter {
     }
   }
 
-  private func kept(_ rows: JobRows, _ scored: [Int]?) -> [RawColumn] {
+  /// The rows as lines of the exported file: all of them, failed ones with their reason.
+  private func lines(_ export: JobRows.Export, _ result: ChunkResult, _ count: Int) -> [UInt8] {
+    func all(_ text: String) -> Column { Column(.string(Array(repeating: text, count: count))) }
+    func all(_ number: Int64) -> Column { Column(.int64(Array(repeating: number, count: count))) }
+    let audit = [
+      all(model.name), all(Int64(model.id.version)), all(plan.job),
+      all(Date.now.formatted(.iso8601)),
+    ]
+    return export.writer.answer(
+      export.batch, Predictions(columns: result.outputs + audit, failures: []),
+      failures: Dictionary(uniqueKeysWithValues: result.failures.map { ($0.row, $0.reason) }))
+  }
+
+  private func kept(_ rows: JobRows, _ scored: [Int]?) -> [CopyColumn] {
     switch rows.kept {
     case .columns(let columns):
-      columns.map { column in scored.map { column.taking(rows: $0) } ?? column }
+      columns.map { column in .raw(scored.map { column.taking(rows: $0) } ?? column) }
+    case .texts(let columns):
+      columns.map { column in .values((scored.map { column.taking(rows: $0) } ?? column).vector) }
     }
   }
 
@@ -75,7 +96,7 @@ struct JobWriter {
       .constant(model.name), .constant(model.id.version), .constant(plan.job), .constant(Date.now),
     ]
     let columns =
-      kept(rows, scored).map { CopyColumn.raw($0) }
+      kept(rows, scored)
       + outputs(result, scored).map { CopyColumn.values($0) }
       + plan.auditColumns.map { audit[$0] }
     let count = scored?.count ?? rows.count
@@ -85,8 +106,14 @@ struct JobWriter {
   }
 
   private func call(_ result: ChunkResult, _ rows: JobRows, _ scored: [Int]?) -> Query {
-    var values: [any PostgresEncodable] = zip(kept(rows, scored), plan.base.keyTypes).map {
-      BinaryArray($0, elementOID: $1.element, arrayOID: $1.array)
+    var values: [any PostgresEncodable] = []
+    for (column, type) in zip(kept(rows, scored), plan.base.keyTypes) {
+      switch column {
+      case .raw(let raw):
+        values.append(BinaryArray(raw, elementOID: type.element, arrayOID: type.array))
+      case .values(let vector): values.append(BinaryArray(vector))
+      case .constant(let value): values.append(value)
+      }
     }
     values += outputs(result, scored).map { BinaryArray($0) as any PostgresEncodable }
     values += [model.name, model.id.version, plan.job, Date.now]

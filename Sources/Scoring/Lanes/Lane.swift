@@ -69,11 +69,15 @@ final class Lane {
     context.board.seat(seat, takenBy: lane)
     context.events(.laneConnected(lane: Int(lane)))
     defer { context.setCanceller(nil, seat: seat) }
+    let files = context.configuration.filesDirectory.map {
+      JobFiles(folder: FileFolder(path: $0))
+    }
     var session = LaneSession(
       context: context, connection: connection, lane: lane,
       scorer: ChunkScorer(connection: connection, models: models),
       jobs: JobScorer(
-        connection: connection, models: models, steps: JobSteps(context: context)))
+        connection: connection, models: models,
+        steps: JobSteps(context: context, files: files), files: files))
     while true {
       wakeUp.clear()
       switch context.board.next(seat: seat) {

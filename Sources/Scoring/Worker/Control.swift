@@ -94,6 +94,9 @@ final class Control {
       \(Int32(context.board.seatCount)))
       """
     ).value(0, 0, as: Int32.self)
+    if configuration.filesDirectory != nil {
+      try connection.run("select rowcast.offer_files(\(worker))")
+    }
     context.register(worker)
   }
 

@@ -24,6 +24,8 @@ public struct WorkerConfiguration: Sendable {
   /// Turned off, a crash of the server may lose the newest predictions, which are then computed
   /// again; on, each chunk's commit waits for the disk.
   public var synchronousCommit: Bool
+  /// The directory that jobs may read and write files in; nil for none.
+  public var filesDirectory: String?
 
   public init(settings: ConnectionSettings) {
     self.settings = settings

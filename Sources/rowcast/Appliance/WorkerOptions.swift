@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Logging
 import Postgres
 import Scoring
@@ -20,7 +21,18 @@ struct WorkerOptions: ParsableArguments {
     })
   var logLevel = Logger.Level.notice
 
+  @Option(
+    help: ArgumentHelp(
+      "Let jobs read and write files in this directory. Default: none.", valueName: "directory"))
+  var files: String?
+
   func validate() throws {
+    if let files {
+      var isDirectory: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: files, isDirectory: &isDirectory),
+        isDirectory.boolValue
+      else { throw ValidationError("--files: \"\(files)\" is not a directory") }
+    }
     if let lanes, !(1...1024).contains(lanes) {
       throw ValidationError("--lanes must be from 1 to 1024")
     }
@@ -29,6 +41,7 @@ struct WorkerOptions: ParsableArguments {
   func configuration(_ settings: ConnectionSettings) -> WorkerConfiguration {
     var configuration = WorkerConfiguration(settings: settings)
     if let lanes { configuration.laneCount = lanes }
+    configuration.filesDirectory = files
     return configuration
   }
 }
