@@ -5,8 +5,9 @@ struct Jobs: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "List jobs, or watch one to its end.",
     discussion: """
-      A job is a backfill or a rescoring. In SQL: rowcast.job_progress, pause_job(id), \
-      resume_job(id), cancel_job(id), call wait_for_job(id).
+      A job is a backfill or a rescoring of a scorer, or what rowcast.submit_job made: a table, \
+      query or file, scored once. In SQL: rowcast.job_progress, pause_job(id), resume_job(id), \
+      cancel_job(id), retry_failures(id), call wait_for_job(id).
 
       EXAMPLE
         rowcast jobs
@@ -36,13 +37,15 @@ struct JobList: ParsableCommand {
   private func table(_ session: Connection) throws(PostgresError) -> String {
     try Listing.table(
       """
-      select job_id as job, scorer, kind, state, rows_done as done, rows_failed as failed,
-             rows_total as total, round((100 * done)::numeric) || ' %' as share,
+      select job_id as job, coalesce(scorer, model, '') as scores, kind,
+             state || case when state = 'running' and phase not in ('score', 'over')
+                           then ' (' || phase || ')' else '' end as state, rows_done as done, rows_failed as failed,
+             coalesce(rows_total, 0) as total, round((100 * done)::numeric) || ' %' as share,
              round(rows_per_second::numeric) as "rows/s",
              case when eta is null then '' else round(extract(epoch from eta)) || ' s' end as eta,
              to_char(created_at, 'MM-DD HH24:MI:SS') as made, created_by as by
       from rowcast.job_progress order by job_id
-      """, empty: "no jobs; \"select rowcast.rescore(scorer)\" makes one", on: session)
+      """, empty: "no jobs; \"select rowcast.submit_job(model, source)\" makes one", on: session)
   }
 
   private func json(_ session: Connection) throws(PostgresError) -> String {
@@ -89,7 +92,10 @@ struct JobWatch: ParsableCommand {
       guard show(progress) else { return }
       if progress.isOver {
         guard progress.state == "done" else {
-          throw CommandError(.failed, "job \(job) was \(progress.state)")
+          throw CommandError(
+            .failed,
+            progress.error ?? "job \(job) \(progress.state == "failed" ? "has" : "was") "
+              + progress.state)
         }
         return
       }
@@ -121,6 +127,9 @@ struct JobProgress {
   let remaining: Double?
   let elapsed: Double
   let isOver: Bool
+  /// What a submitted job does now; nil of others, and while it scores.
+  let phase: String?
+  let error: String?
 
   /// Nil where no such job is.
   init?(_ job: Int64, _ session: Connection) throws(PostgresError) {
@@ -129,7 +138,7 @@ struct JobProgress {
       select state, rows_done, rows_failed, coalesce(rows_total, 0) as total,
              coalesce(done, 0)::float8 as share, rows_per_second as rate,
              extract(epoch from eta)::float8 as eta, extract(epoch from elapsed)::float8 as elapsed,
-             finished_at is not null as is_over
+             finished_at is not null as is_over, nullif(phase, 'score') as phase, error
       from rowcast.job_progress where job_id = \(job)
       """)
     guard rows.count > 0 else { return nil }
@@ -142,6 +151,8 @@ struct JobProgress {
     remaining = try rows.value(0, "eta", as: Double?.self)
     elapsed = try rows.value(0, "elapsed")
     isOver = try rows.value(0, "is_over")
+    phase = try rows.value(0, "phase", as: String?.self)
+    error = try rows.value(0, "error", as: String?.self)
   }
 
   /// `[#####.....]  52 %  520,000 of 1,000,000 rows, 120,331 rows/s, 4.0 s left`
@@ -161,6 +172,8 @@ struct JobProgress {
       text += ", \(state) after \(Format.length(seconds: elapsed))"
     } else if state != "running" {
       text += ", \(state)"
+    } else if let phase {
+      text += ", \(phase)"
     } else if let remaining {
       text += ", \(Format.length(seconds: remaining)) left"
     }

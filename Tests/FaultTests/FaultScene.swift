@@ -13,8 +13,8 @@ final class FaultScene {
   private var workers: [WorkerProcess] = []
   private let modelBytes: [UInt8]
 
-  init() throws {
-    folder = URL(fileURLWithPath: "/tmp/rowcast-faults-\(getpid())")
+  init(_ name: String = "faults") throws {
+    folder = URL(fileURLWithPath: "/tmp/rowcast-\(name)-\(getpid())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     chmod(folder.path, 0o755)
     modelBytes = [UInt8](

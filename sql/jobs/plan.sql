@@ -294,8 +294,9 @@ begin
     insert into rowcast.tick (snapshot) values (null) returning tick_id into new_tick;
     insert into rowcast.job (job_id, kind, tick_id, rows_total, created_by)
     overriding system value
-    select number, 'model', new_tick, (select greatest(c.reltuples, 0) from pg_class as c
-                                       where c.oid = relation and o ->> 'query' is null), author;
+    select number, 'model', new_tick, greatest(0, case when o ->> 'query' is not null
+        then (o ->> 'estimate')::float8
+        else (select c.reltuples from pg_class as c where c.oid = relation) end)::bigint, author;
     insert into rowcast.model_job (
         job_id, source_kind, source_text, source, model_id, version, features, outputs, top_k, kept,
         key_columns, audit_columns, destination_kind, destination_text, destination, mode, is_ours, format,

@@ -35,6 +35,7 @@ declare
     target pg_catalog.regclass;
     target_name text[];
     query text;
+    estimate json;
     plan jsonb;
 begin
     if source is null or model is null then
@@ -69,6 +70,7 @@ begin
                 message = pg_catalog.format('the source is not a query: %s', sqlerrm);
         end;
         relation := pg_catalog.format('rowcast_run.%I', own_name || '_source')::pg_catalog.regclass;
+        execute pg_catalog.format('explain (format json) select from %s', relation) into estimate;
     end if;
 
     -- The destination: a file, or a table that is there or not.
@@ -89,7 +91,8 @@ begin
         'keep', keep, 'key', key, 'features', features, 'alias', alias, 'version', version,
         'top_k', top_k, 'before', before is not null, 'priority', priority,
         'max_concurrency', max_concurrency, 'error_threshold', error_threshold,
-        'max_retries', max_retries, 'format', format));
+        'max_retries', max_retries, 'format', format,
+        'estimate', estimate -> 0 -> 'Plan' -> 'Plan Rows'));
     if plan ? 'create_table' then
         execute plan ->> 'create_table';
         perform rowcast.open_destination((plan ->> 'table')::pg_catalog.regclass);
@@ -130,23 +133,35 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- With the caller's rights, since it grants what he may grant.
 declare
     own record;
+    leaf regclass;
 begin
-    select c.relkind, c.relrowsecurity, c.relpersistence, c.relnamespace into own from pg_class as c
+    select c.relkind, c.relrowsecurity, c.relpersistence into own from pg_class as c
     where c.oid = relation;
     if own.relkind not in ('r', 'p', 'm') or own.relrowsecurity or own.relpersistence = 't'
        or exists (select from pg_partition_tree(relation) as t join pg_class as c on c.oid = t.relid
                   where c.relkind not in ('r', 'p')) then
         return false;
     end if;
-    -- Granting what one may not grant is a warning to the caller, who did not ask for it.
-    if (has_schema_privilege('rowcast_worker', own.relnamespace, 'usage')
-        or has_schema_privilege(own.relnamespace, 'usage with grant option'))
-       and (has_table_privilege('rowcast_worker', relation, 'select')
-            or has_table_privilege(relation, 'select with grant option')) then
-        perform rowcast.open_source(relation);
-        return true;
-    end if;
-    return false;
+    -- Pages are those of partitions, and of tables that inherit. Granting what one may not grant would be a
+    -- warning to the caller, who did not ask for it.
+    for leaf in
+        with recursive part (relation) as (
+            select relation
+            union
+            select i.inhrelid::regclass from part as p join pg_inherits as i on i.inhparent = p.relation
+        ) select p.relation from part as p
+    loop
+        if exists (
+            select from pg_class as c where c.oid = leaf and (
+                not has_schema_privilege('rowcast_worker', c.relnamespace, 'usage')
+                and not has_schema_privilege(c.relnamespace, 'usage with grant option')
+                or not has_table_privilege('rowcast_worker', leaf, 'select')
+                and not has_table_privilege(leaf, 'select with grant option'))) then
+            return false;
+        end if;
+        perform rowcast.open_source(leaf);
+    end loop;
+    return true;
 end
 $$;
 comment on function rowcast.is_read_directly(regclass) is

@@ -97,7 +97,8 @@ struct JobRun {
       Query(
         text: "insert into \(stage.table("bulk")) "
           + "select i, \(values) from generate_series(1, $1::int) as i", values: [Int32(rows)]))
-    try connection.runScript("vacuum analyze \(stage.table("bulk")); checkpoint")
+    try connection.runScript("vacuum analyze \(stage.table("bulk"))")
+    try connection.runScript("checkpoint")
   }
 
   // MARK: Watching
