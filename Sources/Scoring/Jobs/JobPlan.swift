@@ -68,7 +68,7 @@ extension JobPlan {
         },
         features: try ScorerPlan.decode(rows.value(0, "features", as: String.self), "features"),
         outputs: try ScorerPlan.decode(rows.value(0, "outputs", as: String.self), "outputs"),
-        readKeysSQL: "", readRangeSQL: "", writeSQL: "", copySQL: "")
+        readKeysSQL: "", readRangeSQL: "", writeSQL: "", copySQL: "", readsQuery: false)
       return JobPlan(
         job: job, base: base, kept: kept,
         expressions: try rows.value(0, "expressions", as: [String]?.self) ?? [],

@@ -1,17 +1,14 @@
--- 0008_model_jobs: jobs with a model, a source and a destination of their own, and no scorer.
+-- 0009_model_jobs: jobs with a model, a source and a destination of their own, and no scorer.
 set local lock_timeout = '2s';
 
 comment on schema rowcast_run is
-    'Functions, views and tables of running jobs. What somebody''s SQL became runs with his rights.';
-grant usage, create on schema rowcast_run to rowcast_analyst;
-grant usage on schema rowcast_run to rowcast_worker;
+    'People''s SQL as functions that run with their authors'' rights, and the tables of running jobs.';
 
 -- They get columns more; sql/ makes them anew.
 drop view if exists rowcast.job_progress;
 drop function if exists rowcast.job_rows();
 drop view if exists rowcast.schedules;
 drop function if exists rowcast.create_schedule(text, text, text, text, text, text, boolean);
-drop function if exists rowcast.map_features(regclass, jsonb, jsonb, text);
 
 alter table rowcast.job alter column scorer_id drop not null;
 alter table rowcast.job drop constraint job_kind_known;
@@ -146,12 +143,13 @@ alter table rowcast.chunk add column pages bigint;
 alter table rowcast.chunk add column needs_files boolean not null default false;
 alter table rowcast.chunk drop constraint chunk_kind_known;
 alter table rowcast.chunk add constraint chunk_kind_known
-    check (kind in ('keys', 'range', 'truncate', 'tid', 'file', 'step')) not valid;
+    check (kind in ('keys', 'range', 'truncate', 'map', 'tid', 'file', 'step')) not valid;
 alter table rowcast.chunk drop constraint chunk_says_which_rows;
 alter table rowcast.chunk add constraint chunk_says_which_rows check (
-        case kind when 'keys' then keys is not null
-                  when 'range' then lower_key is not null and upper_key is not null
+        case kind when 'range' then lower_key is not null and upper_key is not null
                   when 'truncate' then keys is null
+                  when 'keys' then keys is not null
+                  when 'map' then keys is not null
                   when 'step' then keys is not null
                   else keys is not null and lower_key is not null and upper_key is not null end
         or state not in ('available', 'running')) not valid;
@@ -162,7 +160,8 @@ comment on column rowcast.chunk.pages is 'How much of its part of the job it is:
 comment on column rowcast.chunk.needs_files is 'Only for workers that have a directory of files.';
 comment on column rowcast.chunk.kind is
     'keys: those in keys; range: lower_key to upper_key, both included; truncate: look which '
-    'predictions have lost their row; tid: rows of the table in keys from the place lower_key up to, not '
+    'predictions have lost their row; map: keys of a watched relation, whose mapping gives the keys of further '
+    'chunks; tid: rows of the table in keys from the place lower_key up to, not '
     'including, upper_key, or at the places of the array lower_key; file: bytes of the file in keys likewise, '
     'upper_key having the line of the first behind it; step: what keys names.';
 
