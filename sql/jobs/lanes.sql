@@ -46,9 +46,9 @@ begin
             'copy %s (%s) from stdin (format binary)', own.destination, rowcast.job_columns(own)) end,
         case when own.is_ours then format('copy rowcast_run.job_%s_rows (%s) from stdin (format binary)',
                                           own.job_id, rowcast.job_columns(own)) end,
-        case when own.write_function is not null then format(
-            'select rowcast_run.job_%s_write(%s)', own.job_id, (
-                select string_agg(format('$%s::%s', a.place, a.type), ', ' order by a.place)
+        case when own.write_function is not null then 'select ' || rowcast.run_call(
+            own.write_function, (select j.created_by from rowcast.job as j where j.job_id = $1), (
+                select string_agg(format('$%s::%s, ', a.place, a.type), '' order by a.place)
                 from (
                     select c.place, c.read || '[]' as type from rowcast.job_column_list(own) as c
                     where c.argument ~ '^(kept|output)_\d+$'

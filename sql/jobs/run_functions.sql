@@ -2,9 +2,10 @@
 --
 -- Workers may read more than any analyst, so no text that a person hands over is ever run as they are.
 -- It becomes a function in the schema rowcast_run, owned by its author, security definer, with the
--- search_path that he had. Only workers may call it, and before each call the machinery makes sure that
--- it is still the function of that author and still runs as he (run_call). What the author may not do, he
--- may not do through us; the error that he would have got is the error of his job.
+-- search_path that he had. Only workers may call it, and only as it was checked: its author may alter it,
+-- also to run as whoever calls it, so the row of pg_proc is compared in an argument of the call (run_call;
+-- the argument is in query_functions.sql). What the author may not do, he may not do through us; the error
+-- that he would have got is the error of his job.
 
 create or replace function rowcast.make_run_function(
     name text, arguments text, returns text, body text) returns regprocedure
@@ -24,12 +25,13 @@ comment on function rowcast.make_run_function(text, text, text, text) is
 revoke all on function rowcast.make_run_function(text, text, text, text) from public;
 grant execute on function rowcast.make_run_function(text, text, text, text) to rowcast_analyst;
 
-create or replace function rowcast.run_call(function oid, author name) returns text
+create or replace function rowcast.run_call(function oid, author name, arguments text default '')
+returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     own record;
 begin
-    select p.proname, p.prosecdef, r.rolname into own
+    select p.proname, p.prosecdef, p.xmin as row, r.rolname into own
     from pg_proc as p join pg_roles as r on r.oid = p.proowner
     where p.oid = run_call.function and p.pronamespace = 'rowcast_run'::regnamespace;
     if not found then
@@ -40,12 +42,14 @@ begin
             message = format('function rowcast_run.%I was altered', own.proname),
             hint = 'Submit the job again.';
     end if;
-    return format('rowcast_run.%I', own.proname);
+    return format('rowcast_run.%I(%s(select rowcast.unaltered(%s, ''%s''::pg_catalog.xid)))', own.proname,
+                  arguments, run_call.function, own.row);
 end
 $$;
-comment on function rowcast.run_call(oid, name) is
-    'The name of a function of rowcast_run that still runs as its author, or 42883 or 42501.';
-revoke all on function rowcast.run_call(oid, name) from public;
+comment on function rowcast.run_call(oid, name, text) is
+    'A call of a function of rowcast_run that runs as its author, for as long as it is not altered; else '
+    '42883 or 42501.';
+revoke all on function rowcast.run_call(oid, name, text) from public;
 
 create or replace function rowcast.author_of(proof regprocedure) returns name
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$

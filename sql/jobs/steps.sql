@@ -23,10 +23,10 @@ begin
     -- A lane that is killed leaves no step running.
     perform set_config('client_connection_check_interval', '1s', true);
     return case
-        when step = 'before' then format('select %s()', rowcast.run_call(own.before_function, author))
-        when step = 'collect' then format('select %s()', rowcast.run_call(own.collect_function, author))
+        when step = 'before' then format('select %s', rowcast.run_call(own.before_function, author))
+        when step = 'collect' then format('select %s', rowcast.run_call(own.collect_function, author))
         when step = 'deliver' and own.destination_kind = 'table' then
-            format('select %s()', rowcast.run_call(own.deliver_function, author)) end;
+            format('select %s', rowcast.run_call(own.deliver_function, author)) end;
 end
 $$;
 comment on function rowcast.begin_step(bigint, int) is

@@ -98,18 +98,18 @@ begin
         perform rowcast.open_destination((plan ->> 'table')::pg_catalog.regclass);
     end if;
     if before is not null then
-        perform rowcast.make_run_function(own_name || '_before', '', 'bigint', pg_catalog.format(
+        perform rowcast.make_run_function(own_name || '_before', 'checked boolean', 'bigint', pg_catalog.format(
             'begin execute %L; return 0; end', before));
     end if;
     if plan ? 'collect' then
-        perform rowcast.make_run_function(own_name || '_collect', '', 'bigint', plan ->> 'collect');
+        perform rowcast.make_run_function(own_name || '_collect', 'checked boolean', 'bigint', plan ->> 'collect');
     end if;
     if plan ? 'write' then
         perform rowcast.make_run_function(own_name || '_write', plan ->> 'arguments', 'void',
                                           plan ->> 'write');
     end if;
     if plan ? 'deliver' then
-        perform rowcast.make_run_function(own_name || '_deliver', '', 'bigint', plan ->> 'deliver');
+        perform rowcast.make_run_function(own_name || '_deliver', 'checked boolean', 'bigint', plan ->> 'deliver');
     end if;
     perform rowcast.start_model_job(proof, job_id);
     return job_id;

@@ -44,10 +44,10 @@ begin
         exception when sqlstate 'RC499' then
             null;
         end;
-        run_function := rowcast.make_run_function('schedule_' || number, '', 'bigint', pg_catalog.format(
+        run_function := rowcast.make_run_function('schedule_' || number, 'checked boolean', 'bigint', pg_catalog.format(
             'begin return rowcast.submit_job(%L::jsonb); end', job));
     elsif command is not null then
-        run_function := rowcast.make_run_function('schedule_' || number, '', 'bigint', pg_catalog.format(
+        run_function := rowcast.make_run_function('schedule_' || number, 'checked boolean', 'bigint', pg_catalog.format(
             'begin execute %L; return 0; end', command));
     end if;
     return rowcast.add_schedule(number, name, cron, scorer, time_zone, overlap, catch_up, failures_only,
@@ -128,7 +128,7 @@ declare
 begin
     delete from rowcast.schedule as s where s.schedule_id = own.schedule_id;
     -- Of its author, but who owns a schema may drop what is in it.
-    execute format('drop function if exists rowcast_run.schedule_%s()', own.schedule_id);
+    execute format('drop function if exists rowcast_run.schedule_%s(boolean)', own.schedule_id);
 end
 $$;
 comment on function rowcast.drop_schedule(text) is
@@ -188,7 +188,7 @@ begin
     end if;
     begin
         if own.template is not null then
-            execute format('select %s()', rowcast.run_call(own.run_function, own.created_by))
+            execute 'select ' || rowcast.run_call(own.run_function, own.created_by)
             into strict new_job;
         elsif own.command is not null then
             new_job := rowcast.make_command_job(own);
