@@ -189,15 +189,95 @@ static inline size_t token_end(const char *s, size_t n, size_t i) {
   return i;
 }
 
+// Bytes that can be read behind where `read_plain` starts.
+enum { PLAIN = 64 };
+
+// Eight digits, or -1 where not all of them are; after Daniel Lemire's "Number parsing at a gigabyte
+// per second".
+static inline int64_t eight_digits(const char *s) {
+  const unsigned char *u = (const unsigned char *)s;
+  uint64_t v = 0;
+  for (int k = 0; k < 8; k++) v |= (uint64_t)u[k] << (8 * k);
+  if ((((v + 0x4646464646464646u) | (v - 0x3030303030303030u)) & 0x8080808080808080u) != 0)
+    return -1;
+  v -= 0x3030303030303030u;
+  v = v * 10 + (v >> 8);
+  return (int64_t)(((v & 0x000000FF000000FFu) * 0x000F424000000064u +
+                    ((v >> 16) & 0x000000FF000000FFu) * 0x0000271000000001u) >>
+                   32);
+}
+
+// Digits from `i` on, as far as 19 of them go; 0 as the number so far for leading zeros.
+static inline size_t read_digits(const char *s, size_t i, uint64_t *digits, size_t *count) {
+  uint64_t value = *digits;
+  size_t n = *count;
+  int64_t eight;
+  while (n <= 8 && (eight = eight_digits(s + i)) >= 0) {
+    value = value * 100000000 + (uint64_t)eight;
+    n += 8;
+    i += 8;
+  }
+  for (; n < 20 && (unsigned char)(s[i] - '0') < 10; i++, n++)
+    value = value * 10 + (uint64_t)(s[i] - '0');
+  *digits = value;
+  *count = n;
+  return i;
+}
+
+// A number at the start of PLAIN bytes: [-]digits[.digits][e[+-]digits]. Returns its length, 0 where there
+// are many zeros or digits, or there is another text.
+static inline size_t read_plain(const char *s, struct decimal *d) {
+  size_t i = 0, count = 0, zeros = 0;
+  uint64_t digits = 0;
+  d->is_negative = s[0] == '-';
+  i += (size_t)d->is_negative;
+  size_t first = i;
+  while (s[i] == '0' && zeros < 8) i++, zeros++;
+  i = read_digits(s, i, &digits, &count);
+  size_t found = i - first;
+  int exponent = 0;
+  if (s[i] == '.') {
+    size_t point = ++i;
+    // Zeros before the first digit that counts take none of the nineteen.
+    if (count == 0)
+      while (s[i] == '0' && zeros < 16) i++, zeros++;
+    i = read_digits(s, i, &digits, &count);
+    exponent = -(int)(i - point);
+    found += i - point;
+  }
+  if (found == 0 || count > 19) return 0;
+  if ((s[i] | 0x20) == 'e') {
+    i++;
+    int is_small = s[i] == '-';
+    if (s[i] == '-' || s[i] == '+') i++;
+    size_t start = i;
+    int power = 0;
+    for (; i - start < 4 && (unsigned char)(s[i] - '0') < 10; i++) power = power * 10 + (s[i] - '0');
+    if (i == start) return 0;
+    exponent += is_small ? -power : power;
+  }
+  d->digits = digits;
+  d->exponent = exponent;
+  return i;
+}
+
 #define PARSE_LIST(NAME, T, FAST)                                                                  \
   size_t NAME(const char *s, size_t n, char separator, T *values, size_t most, size_t *next) {     \
     size_t count = 0, i = 0;                                                                       \
+    struct decimal decimal;                                                                        \
     while (count < most) {                                                                         \
+      if (n - i > PLAIN) {                                                                         \
+        size_t length = read_plain(s + i, &decimal);                                               \
+        if (length != 0 && s[i + length] == separator && FAST(&decimal, values + count)) {         \
+          count++;                                                                                 \
+          i += length + 1;                                                                         \
+          continue;                                                                                \
+        }                                                                                          \
+      }                                                                                            \
       size_t start = i;                                                                            \
       while (start < n && is_space(s[start], separator)) start++;                                  \
       size_t end = token_end(s, n, start);                                                         \
       size_t after = after_separator(s, n, end, separator);                                        \
-      struct decimal decimal;                                                                      \
       if (after == 0 || !read_decimal(s + start, end - start, &decimal) ||                         \
           !FAST(&decimal, values + count))                                                         \
         break;                                                                                     \

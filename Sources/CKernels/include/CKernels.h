@@ -13,5 +13,6 @@
 #include "ck_number.h"
 #include "ck_svm.h"
 #include "ck_text.h"
+#include "ck_wire.h"
 
 #endif

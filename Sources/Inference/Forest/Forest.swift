@@ -150,17 +150,27 @@ package struct Forest: Sendable {
   /// - Throws: where a child does not exist, a node has two parents or a cycle is closed, a
   ///   feature or a value is out of range, a threshold is not a number.
   package mutating func append(
-    _ nodes: [Node], root: Int = 0, values leafValues: [Double], output: Output,
+    _ nodes: [Node], root: Int = 0, values: [Double], output: Output,
+    linear: [LinearLeaves.Leaf]? = nil, covers: [Double]? = nil
+  ) throws(ModelError) {
+    try append(
+      tree: nodes, root: root, values: values, output: output, linear: linear, covers: covers)
+  }
+
+  /// The same of nodes that are made when they are asked for, each once at most.
+  mutating func append(
+    tree nodes: some TreeNodes, root: Int = 0, values leafValues: [Double], output: Output,
     linear: [LinearLeaves.Leaf]? = nil, covers: [Double]? = nil
   ) throws(ModelError) {
     let number = firstTree + trees.count
     func malformed(_ node: Int, _ what: String) -> ModelError {
       ModelError(.malformed, "tree \(number), node \(node): \(what)")
     }
-    guard nodes.indices.contains(root) else {
+    let count = nodes.count
+    guard root >= 0, root < count else {
       throw ModelError(.malformed, "tree \(number) has no nodes")
     }
-    guard features.count + nodes.count <= nodeLimit, values.count <= nodeLimit - leafValues.count
+    guard features.count + count <= nodeLimit, values.count <= nodeLimit - leafValues.count
     else {
       throw ModelError(.tooLarge, "tree \(number): more than \(nodeLimit) nodes or leaf values")
     }
@@ -176,24 +186,30 @@ package struct Forest: Sendable {
 
     let first = features.count
     let valueBase = values.count
-    var seen = [Bool](repeating: false, count: nodes.count)
-    // Nodes in their order, those of a level after those of the level above.
-    var queue: [Int32] = []
-    queue.reserveCapacity(nodes.count)
-    queue.append(Int32(root))
+    // Nodes in their order, those of a level after those of the level above; each is there once.
+    let queue = UnsafeMutablePointer<Int32>.allocate(capacity: count)
+    let laid = UnsafeMutablePointer<LaidNode>.allocate(capacity: count)
+    let seen = UnsafeMutablePointer<Bool>.allocate(capacity: count)
+    seen.initialize(repeating: false, count: count)
+    defer {
+      queue.deallocate()
+      laid.deallocate()
+      seen.deallocate()
+    }
+    queue[0] = Int32(root)
+    var found = 1
     seen[root] = true
     var depth = 0
     var minDepth = Int.max
     var levelEnd = 1
     var next = 0
-    while next < queue.count {
+    while next < found {
       if next == levelEnd {
         depth += 1
-        levelEnd = queue.count
+        levelEnd = found
       }
       let index = Int(queue[next])
-      next += 1
-      switch nodes[index] {
+      switch try nodes.node(at: index) {
       case .leaf(let value):
         guard value >= 0, value <= leafValues.count - width else {
           throw malformed(index, "leaf value \(value) of \(leafValues.count)")
@@ -202,7 +218,7 @@ package struct Forest: Sendable {
           throw malformed(index, "the value of the leaf is not a number")
         }
         minDepth = min(minDepth, depth)
-        push(-1, child: Int32(valueBase + value), .atMost(0), .none, false)
+        laid[next] = LaidNode(feature: -1, child: Int32(valueBase + value))
       case .split(let split, let left, let right):
         guard split.feature >= 0, split.feature < featureCount else {
           throw malformed(index, "feature \(split.feature) of \(featureCount)")
@@ -215,30 +231,38 @@ package struct Forest: Sendable {
             throw malformed(index, "category set \(set) of \(categorySets.count)")
           }
         }
-        push(
-          Int32(split.feature), child: Int32(first + queue.count), split.test, split.missing,
-          split.missingLeft)
+        laid[next] = LaidNode(
+          feature: Int32(split.feature), child: Int32(first + found), test: split.test,
+          missing: split.missing, missingLeft: split.missingLeft)
         var child = left
         for _ in 0..<2 {
-          guard child >= 0, child < nodes.count else {
-            throw malformed(index, "leads to node \(child) of \(nodes.count)")
+          guard child >= 0, child < count else {
+            throw malformed(index, "leads to node \(child) of \(count)")
           }
           guard !seen[child] else {
             throw malformed(index, "leads to node \(child), which has a parent already")
           }
           seen[child] = true
-          queue.append(Int32(child))
+          queue[found] = Int32(child)
+          found += 1
           child = right
         }
       }
+      next += 1
     }
     if keepsCovers {
-      guard let covers, covers.count == nodes.count else {
+      guard let covers, covers.count == count else {
         throw ModelError(
-          .malformed, "tree \(number): \(covers?.count ?? 0) covers for \(nodes.count) nodes")
+          .malformed, "tree \(number): \(covers?.count ?? 0) covers for \(count) nodes")
       }
-      self.covers += queue.lazy.map { covers[Int($0)] }
+      self.covers += UnsafeBufferPointer(start: queue, count: found).lazy.map { covers[Int($0)] }
     }
+    let all = UnsafeBufferPointer(start: laid, count: found)
+    features.append(contentsOf: all.lazy.map { $0.feature })
+    children.append(contentsOf: all.lazy.map { $0.child })
+    tests.append(contentsOf: all.lazy.map { $0.test })
+    missing.append(contentsOf: all.lazy.map { $0.missing })
+    missingLeft.append(contentsOf: all.lazy.map { $0.missingLeft })
     if let linear {
       if linearLeaves == nil { linearLeaves = LinearLeaves(constants: values) }
       try linearLeaves?.append(linear, tree: number, featureCount: featureCount)
@@ -251,7 +275,11 @@ package struct Forest: Sendable {
         root: first, end: features.count, minDepth: minDepth, maxDepth: depth, output: output,
         firstValue: valueBase))
   }
+}
 
+// MARK: Parts
+
+extension Forest {
   /// A forest of the same features and outputs without trees, whose trees `append` takes over.
   func part() -> Forest {
     var part = self
@@ -261,68 +289,114 @@ package struct Forest: Sendable {
     return part
   }
 
-  /// Adds the trees of forests that `part` began, in order.
+  /// Adds the trees of forests that `part` began, in order; copies on all cores.
   mutating func append(_ parts: [Forest]) throws(ModelError) {
-    func total<Element>(_ list: KeyPath<Forest, [Element]>) -> Int {
-      parts.reduce(self[keyPath: list].count) { $0 + $1[keyPath: list].count }
-    }
-    let nodes = total(\.features)
-    let leaves = total(\.values)
-    guard nodes <= nodeLimit, leaves <= nodeLimit else {
+    let nodes = Self.starts(features.count, parts) { $0.features.count }
+    let leaves = Self.starts(values.count, parts) { $0.values.count }
+    let sets = Self.starts(categorySets.count, parts) { $0.categorySets.count }
+    guard nodes[parts.count] <= nodeLimit, leaves[parts.count] <= nodeLimit else {
+      let count = parts.reduce(trees.count) { $0 + $1.trees.count }
       throw ModelError(
-        .tooLarge, "tree \(total(\.trees) - 1): more than \(nodeLimit) nodes or leaf values")
+        .tooLarge, "tree \(count - 1): more than \(nodeLimit) nodes or leaf values")
     }
-    trees.reserveCapacity(total(\.trees))
-    features.reserveCapacity(nodes)
-    children.reserveCapacity(nodes)
-    tests.reserveCapacity(nodes)
-    missing.reserveCapacity(nodes)
-    missingLeft.reserveCapacity(nodes)
-    values.reserveCapacity(leaves)
-    for part in parts { append(part) }
-  }
-
-  private mutating func append(_ part: Forest) {
-    let (node, value, set) = (features.count, values.count, categorySets.count)
-    if let linear = part.linearLeaves {
-      if linearLeaves == nil { linearLeaves = LinearLeaves(constants: values) }
-      linearLeaves?.append(linear)
-    } else {
-      linearLeaves?.append(constants: part.values)
-    }
-    features += part.features
-    let shift = (Int32(node), Int32(value))
-    children += part.children.indices.lazy.map {
-      part.children[$0] + (part.features[$0] < 0 ? shift.1 : shift.0)
-    }
-    if part.categorySets.isEmpty {
-      tests += part.tests
-    } else {
-      tests += part.tests.lazy.map { test in
-        if case .among(let own) = test { .among(own + set) } else { test }
+    for (number, part) in parts.enumerated() {
+      if let linear = part.linearLeaves {
+        if linearLeaves == nil {
+          linearLeaves = LinearLeaves(
+            constants: parts[..<number].reduce(values) { $0 + $1.values })
+        }
+        linearLeaves?.append(linear)
+      } else {
+        linearLeaves?.append(constants: part.values)
+      }
+      categorySets += part.categorySets
+      trees += part.trees.lazy.map { tree in
+        var tree = tree
+        tree.root += nodes[number]
+        tree.end += nodes[number]
+        tree.firstValue += leaves[number]
+        return tree
       }
     }
-    missing += part.missing
-    missingLeft += part.missingLeft
-    covers += part.covers
-    values += part.values
-    categorySets += part.categorySets
-    trees += part.trees.lazy.map { tree in
-      var tree = tree
-      tree.root += node
-      tree.end += node
-      tree.firstValue += value
-      return tree
+    join(\.features, parts, nodes)
+    join(\.children, parts, nodes) { part, number, target in
+      part.features.withUnsafeBufferPointer { features in
+        part.children.withUnsafeBufferPointer { children in
+          for node in children.indices {
+            let shift = features[node] < 0 ? leaves[number] : nodes[number]
+            (target + node).initialize(to: children[node] + Int32(shift))
+          }
+        }
+      }
+    }
+    join(\.tests, parts, nodes) { part, number, target in
+      for (node, test) in part.tests.enumerated() {
+        if case .among(let set) = test {
+          (target + node).initialize(to: .among(set + sets[number]))
+        } else {
+          (target + node).initialize(to: test)
+        }
+      }
+    }
+    join(\.missing, parts, nodes)
+    join(\.missingLeft, parts, nodes)
+    join(\.values, parts, leaves)
+    join(\.covers, parts, Self.starts(covers.count, parts) { $0.covers.count })
+  }
+
+  /// Where what parts have many of starts, and where the last ends.
+  private static func starts(_ own: Int, _ parts: [Forest], _ count: (Forest) -> Int) -> [Int] {
+    var starts = [own]
+    for part in parts { starts.append(starts[starts.count - 1] + count(part)) }
+    return starts
+  }
+
+  private mutating func join<Element>(
+    _ list: WritableKeyPath<Forest, [Element]>, _ parts: [Forest], _ starts: [Int]
+  ) {
+    join(list, parts, starts) { part, _, target in
+      part[keyPath: list].withUnsafeBufferPointer {
+        if let first = $0.baseAddress { target.initialize(from: first, count: $0.count) }
+      }
     }
   }
 
-  private mutating func push(
-    _ feature: Int32, child: Int32, _ test: Test, _ rule: Missing, _ left: Bool
+  /// - Parameter copy: writes the list of a part, given with its number, to where it belongs.
+  private mutating func join<Element>(
+    _ list: WritableKeyPath<Forest, [Element]>, _ parts: [Forest], _ starts: [Int],
+    _ copy: (Forest, Int, UnsafeMutablePointer<Element>) -> Void
   ) {
-    features.append(feature)
-    children.append(child)
-    tests.append(test)
-    missing.append(rule)
-    missingLeft.append(left)
+    let own = self[keyPath: list]
+    self[keyPath: list] = Concurrently.array(starts: [0] + starts) { number, target in
+      if number > 0 {
+        copy(parts[number - 1], number - 1, target)
+      } else {
+        own.withUnsafeBufferPointer {
+          if let first = $0.baseAddress { target.initialize(from: first, count: $0.count) }
+        }
+      }
+    }
   }
+}
+
+/// The nodes of one tree, by their numbers.
+protocol TreeNodes {
+  var count: Int { get }
+
+  /// - Parameter place: below `count`.
+  func node(at place: Int) throws(ModelError) -> Forest.Node
+}
+
+extension [Forest.Node]: TreeNodes {
+  @inline(__always)
+  func node(at place: Int) -> Forest.Node { self[place] }
+}
+
+/// A node where it lies in the forest.
+private struct LaidNode {
+  var feature: Int32
+  var child: Int32
+  var test = Forest.Test.atMost(0)
+  var missing = Forest.Missing.none
+  var missingLeft = false
 }

@@ -55,12 +55,25 @@ struct ForestCandidates {
     // Kernels of one kind of codes share them.
     let codeKinds = Array(Set(fit.map(\.codes)))
     let ranking = self.ranking
-    let codes = Dictionary(
-      uniqueKeysWithValues: zip(
-        codeKinds,
-        Concurrently.map(codeKinds.count) { ForestCodes(ranking, kind: codeKinds[$0]) }))
+    enum Part {
+      case codes(ForestCodes?)
+      case slices(ForestSlices)
+    }
+    let hasMasks = fit.contains { $0.isOfMasks }
+    let parts: [Part] = Concurrently.map(codeKinds.count + (hasMasks ? 1 : 0)) { part in
+      part < codeKinds.count
+        ? .codes(ForestCodes(ranking, kind: codeKinds[part])) : .slices(ForestSlices(ranking.forest))
+    }
+    var codes: [ForestCodes.Kind: ForestCodes] = [:]
+    var slices: ForestSlices?
+    for (index, part) in parts.enumerated() {
+      switch part {
+      case .codes(let found): codes[codeKinds[index]] = found
+      case .slices(let found): slices = found
+      }
+    }
     return Concurrently.map(fit.count) { index in
-      (codes[fit[index].codes] ?? nil).flatMap { kernel(fit[index], $0) }
+      codes[fit[index].codes].flatMap { kernel(fit[index], $0, slices) }
     }.compactMap { $0 }
   }
 
@@ -93,13 +106,19 @@ struct ForestCandidates {
     }
   }
 
-  private func kernel(_ kind: ForestPlan.Kernel, _ codes: ForestCodes) -> (any ForestKernel)? {
+  /// - Parameter slices: there for kernels of masks.
+  private func kernel(
+    _ kind: ForestPlan.Kernel, _ codes: ForestCodes, _ slices: ForestSlices?
+  ) -> (any ForestKernel)? {
     switch kind {
     case .masks, .portableMasks:
-      ForestMasks(ranking, codes: codes, values: leaves, isPortable: kind == .portableMasks)
+      ForestMasks(
+        ranking, codes: codes, values: leaves, slices: slices!, isPortable: kind == .portableMasks)
     case .lanes, .portableLanes:
       ForestLanes.takes(codes)
-        ? ForestLanes(ranking, codes: codes, values: leaves, isPortable: kind == .portableLanes)
+        ? ForestLanes(
+          ranking, codes: codes, values: leaves, slices: slices!,
+          isPortable: kind == .portableLanes)
         : nil
     case .walkOfBytes, .walkOfFloats, .walk:
       ForestNodes(ranking, codes: codes, values: leaves, aggregate: kernelAggregate)
@@ -116,6 +135,14 @@ struct ForestCandidates {
 }
 
 extension ForestPlan.Kernel {
+  /// Whether it is made of slices.
+  fileprivate var isOfMasks: Bool {
+    switch self {
+    case .masks, .lanes, .portableMasks, .portableLanes: true
+    case .walkOfBytes, .walkOfFloats, .walk: false
+    }
+  }
+
   /// What it is given in place of values.
   fileprivate var codes: ForestCodes.Kind {
     switch self {

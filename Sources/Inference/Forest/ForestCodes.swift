@@ -139,6 +139,8 @@ final class ForestCodes: @unchecked Sendable {
 
   /// Where a split of thresholds or of a single test looks.
   func place(view: Int32, rank: Int32) -> Place {
+    // Most views have one piece; a division would take longer than all else.
+    if Int(rank) < ranksPerView { return Place(view: firstViews[Int(view)], cut: Int(rank)) }
     let (piece, cut) = Int(rank).quotientAndRemainder(dividingBy: ranksPerView)
     return Place(view: firstViews[Int(view)] + piece, cut: cut)
   }

@@ -10,6 +10,8 @@ protocol ForestKernel: AnyObject, Sendable {
   var codes: ForestCodes { get }
   /// Rows that it takes at once at most.
   var blockRows: Int { get }
+  /// Whether few rows cost as much as a block of them.
+  var takesBlocks: Bool { get }
   /// What it takes beside its codes and the values of leaves.
   var byteCount: Int { get }
   /// Memory that a call needs.
@@ -19,6 +21,7 @@ protocol ForestKernel: AnyObject, Sendable {
 }
 
 extension ForestKernel {
+  var takesBlocks: Bool { false }
   var scratchByteCount: Int { 0 }
 
   /// Adds the leaves of encoded rows to their sums, which lie row by row.

@@ -33,81 +33,60 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
   ///   - values: by the leaves' numbers.
   ///   - isPortable: whether to do without this CPU's vectors.
   init?(
-    _ views: ForestRanking, codes: ForestCodes, values: LeafValues, isPortable: Bool = false
+    _ views: ForestRanking, codes: ForestCodes, values: LeafValues, slices: ForestSlices,
+    isPortable: Bool = false
   ) {
     self.isPortable = isPortable
     let forest = views.forest
     let order = Self.order(forest)
-    let sliceCount = stride(from: 0, to: order.count, by: Self.lanes).reduce(0) { count, first in
-      count
-        + (order[first..<min(first + Self.lanes, order.count)].map { Self.slices(forest, $0) }.max()
-          ?? 0)
-    }
-    guard var categories = LaneCategories(views, codes, sliceCount: sliceCount) else { return nil }
+    var groups: [ck_forest_lane_group] = []
+    // Where each group's steps start, and of each slice where they end.
+    var starts = [0]
+    var ends: [UInt32] = [0]
     var trees = [ck_forest_lane_tree](
       repeating: ck_forest_lane_tree(), count: forest.trees.count)
-    var groups: [ck_forest_lane_group] = []
-    var ends: [UInt32] = [0]
-    var steps: [ck_forest_lane_step] = []
-    var numbers = LeafNumbers()
     for first in stride(from: 0, to: order.count, by: Self.lanes) {
       let members = order[first..<min(first + Self.lanes, order.count)]
-      let firstSlice = ends.count - 1
-      // What each lane does in each slice: entries of its masks that take a step.
-      var entries: [[[Int]]] = []
-      var lanes: [MaskSlices] = []
+      let count = members.map { slices.count(of: $0) }.max() ?? 0
+      groups.append(
+        ck_forest_lane_group(first_slice: UInt32(ends.count - 1), slice_count: UInt32(count)))
+      var longest = [Int](repeating: 0, count: count)
       for (lane, index) in members.enumerated() {
-        numbers.number(forest, forest.trees[index])
-        var slices = MaskSlices()
-        slices.collect(forest, forest.trees[index], numbers)
-        entries.append(
-          (0..<slices.count).map { slice in
-            slices.entries(of: slice).filter { entry in
-              guard case .categories(let set) = slices.kind(entry) else { return true }
-              categories.keep(
-                slices.keep(entry), node: slices.node(entry), set: set,
-                isLeft: slices.isLeft(entry), slice: firstSlice + slice, lane: lane)
-              return false
-            }
-          })
-        lanes.append(slices)
+        for slice in 0..<slices.count(of: index) {
+          let steps = slices.entries(of: slices.firstSlice[index] + slice).count
+          longest[slice] = max(longest[slice], steps)
+        }
         trees[index] = ck_forest_lane_tree(
           lane: UInt32(first + lane), values: values.firstOfTree[index],
           output: forest.sum(of: forest.trees[index]))
       }
-      let count = entries.map(\.count).max() ?? 0
-      groups.append(
-        ck_forest_lane_group(first_slice: UInt32(firstSlice), slice_count: UInt32(count)))
-      for slice in 0..<count {
-        let longest = entries.map { slice < $0.count ? $0[slice].count : 0 }.max() ?? 0
-        for position in 0..<longest {
-          var step = ck_forest_lane_step()
-          withUnsafeMutableBytes(of: &step) { bytes in
-            // View, flip, bound, keep: a byte a lane each.
-            for lane in 0..<Self.lanes { bytes[3 * Self.lanes + lane] = 0xFF }
-            for (lane, mine) in entries.enumerated()
-            where slice < mine.count && position < mine[slice].count {
-              let slices = lanes[lane]
-              let entry = mine[slice][position]
-              let node = slices.node(entry)
-              let place = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
-              let bound = place.cut + 1 - 128
-              let isLeft = slices.isLeft(entry)
-              bytes[lane] = UInt8(place.view)
-              bytes[Self.lanes + lane] = isLeft ? 0 : 0xFF
-              bytes[2 * Self.lanes + lane] = UInt8(bitPattern: Int8(isLeft ? bound : -bound))
-              bytes[3 * Self.lanes + lane] = slices.keep(entry)
+      for steps in longest { ends.append(ends[ends.count - 1] + UInt32(steps)) }
+      starts.append(Int(ends[ends.count - 1]))
+    }
+    let sliceCount = ends.count - 1
+    guard var categories = LaneCategories(views, codes, sliceCount: sliceCount) else { return nil }
+    if views.hasCategories {
+      for (number, group) in groups.enumerated() {
+        for (lane, index) in order.dropFirst(number * Self.lanes).prefix(Self.lanes).enumerated() {
+          for slice in 0..<slices.count(of: index) {
+            for entry in slices.setEntries(of: slices.firstSlice[index] + slice) {
+              let entry = slices.setEntries[entry]
+              categories.keep(
+                entry.keep, node: Int(entry.node), set: entry.set(in: forest),
+                isLeft: entry.isLeft, slice: Int(group.first_slice) + slice, lane: lane)
             }
           }
-          steps.append(step)
         }
-        ends.append(UInt32(steps.count))
       }
+    }
+    steps = KernelTable(pieces: starts) { number, steps in
+      let members = order.dropFirst(number * Self.lanes).prefix(Self.lanes)
+      Self.fill(
+        steps, groups[number], ends: ends, members: members, slices: slices, views, codes)
     }
     self.codes = codes
     self.groups = KernelTable(groups)
     self.ends = KernelTable(ends)
-    self.steps = KernelTable(steps)
     self.trees = KernelTable(trees)
     self.values = values.table
     left = KernelTable(categories.left)
@@ -116,7 +95,7 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
       isPortable ? CK_FOREST_PORTABLE_LANES : CK_FOREST_LANES_FORM,
       ck_forest_lanes(
         groups: self.groups.base, group_count: groups.count, slice_count: sliceCount,
-        ends: self.ends.base, steps: self.steps.base, trees: self.trees.base,
+        ends: self.ends.base, steps: steps.base, trees: self.trees.base,
         tree_count: trees.count, values: values.table.base, sum_stride: values.sumStride,
         stride: codes.stride, threshold_views: codes.viewCount - codes.categoryViewCount,
         category_views: categoryViews.base, category_view_count: categoryViews.count,
@@ -130,8 +109,39 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
 
   var scratchByteCount: Int { groups.count * Self.lanes }
 
-  private static func slices(_ forest: Forest, _ tree: Int) -> Int {
-    ((forest.trees[tree].end - forest.trees[tree].root + 1) / 2 + 7) / 8
+  /// The steps of a group: view, flip, bound and keep have a byte a lane each.
+  private static func fill(
+    _ steps: UnsafeMutablePointer<ck_forest_lane_step>, _ group: ck_forest_lane_group,
+    ends: [UInt32], members: ArraySlice<Int>, slices: ForestSlices, _ views: ForestRanking,
+    _ codes: ForestCodes
+  ) {
+    let first = Int(group.first_slice)
+    let start = Int(ends[first])
+    var none = ck_forest_lane_step()
+    withUnsafeMutableBytes(of: &none.keep) { keep in
+      for lane in keep.indices { keep[lane] = 0xFF }
+    }
+    steps.initialize(
+      repeating: none, count: Int(ends[first + Int(group.slice_count)]) - start)
+    let bytes = UnsafeMutableRawPointer(steps)
+    for (lane, index) in members.enumerated() {
+      for slice in 0..<slices.count(of: index) {
+        var step = bytes + (Int(ends[first + slice]) - start) * MemoryLayout<ck_forest_lane_step>.stride
+        for number in slices.entries(of: slices.firstSlice[index] + slice) {
+          let entry = slices.entries[number]
+          let node = Int(entry.node)
+          let place = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
+          let bound = place.cut + 1 - 128
+          step.storeBytes(of: UInt8(place.view), toByteOffset: lane, as: UInt8.self)
+          step.storeBytes(
+            of: entry.isLeft ? 0 : 0xFF, toByteOffset: lanes + lane, as: UInt8.self)
+          step.storeBytes(
+            of: Int8(entry.isLeft ? bound : -bound), toByteOffset: 2 * lanes + lane, as: Int8.self)
+          step.storeBytes(of: entry.keep, toByteOffset: 3 * lanes + lane, as: UInt8.self)
+          step += MemoryLayout<ck_forest_lane_step>.stride
+        }
+      }
+    }
   }
 
   /// Which tree each lane holds: as they come, unless trees of like sizes, side by side, save much

@@ -29,27 +29,102 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
     _ views: ForestRanking, codes: ForestCodes, values: LeafValues, aggregate: ck_forest_aggregate
   ) {
     let forest = views.forest
-    let nodesInLine: Int
     switch codes.kind {
-    case .bytesByRow: (name, nodesInLine) = ("walk of bytes", 16)
-    case .floats: (name, nodesInLine) = ("walk of floats", 8)
-    case .words, .bytesByView: (name, nodesInLine) = ("walk", 4)
+    case .bytesByRow: name = "walk of bytes"
+    case .floats: name = "walk of floats"
+    case .words, .bytesByView: name = "walk"
     }
-    var order = LineLayout(nodesInLine: nodesInLine)
-    var narrow: [ck_forest_narrow_node] = []
-    var floats: [ck_forest_float_node] = []
-    var wide: [ck_forest_wide_node] = []
-    var leaves: [UInt32] = []
+    // Sets are numbered through, so that equal ones are kept once.
+    let ranges =
+      views.hasCategories
+      ? [forest.trees.indices] : Concurrently.ranges(forest.trees.count, least: 4)
+    let found = Concurrently.map(ranges.count) { Part(views, codes, values, trees: ranges[$0]) }
+    let parts = found.compactMap { $0 }
+    guard parts.count == ranges.count else { return nil }
     var trees: [ck_forest_tree] = []
-    let noSet = [UInt8](repeating: 0, count: Int(CK_FOREST_NO_SET) * 4)
-    var sets: [UInt64: UInt32] = [:]
-    var words = [UInt32](repeating: 0, count: noSet.count / 4)
-    leaves.reserveCapacity(forest.features.count + forest.trees.count * nodesInLine)
-    for tree in forest.trees {
+    var root = 0
+    for part in parts {
+      trees += part.trees.lazy.map { tree in
+        var tree = tree
+        tree.root += UInt32(root)
+        return tree
+      }
+      root += part.leaves.count
+    }
+    let (base, family): (UnsafeRawPointer, ck_forest_family)
+    switch codes.kind {
+    case .bytesByRow, .bytesByView:
+      let table = KernelTable(joining: parts.map(\.narrow))
+      (nodes, base, family) = (.narrow(table), UnsafeRawPointer(table.base), CK_FOREST_NARROW_WALK)
+    case .floats:
+      let table = KernelTable(joining: parts.map(\.floats))
+      (nodes, base, family) = (.float(table), UnsafeRawPointer(table.base), CK_FOREST_FLOAT_WALK)
+    case .words:
+      let table = KernelTable(joining: parts.map(\.wide))
+      (nodes, base, family) = (.wide(table), UnsafeRawPointer(table.base), CK_FOREST_WIDE_WALK)
+    }
+    self.codes = codes
+    self.trees = KernelTable(trees)
+    leaves = KernelTable(joining: parts.map(\.leaves))
+    sets = KernelTable(parts[0].words)
+    self.values = values.table
+    // A deep tree is read from afar: once for as many rows as possible.
+    blockRows = leaves.count > 64 * 1024 ? Int(CK_FOREST_WALK_ROWS) : 256
+    tables = ForestForm(
+      family,
+      ck_forest_walk(
+        trees: self.trees.base, tree_count: trees.count, nodes: base, leaves: leaves.base,
+        sets: sets.base, values: values.table.base, stride: codes.stride,
+        sum_stride: values.sumStride, aggregate: aggregate),
+      codes: codes)
+  }
+
+  var byteCount: Int {
+    let nodeBytes =
+      switch nodes {
+      case .narrow(let table): table.byteCount
+      case .float(let table): table.byteCount
+      case .wide(let table): table.byteCount
+      }
+    return nodeBytes + trees.byteCount + leaves.byteCount + sets.byteCount
+  }
+}
+
+/// The nodes of some trees, roots counted from the first of them.
+private struct Part {
+  private(set) var narrow: [ck_forest_narrow_node] = []
+  private(set) var floats: [ck_forest_float_node] = []
+  private(set) var wide: [ck_forest_wide_node] = []
+  private(set) var leaves: [UInt32] = []
+  private(set) var trees: [ck_forest_tree] = []
+  private(set) var words = noSet
+  private var sets: [UInt64: UInt32] = [:]
+
+  static let noSet = [UInt32](repeating: 0, count: Int(CK_FOREST_NO_SET))
+
+  /// Nil where a tree has more nodes than the kind can number.
+  init?(_ views: ForestRanking, _ codes: ForestCodes, _ values: LeafValues, trees: Range<Int>) {
+    let forest = views.forest
+    let nodesInLine =
+      switch codes.kind {
+      case .bytesByRow: 16
+      case .floats: 8
+      case .words, .bytesByView: 4
+      }
+    var order = LineLayout(nodesInLine: nodesInLine)
+    let most =
+      trees.reduce(0) { $0 + forest.trees[$1].end - forest.trees[$1].root + nodesInLine + 2 }
+    leaves.reserveCapacity(most)
+    switch codes.kind {
+    case .bytesByRow, .bytesByView: narrow.reserveCapacity(most)
+    case .floats: floats.reserveCapacity(most)
+    case .words: wide.reserveCapacity(most)
+    }
+    for tree in forest.trees[trees] {
       order.lay(forest, tree)
       guard codes.kind == .words || order.count <= 65_536 else { return nil }
       let root = leaves.count
-      trees.append(
+      self.trees.append(
         ck_forest_tree(
           root: UInt32(root), max_depth: UInt32(tree.maxDepth), output: forest.sum(of: tree)))
       for place in 0..<order.count {
@@ -90,7 +165,7 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
             let first = sets[key] ?? UInt32(words.count)
             if sets[key] == nil {
               sets[key] = first
-              Self.append(views, node: node, set: set, to: &words)
+              append(views, node: node, set: set)
             }
             wide.append(
               ck_forest_wide_node(
@@ -104,54 +179,16 @@ final class ForestNodes: ForestKernel, @unchecked Sendable {
         }
       }
     }
-    let (base, family): (UnsafeRawPointer, ck_forest_family)
-    switch codes.kind {
-    case .bytesByRow, .bytesByView:
-      let table = KernelTable(narrow)
-      (nodes, base, family) = (.narrow(table), UnsafeRawPointer(table.base), CK_FOREST_NARROW_WALK)
-    case .floats:
-      let table = KernelTable(floats)
-      (nodes, base, family) = (.float(table), UnsafeRawPointer(table.base), CK_FOREST_FLOAT_WALK)
-    case .words:
-      let table = KernelTable(wide)
-      (nodes, base, family) = (.wide(table), UnsafeRawPointer(table.base), CK_FOREST_WIDE_WALK)
-    }
-    self.codes = codes
-    self.trees = KernelTable(trees)
-    self.leaves = KernelTable(leaves)
-    self.sets = KernelTable(words)
-    self.values = values.table
-    // A deep tree is read from afar: once for as many rows as possible.
-    blockRows = leaves.count > 64 * 1024 ? Int(CK_FOREST_WALK_ROWS) : 256
-    tables = ForestForm(
-      family,
-      ck_forest_walk(
-        trees: self.trees.base, tree_count: trees.count, nodes: base, leaves: self.leaves.base,
-        sets: self.sets.base, values: values.table.base, stride: codes.stride,
-        sum_stride: values.sumStride, aggregate: aggregate),
-      codes: codes)
   }
 
   /// The ranks that a split by categories sends right, a bit each.
-  private static func append(
-    _ views: ForestRanking, node: Int, set: Int, to words: inout [UInt32]
-  ) {
+  private mutating func append(_ views: ForestRanking, node: Int, set: Int) {
     let view = views.views[Int(views.viewOfNode[node])]
     let first = words.count
     words.append(contentsOf: repeatElement(.max, count: view.nanCategory / 32 + 1))
     for number in views.leftCategories(of: node, set: set) {
       words[first + number / 32] &= ~(1 << UInt32(number % 32))
     }
-  }
-
-  var byteCount: Int {
-    let nodeBytes =
-      switch nodes {
-      case .narrow(let table): table.byteCount
-      case .float(let table): table.byteCount
-      case .wide(let table): table.byteCount
-      }
-    return nodeBytes + trees.byteCount + leaves.byteCount + sets.byteCount
   }
 }
 

@@ -17,9 +17,9 @@ struct ForestTrial {
   }
 
   static let fewRows = 16
-  private static let manyRows = 256
+  fileprivate static let manyRows = 256
   /// Once a kernel has taken so many nanoseconds it is not run again.
-  private static let enough = 150_000.0
+  fileprivate static let enough = 60_000.0
 
   private static let mostThresholds = 16
   private let rows: [[Float]]
@@ -67,34 +67,89 @@ struct ForestTrial {
   func measure(
     _ kernels: [any ForestKernel], precision: ForestPlan.Precision, sumStride: Int
   ) -> [Figures] {
-    var figures: [Figures] = []
-    var best = (one: Double.infinity, many: Double.infinity)
-    for kernel in kernels {
-      let measured = measure(kernel, precision: precision, sumStride: sumStride, best: best)
-      best.one = min(best.one, measured.one)
-      best.many = min(best.many, measured.many)
-      figures.append(measured)
+    let stands = kernels.map {
+      Stand($0, rows: rows, precision: precision, sumStride: sumStride)
+    }
+    // Large forests take a thread's time as long as all else; kernels hardly disturb each other.
+    let isLarge = kernels.reduce(0) { $0 + $1.byteCount } > Self.large
+    var figures =
+      isLarge
+      ? Concurrently.map(stands.count) { stands[$0].few() } : stands.map { $0.few() }
+    var best = Double.infinity
+    for index in figures.indices.sorted(by: { figures[$0].few < figures[$1].few }) {
+      // More rows at once make a row cheaper by no more than this.
+      let most = stands[index].mostRows
+      let gain =
+        stands[index].takesBlocks || figures[index].few < figures[index].one / 4
+        ? Double(most) / Double(Self.fewRows) : 3
+      guard figures[index].few < best * gain else { continue }
+      // Where that takes long, a part of a block tells as much.
+      let isLong = figures[index].few * Double(most) > 2e6 && gain <= 3
+      figures[index].manyRows = isLong ? most / 4 : most
+      figures[index].many = stands[index].nanoseconds(rows: figures[index].manyRows)
+      best = min(best, figures[index].many)
     }
     return figures
   }
 
-  /// - Parameter best: the least costs of other kernels.
-  private func measure(
-    _ kernel: any ForestKernel, precision: ForestPlan.Precision, sumStride: Int,
-    best others: (one: Double, many: Double)
-  ) -> Figures {
-    let most = min(Self.manyRows, kernel.blockRows)
-    let codes = UnsafeMutableRawPointer.allocate(
-      byteCount: kernel.codes.byteCount(rows: Self.manyRows) + kernel.scratchByteCount,
-      alignment: 64)
-    let sums = UnsafeMutableRawPointer.allocate(byteCount: most * sumStride * 8, alignment: 64)
-    defer {
+  /// Bytes of kernels that do not stay near a core.
+  private static let large = 1 << 18
+
+  /// A kernel with what it needs to score the rows.
+  private final class Stand: @unchecked Sendable {
+    private let kernel: any ForestKernel
+    private let rows: [[Float]]
+    private let precision: ForestPlan.Precision
+    private let codes: UnsafeMutableRawPointer
+    private let scratch: UnsafeMutableRawPointer
+    private let sums: UnsafeMutableRawPointer
+    let mostRows: Int
+
+    init(
+      _ kernel: any ForestKernel, rows: [[Float]], precision: ForestPlan.Precision, sumStride: Int
+    ) {
+      (self.kernel, self.rows, self.precision) = (kernel, rows, precision)
+      mostRows = min(ForestTrial.manyRows, kernel.blockRows)
+      let codeBytes = (kernel.codes.byteCount(rows: ForestTrial.manyRows) + 63) & ~63
+      codes = .allocate(byteCount: codeBytes + kernel.scratchByteCount, alignment: 64)
+      scratch = codes + codeBytes
+      let sumBytes = mostRows * sumStride * 8
+      sums = .allocate(byteCount: sumBytes, alignment: 64)
+      sums.initializeMemory(as: UInt8.self, repeating: 0, count: sumBytes)
+    }
+
+    deinit {
       codes.deallocate()
       sums.deallocate()
     }
-    sums.initializeMemory(as: UInt8.self, repeating: 0, count: most * sumStride * 8)
-    let scratch = codes + kernel.codes.byteCount(rows: Self.manyRows)
-    func score(_ first: Int, _ count: Int) {
+
+    var takesBlocks: Bool { kernel.takesBlocks }
+
+    /// What one row and few of them cost.
+    func few() -> Figures {
+      var figures = Figures(kernel: kernel)
+      // A first call brings in what the kernel reads.
+      guard !kernel.takesBlocks else {
+        score(0, ForestTrial.fewRows)
+        figures.few = nanoseconds(rows: ForestTrial.fewRows)
+        figures.one = figures.few * Double(ForestTrial.fewRows)
+        return figures
+      }
+      score(0, 1)
+      var row = 0
+      figures.one = best(rows: 2) {
+        score(row, 1)
+        score(row + 1, 1)
+        row += 2
+      }
+      figures.few = nanoseconds(rows: ForestTrial.fewRows)
+      return figures
+    }
+
+    /// Of each row, in batches of so many.
+    func nanoseconds(rows count: Int) -> Double { best(rows: count) { score(0, count) } }
+
+    private func score(_ first: Int, _ count: Int) {
       for (index, values) in rows.enumerated() {
         values.withUnsafeBufferPointer {
           kernel.codes.encode(
@@ -110,8 +165,9 @@ struct ForestTrial {
           codes, count: count, to: sums.assumingMemoryBound(to: Double.self), scratch: scratch)
       }
     }
+
     /// The least nanoseconds a row, of as many runs as there is time for.
-    func best(rows: Int, _ body: () -> Void) -> Double {
+    private func best(rows: Int, _ body: () -> Void) -> Double {
       var least = Double.infinity
       var runs = 0
       var spent = 0.0
@@ -122,28 +178,9 @@ struct ForestTrial {
         least = min(least, time)
         spent += time
         runs += 1
-      } while runs < 5 && spent < Self.enough
+      } while runs < 5 && spent < ForestTrial.enough
       // A clock may stand still for as long as a run takes.
       return max(least, 1) / Double(rows)
     }
-    var figures = Figures(kernel: kernel)
-    // A first row brings in what the kernel reads.
-    score(0, 1)
-    var row = 0
-    figures.one = best(rows: 2) {
-      score(row, 1)
-      score(row + 1, 1)
-      row += 2
-    }
-    figures.few = best(rows: Self.fewRows) { score(0, Self.fewRows) }
-    // More rows at once make a row cheaper by no more than this; kernels of blocks cost as much
-    // for a few rows as for a block.
-    let gain = figures.few < figures.one / 4 ? Double(most) / Double(Self.fewRows) : 3
-    guard figures.few < others.many * gain else { return figures }
-    // Where that takes long, a part of a block tells as much.
-    let isLong = figures.few * Double(most) > 2e6 && gain <= 3
-    figures.manyRows = isLong ? most / 4 : most
-    figures.many = best(rows: figures.manyRows) { score(0, figures.manyRows) }
-    return figures
   }
 }

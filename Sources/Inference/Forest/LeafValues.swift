@@ -53,15 +53,39 @@ struct LeafValues {
   private static func shared(
     _ forest: Forest, stride: Int
   ) -> (values: [Double], ofNode: [UInt32]) {
-    var known = LeafVectors()
     var ofNode = [UInt32](repeating: 0, count: forest.features.count)
-    for tree in forest.trees {
-      let isVector = forest.sum(of: tree) < 0
-      let (count, width) = isVector ? (forest.outputCount, stride) : (1, 1)
-      for node in tree.root..<tree.end where forest.features[node] < 0 {
-        let first = Int(forest.children[node])
-        ofNode[node] = known.place(
-          of: forest.values[first..<(first + count)], width: width)
+    let most = 8  // Parts find much the same vectors, which are then joined by one thread.
+    let ranges = Concurrently.ranges(
+      forest.trees.count, least: max((forest.trees.count + most - 1) / most, 1))
+    var known = LeafVectors()
+    ofNode.withUnsafeMutableBufferPointer { ofNode in
+      // Each tree has places of its own.
+      nonisolated(unsafe) let ofNode = ofNode
+      let parts = Concurrently.map(ranges.count) { part in
+        var known = LeafVectors()
+        for tree in forest.trees[ranges[part]] {
+          let isVector = forest.sum(of: tree) < 0
+          let (count, width) = isVector ? (forest.outputCount, stride) : (1, 1)
+          for node in tree.root..<tree.end where forest.features[node] < 0 {
+            let first = Int(forest.children[node])
+            ofNode[node] = UInt32(
+              known.number(of: forest.values[first..<(first + count)], width: width))
+          }
+        }
+        return known
+      }
+      let places = parts.map { part in
+        (0..<part.count).map {
+          let number = known.number(of: part.vector($0), width: part.width($0))
+          return known.place(number)
+        }
+      }
+      _ = Concurrently.map(ranges.count) { part in
+        for tree in forest.trees[ranges[part]] {
+          for node in tree.root..<tree.end where forest.features[node] < 0 {
+            ofNode[node] = places[part][Int(ofNode[node])]
+          }
+        }
       }
     }
     return (known.values, ofNode)
@@ -107,15 +131,26 @@ struct LeafValues {
   }
 }
 
-/// Distinct vectors of leaf values, in a hash table of their places.
+/// Distinct vectors of leaf values, numbered by a hash table.
 private struct LeafVectors {
   private(set) var values: [Double] = []
-  private var starts: [(first: UInt32, count: Int32)] = []
+  private var starts: [(first: UInt32, count: Int32, width: Int32)] = []
   private var hashes: [UInt64] = []
   private var slots = [Int32](repeating: -1, count: 1 << 10)
 
-  /// Where equal values lie, or these from now on, filled up to `width`.
-  mutating func place(of vector: ArraySlice<Double>, width: Int) -> UInt32 {
+  var count: Int { hashes.count }
+
+  func place(_ number: Int) -> UInt32 { starts[number].first }
+
+  func vector(_ number: Int) -> ArraySlice<Double> {
+    let first = Int(starts[number].first)
+    return values[first..<(first + Int(starts[number].count))]
+  }
+
+  func width(_ number: Int) -> Int { Int(starts[number].width) }
+
+  /// The number of equal values, or of these from now on, filled up to `width`.
+  mutating func number(of vector: ArraySlice<Double>, width: Int) -> Int {
     if hashes.count * 2 >= slots.count { grow() }
     var hash: UInt64 = UInt64(vector.count)
     for value in vector {
@@ -127,23 +162,24 @@ private struct LeafVectors {
     var slot = Int(truncatingIfNeeded: hash >> 20) & mask
     while slots[slot] >= 0 {
       let known = Int(slots[slot])
-      if hashes[known] == hash, isEqual(starts[known], vector) { return starts[known].first }
+      if hashes[known] == hash, isEqual(known, vector) { return known }
       slot = (slot + 1) & mask
     }
-    slots[slot] = Int32(hashes.count)
+    let number = hashes.count
+    slots[slot] = Int32(number)
     hashes.append(hash)
-    let place = UInt32(values.count)
-    starts.append((place, Int32(vector.count)))
+    starts.append((UInt32(values.count), Int32(vector.count), Int32(width)))
     values.append(contentsOf: vector)
     for _ in vector.count..<width { values.append(0) }
-    return place
+    return number
   }
 
-  private func isEqual(_ known: (first: UInt32, count: Int32), _ vector: ArraySlice<Double>) -> Bool
-  {
-    guard Int(known.count) == vector.count else { return false }
-    for k in 0..<vector.count
-    where values[Int(known.first) + k] != vector[vector.startIndex + k] { return false }
+  private func isEqual(_ number: Int, _ vector: ArraySlice<Double>) -> Bool {
+    guard Int(starts[number].count) == vector.count else { return false }
+    let first = Int(starts[number].first)
+    for k in 0..<vector.count where values[first + k] != vector[vector.startIndex + k] {
+      return false
+    }
     return true
   }
 

@@ -68,6 +68,23 @@ enum Concurrently {
     try tryMap(ranges.count) { part throws(ModelError) in try body(ranges[part]) }
   }
 
+  /// An array in pieces that parts write, each once and whole.
+  ///
+  /// - Parameters:
+  ///   - starts: of each piece, ascending from 0, then of the array's end.
+  ///   - fill: initializes the elements of a piece from the pointer on.
+  static func array<Element>(
+    starts: [Int], _ fill: (Int, UnsafeMutablePointer<Element>) -> Void
+  ) -> [Element] {
+    let count = starts[starts.count - 1]
+    guard count > 0 else { return [] }
+    return Array(unsafeUninitializedCapacity: count) { buffer, filled in
+      nonisolated(unsafe) let base = buffer.baseAddress!
+      _ = map(starts.count - 1) { fill($0, base + starts[$0]) }
+      filled = count
+    }
+  }
+
   /// Cuts `0..<count` into ranges of about equal length: more than there are cores, so that none
   /// waits long for the last, and each at least `least` long.
   static func ranges(_ count: Int, least: Int) -> [Range<Int>] {

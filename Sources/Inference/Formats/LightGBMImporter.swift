@@ -44,7 +44,7 @@ enum LightGBMImporter {
     _ text: inout LightGBMText, _ header: LightGBMHeader, into forest: inout Forest,
     iterations: Range<Int>?
   ) throws(ModelError) -> Int {
-    var trees: [LightGBMTree] = []
+    var trees: [LightGBMSection] = []
     let found: Result<Int, ModelError>
     do throws(ModelError) {
       found = .success(
@@ -59,8 +59,9 @@ enum LightGBMImporter {
     // What is wrong with a tree stands before what is wrong behind it. A node takes 40 bytes or more.
     try forest.append(count: trees.count, nodes: text.bytes.count / 40) {
       forest, index throws(ModelError) in
-      try trees[index].append(
-        to: &forest, output: trees[index].number % header.treesPerIteration)
+      let section = trees[index]
+      try section.tree().append(
+        to: &forest, output: section.number % header.treesPerIteration)
     }
     return try found.get()
   }
@@ -69,21 +70,21 @@ enum LightGBMImporter {
   ///
   /// - Returns: how many there are.
   private static func findTrees(
-    _ text: inout LightGBMText, _ header: LightGBMHeader, _ add: (LightGBMTree) -> Void
+    _ text: inout LightGBMText, _ header: LightGBMHeader, _ add: (LightGBMSection) -> Void
   ) throws(ModelError) -> Int {
     // The header's last line is "Tree=0", or "end of trees" where there is none.
     var heading = header.firstTree
     var number = 0
     while let line = heading {
       if text.starts(line, with: "end of trees") { break }
-      guard text.string(line) == "Tree=\(number)" else {
+      guard text.bytes[line].elementsEqual("Tree=\(number)".utf8) else {
         throw ModelError(
           .malformed,
           "\"\(text.string(line).prefix(40))\" where tree \(number) is due (line \(text.line))")
       }
       let headingLine = text.line
-      let section = try text.section()
-      add(LightGBMTree(number: number, line: headingLine, text: text, entries: section.entries))
+      add(LightGBMSection(number: number, line: headingLine, text: text))
+      while let next = text.nextLine(), !next.isEmpty {}
       heading = nil
       while let next = text.nextLine() {
         if next.isEmpty { continue }
@@ -106,5 +107,20 @@ enum LightGBMImporter {
         "\(number) trees do not divide by \(header.treesPerIteration) an iteration")
     }
     return number
+  }
+}
+
+/// Where the section of a tree starts.
+private struct LightGBMSection {
+  let number: Int
+  let line: Int
+  /// Behind the heading.
+  let text: LightGBMText
+
+  /// Reads the section up to the blank line that ends it.
+  func tree() throws(ModelError) -> LightGBMTree {
+    var text = text
+    let section = try text.section()
+    return LightGBMTree(number: number, line: line, text: text, entries: section.entries)
   }
 }

@@ -5,15 +5,6 @@ struct LightGBMTree {
   let text: LightGBMText
   let entries: [String: LightGBMText.Entry]
 
-  /// Bits of `decision_type`.
-  private enum Decision {
-    static let categorical = 1
-    static let defaultLeft = 2
-    static func missing(_ type: Int) -> Forest.Missing? {
-      Forest.Missing(lightGBM: (type >> 2) & 3)
-    }
-  }
-
   func append(to forest: inout Forest, output: Int) throws(ModelError) {
     let leafCount = try integer("num_leaves")
     let leafValues = try text.doubles(try entry("leaf_value")) {
@@ -31,11 +22,10 @@ struct LightGBMTree {
         "tree \(number), leaf \(bad): the value is not finite (line \(entries["leaf_value"]?.line ?? line))"
       )
     }
-    let splits = leafCount == 1 ? [] : try splits(count: leafCount - 1, forest: &forest)
-    let nodes = splits + (0..<leafCount).map { Forest.Node.leaf(value: $0) }
+    let nodes = try LightGBMNodes(self, splits: leafCount - 1, forest: &forest)
     let isLinear = entries["is_linear"] == nil ? false : try integer("is_linear") != 0
     try forest.append(
-      nodes, values: leafValues, output: .one(output),
+      tree: nodes, values: leafValues, output: .one(output),
       linear: isLinear ? try linearLeaves(count: leafCount) : nil,
       covers: forest.keepsCovers ? try covers(leafCount: leafCount) : nil)
   }
@@ -79,75 +69,8 @@ struct LightGBMTree {
     return leaves
   }
 
-  private func splits(
-    count: Int, forest: inout Forest
-  ) throws(ModelError) -> [Forest.Node] {
-    let features = try integers("split_feature", count, "feature")
-    let left = try integers("left_child", count, "left child")
-    let right = try integers("right_child", count, "right child")
-    // Files of the first releases have no such line where all of them are 0.
-    let decisions =
-      entries["decision_type"] == nil
-      ? Array(repeating: 0, count: count)
-      : try integers("decision_type", count, "decision type")
-    let thresholds = try text.doubles(try entry("threshold")) {
-      "tree \(number), node \($0): threshold"
-    }
-    try check(thresholds.count, count, "threshold")
-    let sets = try categorySets()
-
-    var nodes: [Forest.Node] = []
-    nodes.reserveCapacity(2 * count + 1)
-    for node in 0..<count {
-      let decision = decisions[node]
-      guard (0..<256).contains(decision), let missing = Decision.missing(decision) else {
-        throw malformed(node, "decision type \(decision) is not known", "decision_type")
-      }
-      var split = Forest.Split(
-        feature: features[node], test: .atMost(Self.comparable(thresholds[node])),
-        missing: missing,
-        missingLeft: decision & Decision.defaultLeft != 0)
-      if decision & Decision.categorical != 0 {
-        // A category split keeps the number of its set in place of a threshold.
-        guard let index = Int(exactly: thresholds[node]), sets.indices.contains(index) else {
-          throw malformed(node, "category set \(thresholds[node]) of \(sets.count)", "threshold")
-        }
-        split.test = .among(forest.addCategorySet(sets[index]))
-        (split.missing, split.missingLeft) = (.none, false)
-      }
-      nodes.append(
-        .split(
-          split, left: try child(left[node], of: node, count, "left_child"),
-          right: try child(right[node], of: node, count, "right_child")))
-    }
-    return nodes
-  }
-
-  /// LightGBM drops numbers within 1e-35 of zero from a row before it scores it, so that they
-  /// compare as zero: a threshold among them stands for all or none.
-  private static func comparable(_ threshold: Double) -> Double {
-    let bound = ForestRanking.zeroBound
-    guard threshold.magnitude <= bound else { return threshold }
-    return threshold < 0 ? (-bound).nextDown : bound
-  }
-
-  /// Leaves are written as the complement of their number; here they come after the splits.
-  private func child(
-    _ child: Int, of node: Int, _ count: Int, _ key: String
-  ) throws(ModelError) -> Int {
-    if child < 0, ~child <= count { return count + ~child }
-    guard (0..<count).contains(child) else {
-      throw malformed(
-        node,
-        child < 0
-          ? "leads to leaf \(~child) of \(count + 1)" : "leads to node \(child) of \(count)",
-        key)
-    }
-    return child
-  }
-
   /// `cat_boundaries` cuts the words of `cat_threshold` into bit sets of categories.
-  private func categorySets() throws(ModelError) -> [[Int32]] {
+  fileprivate func categorySets() throws(ModelError) -> [[Int32]] {
     guard entries["num_cat"] != nil else { return [] }
     let count = try integer("num_cat")
     guard count > 0 else { return [] }
@@ -184,7 +107,7 @@ struct LightGBMTree {
     }
   }
 
-  private func entry(_ key: String) throws(ModelError) -> LightGBMText.Entry {
+  fileprivate func entry(_ key: String) throws(ModelError) -> LightGBMText.Entry {
     guard let entry = entries[key] else {
       throw ModelError(.malformed, "tree \(number) lacks \"\(key)\" (line \(line))")
     }
@@ -201,7 +124,7 @@ struct LightGBMTree {
     return values[0]
   }
 
-  private func integers(
+  fileprivate func integers(
     _ key: String, _ count: Int, _ what: String
   ) throws(ModelError) -> [Int] {
     let values = try text.integers(try entry(key)) { "tree \(number), node \($0): \(what)" }
@@ -209,7 +132,7 @@ struct LightGBMTree {
     return values
   }
 
-  private func check(
+  fileprivate func check(
     _ found: Int, _ count: Int, _ key: String, of things: String = "splits"
   ) throws(ModelError) {
     guard found == count else {
@@ -220,7 +143,7 @@ struct LightGBMTree {
     }
   }
 
-  private func malformed(_ node: Int, _ what: String, _ key: String) -> ModelError {
+  fileprivate func malformed(_ node: Int, _ what: String, _ key: String) -> ModelError {
     ModelError(
       .malformed, "tree \(number), node \(node): \(what) (line \(entries[key]?.line ?? line))")
   }
@@ -235,5 +158,97 @@ extension Forest.Missing {
     case 2: self = .nan
     default: return nil
     }
+  }
+}
+
+/// The nodes of a tree: its splits, then its leaves.
+private struct LightGBMNodes: TreeNodes {
+  private let tree: LightGBMTree
+  private let splitCount: Int
+  private var features: [Int] = []
+  private var left: [Int] = []
+  private var right: [Int] = []
+  /// Empty where all are 0.
+  private var decisions: [Int] = []
+  private var thresholds: [Double] = []
+  /// Places of the tree's sets among those of the forest.
+  private var sets = 0..<0
+
+  /// Bits of `decision_type`.
+  private enum Decision {
+    static let categorical = 1
+    static let defaultLeft = 2
+    static func missing(_ type: Int) -> Forest.Missing? {
+      Forest.Missing(lightGBM: (type >> 2) & 3)
+    }
+  }
+
+  var count: Int { 2 * splitCount + 1 }
+
+  init(_ tree: LightGBMTree, splits count: Int, forest: inout Forest) throws(ModelError) {
+    self.tree = tree
+    splitCount = count
+    guard count > 0 else { return }
+    features = try tree.integers("split_feature", count, "feature")
+    left = try tree.integers("left_child", count, "left child")
+    right = try tree.integers("right_child", count, "right child")
+    // Files of the first releases have no such line where all of them are 0.
+    if tree.entries["decision_type"] != nil {
+      decisions = try tree.integers("decision_type", count, "decision type")
+    }
+    thresholds = try tree.text.doubles(try tree.entry("threshold")) {
+      "tree \(tree.number), node \($0): threshold"
+    }
+    try tree.check(thresholds.count, count, "threshold")
+    let found = try tree.categorySets()
+    for set in found { _ = forest.addCategorySet(set) }
+    sets = (forest.categorySets.count - found.count)..<forest.categorySets.count
+  }
+
+  @inline(__always)
+  func node(at node: Int) throws(ModelError) -> Forest.Node {
+    guard node < splitCount else { return .leaf(value: node - splitCount) }
+    let decision = decisions.isEmpty ? 0 : decisions[node]
+    guard (0..<256).contains(decision), let missing = Decision.missing(decision) else {
+      throw tree.malformed(node, "decision type \(decision) is not known", "decision_type")
+    }
+    var split = Forest.Split(
+      feature: features[node], test: .atMost(Self.comparable(thresholds[node])),
+      missing: missing, missingLeft: decision & Decision.defaultLeft != 0)
+    if decision & Decision.categorical != 0 {
+      // A category split keeps the number of its set in place of a threshold.
+      guard let index = Int(exactly: thresholds[node]), (0..<sets.count).contains(index) else {
+        throw tree.malformed(
+          node, "category set \(thresholds[node]) of \(sets.count)", "threshold")
+      }
+      split.test = .among(sets.lowerBound + index)
+      (split.missing, split.missingLeft) = (.none, false)
+    }
+    return .split(
+      split, left: try child(left[node], of: node, "left_child"),
+      right: try child(right[node], of: node, "right_child"))
+  }
+
+  /// LightGBM drops numbers within 1e-35 of zero from a row before it scores it, so that they
+  /// compare as zero: a threshold among them stands for all or none.
+  private static func comparable(_ threshold: Double) -> Double {
+    let bound = ForestRanking.zeroBound
+    guard threshold.magnitude <= bound else { return threshold }
+    return threshold < 0 ? (-bound).nextDown : bound
+  }
+
+  /// Leaves are written as the complement of their number; here they come after the splits.
+  @inline(__always)
+  private func child(_ child: Int, of node: Int, _ key: String) throws(ModelError) -> Int {
+    if child < 0, ~child <= splitCount { return splitCount + ~child }
+    guard (0..<splitCount).contains(child) else {
+      throw tree.malformed(
+        node,
+        child < 0
+          ? "leads to leaf \(~child) of \(splitCount + 1)"
+          : "leads to node \(child) of \(splitCount)",
+        key)
+    }
+    return child
   }
 }

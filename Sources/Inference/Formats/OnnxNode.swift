@@ -33,7 +33,7 @@ struct OnnxNode: Sendable {
       default: break
       }
     }
-    for (name, attribute) in try Self.attributes(fields, limits) {
+    for (name, attribute) in try attributes(fields, limits) {
       guard attributes.updateValue(attribute, forKey: name) == nil else {
         throw ModelError(
           .malformed, "attribute \"\(name)\" is there twice (node \"\(displayName)\")")
@@ -42,24 +42,26 @@ struct OnnxNode: Sendable {
   }
 
   /// The lists of an ensemble are most of its file, and read on all cores.
-  private static func attributes(
+  private func attributes(
     _ fields: [ProtobufReader], _ limits: ModelLimits
   ) throws(ModelError) -> [(String, Node.Attribute)] {
+    let isEnsemble = type.hasPrefix("TreeEnsemble")
     guard fields.reduce(0, { $0 + $1.byteCount }) > 1 << 17 else {
       return try fields.map { field throws(ModelError) in
-        try attribute(field, limits: limits)
+        try Self.attribute(field, limits: limits, isEnsemble: isEnsemble)
       }
     }
     return try Concurrently.tryMap(fields.count) { index throws(ModelError) in
-      try attribute(fields[index], limits: limits)
+      try Self.attribute(fields[index], limits: limits, isEnsemble: isEnsemble)
     }
   }
 
   /// The node's own name, or that of its first output.
   var displayName: String { name.isEmpty ? outputs.first ?? "" : name }
 
+  /// - Parameter isEnsemble: whether long lists are kept narrow, as ensembles ask for them.
   static func attribute(
-    _ message: ProtobufReader, limits: ModelLimits
+    _ message: ProtobufReader, limits: ModelLimits, isEnsemble: Bool = false
   ) throws(ModelError) -> (String, Node.Attribute) {
     var reader = message
     var name = ""
@@ -72,7 +74,11 @@ struct OnnxNode: Sendable {
     var floats: [Float] = []
     var ints: [Int64] = []
     var strings: [String] = []
-    var known: [(range: Range<Int>, text: String)] = []
+    var narrow: [Int32] = []
+    var words = WordList()
+    var isOfEnsemble: Bool {
+      isEnsemble && ["nodes_", "class_", "target_"].contains { name.hasPrefix($0) }
+    }
     while let (number, value) = try reader.next() {
       switch number {
       case 1: name = try reader.string(value)
@@ -81,15 +87,37 @@ struct OnnxNode: Sendable {
       case 4: string = try reader.string(value)
       case 5: tensor = try Tensor.onnx(reader.message(value), limits: limits).tensor
       case 6: graph = try OnnxGraph(reader.message(value), limits: limits)
+      case 7 where isEnsemble && name == "nodes_hitrates":
+        // Nobody asks for them.
+        _ = try reader.float(value)
+        reader.skip(floatsTagged: 7)
       case 7:
         try reader.append(floats: value, to: &floats)
         reader.append(floatsTagged: 7, to: &floats)
       case 8:
+        if ints.isEmpty, case .varint(let bits) = value, isOfEnsemble,
+          let first = Int32(exactly: Int64(bitPattern: bits))
+        {
+          narrow.append(first)
+          reader.append(int32sTagged: 8, to: &narrow)
+          continue
+        }
+        if !narrow.isEmpty {
+          ints = narrow.map(Int64.init)
+          narrow = []
+        }
         try reader.append(int64s: value, to: &ints)
         reader.append(int64sTagged: 8, to: &ints)
       case 9:
-        strings.append(try reader.string(value))
-        reader.append(knownTagged: 9, &known, last: try reader.range(value), to: &strings)
+        let text = try reader.string(value)
+        if strings.isEmpty, isOfEnsemble, words.append(text, tagged: 9, reader: &reader) {
+          continue
+        }
+        if !words.numbers.isEmpty {
+          strings = words.texts
+          words = WordList()
+        }
+        strings.append(text)
       case 14: valueType = try OnnxType(reader.message(value))
       case 21: reference = try reader.string(value)
       case 20: type = try reader.int64(value)
@@ -117,8 +145,8 @@ struct OnnxNode: Sendable {
       }
       return (name, .type(valueType))
     case 6: return (name, .floats(floats))
-    case 7: return (name, .ints(ints))
-    case 8: return (name, .strings(strings))
+    case 7: return (name, narrow.isEmpty ? .ints(ints) : .int32s(narrow))
+    case 8: return (name, words.numbers.isEmpty ? .strings(strings) : .words(words.numbers, words.names))
     default: return (name, .other)
     }
   }

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#else
-  internal import Darwin
-#endif
+internal import CKernels
 
 /// Reads protobuf's wire format out of one message, each byte distrusted.
 ///
@@ -158,68 +152,61 @@ extension ProtobufReader {
   /// Appends the numbers that follow as fields of their own with the same one-byte tag, as lists are
   /// written that are not packed.
   mutating func append(int64sTagged number: Int, to list: inout [Int64]) {
-    let tag = UInt8(number << 3)
     // Two bytes or more each.
-    if offset < end, bytes[offset] == tag {
-      list.reserveCapacity(list.count + (end - offset) / 2)
+    append(tag: UInt8(number << 3), least: 2, to: &list) {
+      ck_wire_i64($0, $1, UInt8(number << 3), $2, $3, &$4)
     }
-    bytes.withUnsafeBytes { bytes in
-      while offset + 11 <= end, bytes[offset] == tag {
-        var at = offset + 1
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        // Ten bytes are left; what is longer than nine is left to who can say what is wrong.
-        while shift < 63 {
-          let byte = bytes[at]
-          at += 1
-          value |= UInt64(byte & 0x7F) << shift
-          shift += 7
-          if byte < 0x80 { break }
-        }
-        guard bytes[at - 1] < 0x80 else { return }
-        list.append(Int64(bitPattern: value))
-        offset = at
-      }
+  }
+
+  /// The same of those that 32 bits hold, up to the first that they do not.
+  mutating func append(int32sTagged number: Int, to list: inout [Int32]) {
+    append(tag: UInt8(number << 3), least: 2, to: &list) {
+      ck_wire_i32($0, $1, UInt8(number << 3), $2, $3, &$4)
     }
   }
 
   mutating func append(floatsTagged number: Int, to list: inout [Float]) {
-    let tag = UInt8(number << 3 | 5)
-    if offset < end, bytes[offset] == tag {
-      list.reserveCapacity(list.count + (end - offset) / 5)
-    }
-    bytes.withUnsafeBytes { bytes in
-      while offset + 5 <= end, bytes[offset] == tag {
-        let bits = bytes.loadUnaligned(fromByteOffset: offset + 1, as: UInt32.self)
-        list.append(Float(bitPattern: UInt32(littleEndian: bits)))
-        offset += 5
-      }
+    append(tag: UInt8(number << 3 | 5), least: 5, to: &list) {
+      ck_wire_f32($0, $1, UInt8(number << 3 | 5), $2, $3, &$4)
     }
   }
 
-  /// Appends short texts as long as they are among `known`, which those are that were met before:
-  /// names of few kinds repeat, and need not be made anew.
+  mutating func skip(floatsTagged number: Int) {
+    var none: [Float] = []
+    append(tag: UInt8(number << 3 | 5), least: 5, to: &none, keeps: false) {
+      ck_wire_f32($0, $1, UInt8(number << 3 | 5), $2, $3, &$4)
+    }
+  }
+
+  /// Appends the numbers of texts among `words`, as long as those are that follow.
   mutating func append(
-    knownTagged number: Int, _ known: inout [(range: Range<Int>, text: String)],
-    last: Range<Int>, to list: inout [String]
+    wordsTagged number: Int, _ words: inout ck_wire_words, to list: inout [UInt8]
   ) {
-    let tag = UInt8(number << 3 | 2)
-    guard let text = list.last, last.count < 128 else { return }
-    if known.count < 8 { known.append((last, text)) }
-    bytes.withUnsafeBytes { bytes in
-      let base = bytes.baseAddress!
-      next: while offset + 2 <= end, bytes[offset] == tag {
-        let size = Int(bytes[offset + 1])
-        guard size < 128, offset + 2 + size <= end else { return }
-        for (range, text) in known
-        where range.count == size
-          && memcmp(base + range.lowerBound, base + offset + 2, size) == 0
-        {
-          list.append(text)
-          offset += 2 + size
-          continue next
-        }
-        return
+    append(tag: UInt8(number << 3 | 2), least: 2, to: &list) {
+      ck_wire_words_u8($0, $1, UInt8(number << 3 | 2), &words, $2, $3, &$4)
+    }
+  }
+
+  /// - Parameters:
+  ///   - least: bytes that an element takes at least, its tag included.
+  ///   - read: reads some elements, and says where it stopped.
+  @inline(__always)
+  private mutating func append<Element>(
+    tag: UInt8, least: Int, to list: inout [Element], keeps: Bool = true,
+    _ read: (UnsafePointer<UInt8>, Int, UnsafeMutablePointer<Element>, Int, inout Int) -> Int
+  ) {
+    guard offset < end, bytes[offset] == tag else { return }
+    if keeps { list.reserveCapacity(list.count + (end - offset) / least) }
+    bytes.withUnsafeBufferPointer { bytes in
+      withUnsafeTemporaryAllocation(of: Element.self, capacity: 1024) { elements in
+        var count = 0
+        repeat {
+          var next = 0
+          count = read(
+            bytes.baseAddress! + offset, end - offset, elements.baseAddress!, elements.count, &next)
+          offset += next
+          if keeps { list.append(contentsOf: UnsafeBufferPointer(rebasing: elements[..<count])) }
+        } while count == elements.count
       }
     }
   }

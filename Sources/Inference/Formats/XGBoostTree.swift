@@ -108,36 +108,41 @@ struct XGBoostTree {
     }
     var values: [Double] = []
     values.reserveCapacity(leafCount * leafWidth)
-    let nodes = try nodes(&forest) { node throws(ModelError) in
-      let first = values.count
+    var places = [Int32](repeating: 0, count: left.count)
+    for node in left.indices where left[node] == -1 {
+      places[node] = Int32(truncatingIfNeeded: values.count)
       for value in try leafValues(node) { values.append(Double(value * weight)) }
-      return first
     }
     try forest.append(
-      nodes, values: values, output: leafWidth == 1 ? .one(output) : .all, covers: covers)
+      tree: Nodes(tree: self, setOfNode: try categorySets(forest: &forest), places: places),
+      values: values, output: leafWidth == 1 ? .one(output) : .all, covers: covers)
   }
 
   /// Adds the tree with the numbers of nodes as leaf numbers (`ForestWalk.leafNumber`), without
   /// values.
   func appendNumbered(to forest: inout Forest) throws(ModelError) {
-    let nodes = try nodes(&forest) { $0 }
-    try forest.append(nodes, values: Array(repeating: 0, count: left.count), output: .one(0))
+    try forest.append(
+      tree: Nodes(
+        tree: self, setOfNode: try categorySets(forest: &forest),
+        places: left.indices.map { Int32(truncatingIfNeeded: $0) }),
+      values: Array(repeating: 0, count: left.count), output: .one(0))
   }
 
-  /// - Parameter leaf: the place of the values of the leaf at a node.
-  private func nodes(
-    _ forest: inout Forest, leaf: (Int) throws(ModelError) -> Int
-  ) throws(ModelError) -> [Forest.Node] {
-    let setOfNode = try categorySets(forest: &forest)
-    var nodes: [Forest.Node] = []
-    nodes.reserveCapacity(left.count)
-    for node in left.indices {
-      // Nodes that were pruned away keep whatever they had.
-      nodes.append(
-        left[node] == -1
-          ? .leaf(value: try leaf(node)) : try split(node, set: setOfNode[Int32(node)]))
+  private struct Nodes: TreeNodes {
+    let tree: XGBoostTree
+    let setOfNode: [Int32: Int]
+    /// Of leaves' values.
+    let places: [Int32]
+
+    var count: Int { tree.left.count }
+
+    /// Nodes that were pruned away keep whatever they had.
+    @inline(__always)
+    func node(at node: Int) throws(ModelError) -> Forest.Node {
+      if tree.left[node] == -1 { return .leaf(value: Int(places[node])) }
+      return try tree.split(
+        node, set: setOfNode.isEmpty ? nil : setOfNode[Int32(truncatingIfNeeded: node)])
     }
-    return nodes
   }
 
   private func leafValues(_ node: Int) throws(ModelError) -> ArraySlice<Float> {

@@ -26,6 +26,9 @@ struct Node: Sendable {
     case floats([Float])
     case ints([Int64])
     case strings([String])
+    /// The two as long lists of an ensemble are kept; words as their places among some names.
+    case int32s([Int32])
+    case words([UInt8], [String])
     case graph(OnnxGraph)
     case type(OnnxType)
     /// In a function's body: the attribute of this name that the function is called with.
@@ -108,6 +111,7 @@ extension Node {
     try attribute(name, "ints") {
       switch $0 {
       case .ints(let value): value.map(Int.init)
+      case .int32s(let value): value.map(Int.init)
       case .floats(let value) where value.isEmpty: []
       case .strings(let value) where value.isEmpty: []
       default: nil
@@ -115,11 +119,25 @@ extension Node {
     }
   }
 
+  /// Integers that 32 bits hold each; nil also where some do not.
+  func int32s(_ name: String) throws(ModelError) -> [Int32]? {
+    if case .int32s(let value)? = attributes[name] { return value }
+    guard let wide = try int64s(name) else { return nil }
+    let narrow = wide.compactMap { Int32(exactly: $0) }
+    return narrow.count == wide.count ? narrow : nil
+  }
+
+  /// Texts of few kinds; nil also where there are many.
+  func words(_ name: String) -> (numbers: [UInt8], names: [String])? {
+    if case .words(let numbers, let names)? = attributes[name] { (numbers, names) } else { nil }
+  }
+
   /// Integers as the file has them, without a copy.
   func int64s(_ name: String) throws(ModelError) -> [Int64]? {
     try attribute(name, "ints") {
       switch $0 {
       case .ints(let value): value
+      case .int32s(let value): value.map(Int64.init)
       case .floats(let value) where value.isEmpty: []
       case .strings(let value) where value.isEmpty: []
       default: nil
@@ -135,6 +153,7 @@ extension Node {
     try attribute(name, "strings") {
       switch $0 {
       case .strings(let value): value
+      case .words(let numbers, let names): numbers.map { names[Int($0)] }
       case .floats(let value) where value.isEmpty: []
       case .ints(let value) where value.isEmpty: []
       default: nil

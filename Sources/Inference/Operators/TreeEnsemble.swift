@@ -45,16 +45,15 @@ struct TreeEnsemble: Operator {
     guard let aggregate = EnsembleAggregate(rawValue: name) else {
       throw node.error(.unsupported, "aggregate_function \"\(name)\" is not known")
     }
-    let attributes = try TreeEnsembleAttributes(node, prefix: "target", outputCount: targets)
-    let ensemble = try EnsembleForest(
-      node, trees: attributes.trees, width: rows.width, outputCount: targets,
-      absent: aggregate.start)
+    let attributes = try TreeEnsembleAttributes(
+      node, prefix: "target", width: rows.width, outputCount: targets, absent: aggregate.start)
+    let ensemble = attributes.ensemble
     plan = try ForestPlan(
       ensemble.forest, precision: .double, aggregate: aggregate.ofPlan,
       values: input.type == .float64 ? .doubles : .floats)
     codes = ensemble.codes
     start = aggregate.start
-    finish = .scores(aggregate, treeCount: attributes.trees.count)
+    finish = .scores(aggregate, treeCount: ensemble.forest.trees.count)
     baseValues = attributes.baseValues.count == targets ? attributes.baseValues : []
     transform = attributes.postTransform
     tracksMissing = ensemble.tracksMissing
@@ -94,9 +93,9 @@ struct TreeEnsemble: Operator {
     guard count <= node.limits.features else {
       throw node.error(.tooLarge, "\(count) classes, at most \(node.limits.features) are kept")
     }
-    let attributes = try TreeEnsembleAttributes(node, prefix: "class", outputCount: count)
-    let ensemble = try EnsembleForest(
-      node, trees: attributes.trees, width: rows.width, outputCount: count, absent: 0)
+    let attributes = try TreeEnsembleAttributes(
+      node, prefix: "class", width: rows.width, outputCount: count, absent: 0)
+    let ensemble = attributes.ensemble
     plan = try ForestPlan(
       ensemble.forest, precision: .double, values: input.type == .float64 ? .doubles : .floats)
     codes = ensemble.codes

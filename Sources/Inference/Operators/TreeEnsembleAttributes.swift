@@ -3,22 +3,34 @@
 /// Nodes come as parallel lists, each with the numbers of its tree and of itself there; a tree's
 /// root is its first node. A vote at a leaf names its output (a class or a target).
 struct TreeEnsembleAttributes {
-  let trees: EnsembleTrees
+  let ensemble: EnsembleForest
   /// Base values; none, one, or one an output.
   let baseValues: [Double]
   let postTransform: PostTransform
 
-  /// - Parameter prefix: `class` or `target`, as the votes' attributes are called.
+  /// - Parameters:
+  ///   - prefix: `class` or `target`, as the votes' attributes are called.
+  ///   - width: the features of a row.
+  ///   - absent: what a leaf has for an output that it does not vote for.
   init(
-    _ node: Node, prefix: String, outputCount: Int
+    _ node: Node, prefix: String, width: Int, outputCount: Int, absent: Double
   ) throws(ModelError) {
-    let votes = try Votes(node, prefix: prefix)
-    let lists = try NodeLists(node)
-    do throws(ModelError) {
-      let index = try lists.index()
-      trees = try lists.trees(index, votes.ballots(index, entryCount: lists.count))
-    } catch {
-      throw node.error(error.code, error.message)
+    if let plain = try PlainEnsemble(node, prefix: prefix, outputCount: outputCount)?
+      .forest(node, width: width, absent: absent)
+    {
+      ensemble = plain
+    } else {
+      let votes = try Votes(node, prefix: prefix)
+      let lists = try NodeLists(node)
+      let trees: EnsembleTrees
+      do throws(ModelError) {
+        let index = try lists.index()
+        trees = try lists.trees(index, votes.ballots(index, entryCount: lists.count))
+      } catch {
+        throw node.error(error.code, error.message)
+      }
+      ensemble = try EnsembleForest(
+        node, trees: trees, width: width, outputCount: outputCount, absent: absent)
     }
     baseValues = try node.numbers("base_values")
     guard baseValues.count <= 1 || baseValues.count == outputCount else {

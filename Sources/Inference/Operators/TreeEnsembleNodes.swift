@@ -94,6 +94,14 @@ struct EnsembleForest {
   let hasNegativeVotes: Bool
   let tracksMissing: Bool
 
+  init(
+    _ forest: Forest, codes: [MemberCodes], votedOutputs: Set<Int>, hasNegativeVotes: Bool,
+    tracksMissing: Bool
+  ) {
+    (self.forest, self.codes, self.votedOutputs) = (forest, codes, votedOutputs)
+    (self.hasNegativeVotes, self.tracksMissing) = (hasNegativeVotes, tracksMissing)
+  }
+
   /// - Parameter absent: what a leaf has for an output that it does not vote for.
   init(
     _ node: Node, trees: EnsembleTrees, width: Int, outputCount: Int, absent: Double
