@@ -43,9 +43,41 @@ import Testing
       let oracle = ForestOracle(forest: forest)
       let rows = ForestTests.rows(40, width: 5, seed: 7)
       let expected = rows.map { oracle.sums($0) }
-      for together in [1, 3, 7, 8, 40] {
+      for together in [1, 2, 3, 7, 8, 17, 33, 40] {
         #expect(plan.sums(rows, as: Double.self, together: together) == expected)
       }
+    }
+  }
+
+  /// Codes of a row fill one to eight registers.
+  @Test(arguments: [15, 17, 33, 60, 70, 90, 100, 120, 128])
+  func manyFeaturesTakeSeveralRegisters(features: Int) throws {
+    var random = SplitMix64(seed: UInt64(features))
+    var forest = try Forest(featureCount: features, outputCount: 1)
+    for tree in 0..<70 {
+      // A chain, so that all features are read.
+      let splits = 40
+      var nodes: [Forest.Node] = []
+      for split in 0..<splits {
+        let test = Forest.Test.atMost(ForestTests.thresholds.randomElement(using: &random)!)
+        nodes.append(
+          .split(
+            Forest.Split(
+              feature: (tree * splits + split) % features, test: test, missing: .nan,
+              missingLeft: false),
+            left: splits + split, right: split + 1 == splits ? 2 * splits : split + 1))
+      }
+      nodes += (0...splits).map { .leaf(value: $0) }
+      let values = (0...splits).map { _ in Double.random(in: -1...1, using: &random) }
+      try forest.append(nodes, values: values, output: .one(0))
+    }
+    let plan = try ForestPlan(forest, precision: .double, kernel: .lanes)
+    #expect(plan.kernelReports.map(\.name) == ["lanes"])
+    let oracle = ForestOracle(forest: forest)
+    let rows = ForestTests.rows(37, width: features, seed: 5)
+    let expected = rows.map { oracle.sums($0) }
+    for together in [1, 2, 17, 37] {
+      #expect(plan.sums(rows, as: Double.self, together: together) == expected)
     }
   }
 

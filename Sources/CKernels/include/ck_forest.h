@@ -272,7 +272,9 @@ void ck_forest_masks_f64_portable(
 // Splits by categories take no steps: what all of those of a view leave of each slice is known for
 // each of its categories beforehand.
 
-enum { CK_FOREST_LANES = 32, CK_FOREST_LANE_VIEWS = 64, CK_FOREST_LANE_CATEGORY_VIEWS = 64 };
+enum { CK_FOREST_LANES = 32, CK_FOREST_LANE_VIEWS = 128, CK_FOREST_LANE_CATEGORY_VIEWS = 64 };
+// Rows that are taken through a group together.
+enum { CK_FOREST_LANE_ROWS = 16 };
 
 typedef struct {
   uint8_t view[CK_FOREST_LANES];
@@ -326,7 +328,7 @@ typedef struct {
   int is_in_order;
 } ck_forest_lanes;
 
-// `leaf` is scratch: a byte for each lane of each group.
+// `leaf` is scratch: a byte for each lane of each group, for CK_FOREST_LANE_ROWS rows.
 void ck_forest_lanes_f32(
     const ck_forest_lanes *forest, const uint8_t *codes, size_t rows, uint8_t *leaf, float *sums);
 void ck_forest_lanes_f64(

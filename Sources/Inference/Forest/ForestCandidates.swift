@@ -62,7 +62,8 @@ struct ForestCandidates {
     let hasMasks = fit.contains { $0.isOfMasks }
     let parts: [Part] = Concurrently.map(codeKinds.count + (hasMasks ? 1 : 0)) { part in
       part < codeKinds.count
-        ? .codes(ForestCodes(ranking, kind: codeKinds[part])) : .slices(ForestSlices(ranking.forest))
+        ? .codes(ForestCodes(ranking, kind: codeKinds[part]))
+        : .slices(ForestSlices(ranking.forest))
     }
     var codes: [ForestCodes.Kind: ForestCodes] = [:]
     var slices: ForestSlices?
@@ -201,7 +202,8 @@ struct ForestChoice {
     }
     // Kernels for many rows cost the same for any few of them.
     let batch = most.few * Double(ForestTrial.fewRows)
-    fewRows = Int(min(max(batch / one.one, 1), Double(2 * ForestTrial.fewRows)))
+    let row = min(one.one, one.few)
+    fewRows = Int(min(max(batch / row, 1), Double(2 * ForestTrial.fewRows)))
     reports = [
       report(few, from: 1, to: fewRows), report(many, from: fewRows + 1, to: nil),
     ]

@@ -107,7 +107,7 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
     groups.byteCount + ends.byteCount + steps.byteCount + trees.byteCount + left.byteCount
   }
 
-  var scratchByteCount: Int { groups.count * Self.lanes }
+  var scratchByteCount: Int { groups.count * Self.lanes * Int(CK_FOREST_LANE_ROWS) }
 
   /// The steps of a group: view, flip, bound and keep have a byte a lane each.
   private static func fill(
@@ -124,9 +124,10 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
     steps.initialize(
       repeating: none, count: Int(ends[first + Int(group.slice_count)]) - start)
     let bytes = UnsafeMutableRawPointer(steps)
+    let size = MemoryLayout<ck_forest_lane_step>.stride
     for (lane, index) in members.enumerated() {
       for slice in 0..<slices.count(of: index) {
-        var step = bytes + (Int(ends[first + slice]) - start) * MemoryLayout<ck_forest_lane_step>.stride
+        var step = bytes + (Int(ends[first + slice]) - start) * size
         for number in slices.entries(of: slices.firstSlice[index] + slice) {
           let entry = slices.entries[number]
           let node = Int(entry.node)
@@ -138,7 +139,7 @@ final class ForestLanes: ForestKernel, @unchecked Sendable {
           step.storeBytes(
             of: Int8(entry.isLeft ? bound : -bound), toByteOffset: 2 * lanes + lane, as: Int8.self)
           step.storeBytes(of: entry.keep, toByteOffset: 3 * lanes + lane, as: UInt8.self)
-          step += MemoryLayout<ck_forest_lane_step>.stride
+          step += size
         }
       }
     }

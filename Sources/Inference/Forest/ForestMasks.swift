@@ -48,11 +48,16 @@ final class ForestMasks: ForestKernel, @unchecked Sendable {
       }
     }
     var sets = CategorySets(width: 16)
+    // A split is in several slices.
+    var nearOfNode: [Int32: UInt32] = [:]
     let setMasks = slices.setEntries.map { entry in
       let node = Int(entry.node)
       let place = codes.place(view: views.viewOfNode[node], rank: 0)
-      let near = sets.add(
-        views.leftCategories(of: node, set: entry.set(in: forest)), complemented: !entry.isLeft)
+      let near =
+        nearOfNode[entry.node]
+        ?? sets.add(
+          views.leftCategories(of: node, set: entry.set(in: forest)), complemented: !entry.isLeft)
+      nearOfNode[entry.node] = near
       return ck_forest_set_mask(set: near, view: UInt16(place.view), keep: entry.keep)
     }
     self.codes = codes

@@ -97,92 +97,106 @@ private struct Part {
   private(set) var wide: [ck_forest_wide_node] = []
   private(set) var leaves: [UInt32] = []
   private(set) var trees: [ck_forest_tree] = []
-  private(set) var words = noSet
+  private(set) var words = [UInt32](repeating: 0, count: Int(CK_FOREST_NO_SET))
   private var sets: [UInt64: UInt32] = [:]
-
-  static let noSet = [UInt32](repeating: 0, count: Int(CK_FOREST_NO_SET))
 
   /// Nil where a tree has more nodes than the kind can number.
   init?(_ views: ForestRanking, _ codes: ForestCodes, _ values: LeafValues, trees: Range<Int>) {
     let forest = views.forest
-    let nodesInLine =
-      switch codes.kind {
-      case .bytesByRow: 16
-      case .floats: 8
-      case .words, .bytesByView: 4
-      }
-    var order = LineLayout(nodesInLine: nodesInLine)
-    let most =
-      trees.reduce(0) { $0 + forest.trees[$1].end - forest.trees[$1].root + nodesInLine + 2 }
-    leaves.reserveCapacity(most)
     switch codes.kind {
-    case .bytesByRow, .bytesByView: narrow.reserveCapacity(most)
-    case .floats: floats.reserveCapacity(most)
-    case .words: wide.reserveCapacity(most)
-    }
-    for tree in forest.trees[trees] {
-      order.lay(forest, tree)
-      guard codes.kind == .words || order.count <= 65_536 else { return nil }
-      let root = leaves.count
-      self.trees.append(
-        ck_forest_tree(
-          root: UInt32(root), max_depth: UInt32(tree.maxDepth), output: forest.sum(of: tree)))
-      for place in 0..<order.count {
-        // What fills up a line is no one's child.
-        let node = order.node(at: place) ?? tree.root
-        let isLeaf = forest.features[node] < 0 || order.node(at: place) == nil
-        leaves.append(isLeaf ? values.ofNode[node] : 0)
-        let child = isLeaf ? place : order.left(of: node)
-        switch codes.kind {
-        case .bytesByRow, .bytesByView:
-          guard !isLeaf else {
-            narrow.append(ck_forest_narrow_node(cut: .max, view: 0, child: UInt16(child)))
-            continue
-          }
-          let at = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
-          narrow.append(
-            ck_forest_narrow_node(
-              cut: Int8(at.cut - 128), view: UInt8(at.view), child: UInt16(child)))
-        case .floats:
-          guard !isLeaf, case .atMost(let threshold) = forest.tests[node] else {
-            floats.append(
-              ck_forest_float_node(threshold: .infinity, view: 0, child: UInt16(child)))
-            continue
-          }
-          let at = codes.place(view: views.viewOfNode[node], rank: 0)
-          floats.append(
-            ck_forest_float_node(
-              threshold: ForestCodes.roundedDown(threshold), view: UInt16(at.view),
-              child: UInt16(child)))
-        case .words:
-          guard !isLeaf else {
-            wide.append(ck_forest_wide_node(child: UInt32(child), set: 0, view: 0, cut: .max))
-            continue
-          }
-          if case .among(let set) = forest.tests[node], forest.missing[node] != .zero {
-            let at = codes.place(view: views.viewOfNode[node], rank: 0)
-            let key = UInt64(set) << 32 | UInt64(views.viewOfNode[node])
-            let first = sets[key] ?? UInt32(words.count)
-            if sets[key] == nil {
-              sets[key] = first
-              append(views, node: node, set: set)
-            }
-            wide.append(
-              ck_forest_wide_node(
-                child: UInt32(child), set: first, view: UInt16(at.view), cut: .max))
-            continue
-          }
-          let at = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
-          wide.append(
-            ck_forest_wide_node(
-              child: UInt32(child), set: 0, view: UInt16(at.view), cut: UInt16(at.cut)))
+    case .bytesByRow, .bytesByView:
+      narrow = lay(forest, values, trees, nodesInLine: 16) { node, child in
+        guard let node else {
+          return ck_forest_narrow_node(cut: .max, view: 0, child: UInt16(child))
         }
+        let at = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
+        return ck_forest_narrow_node(
+          cut: Int8(at.cut - 128), view: UInt8(at.view), child: UInt16(child))
       }
+      guard !narrow.isEmpty || trees.isEmpty else { return nil }
+    case .floats:
+      floats = lay(forest, values, trees, nodesInLine: 8) { node, child in
+        guard let node, case .atMost(let threshold) = forest.tests[node] else {
+          return ck_forest_float_node(threshold: .infinity, view: 0, child: UInt16(child))
+        }
+        let at = codes.place(view: views.viewOfNode[node], rank: 0)
+        return ck_forest_float_node(
+          threshold: ForestCodes.roundedDown(threshold), view: UInt16(at.view),
+          child: UInt16(child))
+      }
+      guard !floats.isEmpty || trees.isEmpty else { return nil }
+    case .words:
+      var (words, sets) = (words, sets)
+      wide = lay(forest, values, trees, nodesInLine: 4, mostNodes: .max) { node, child in
+        guard let node else {
+          return ck_forest_wide_node(child: UInt32(child), set: 0, view: 0, cut: .max)
+        }
+        guard case .among(let set) = forest.tests[node], forest.missing[node] != .zero else {
+          let at = codes.place(view: views.viewOfNode[node], rank: views.rankOfNode[node])
+          return ck_forest_wide_node(
+            child: UInt32(child), set: 0, view: UInt16(at.view), cut: UInt16(at.cut))
+        }
+        let at = codes.place(view: views.viewOfNode[node], rank: 0)
+        let key = UInt64(set) << 32 | UInt64(views.viewOfNode[node])
+        let first = sets[key] ?? UInt32(words.count)
+        if sets[key] == nil {
+          sets[key] = first
+          Self.append(views, node: node, set: set, to: &words)
+        }
+        return ck_forest_wide_node(
+          child: UInt32(child), set: first, view: UInt16(at.view), cut: .max)
+      }
+      (self.words, self.sets) = (words, sets)
     }
   }
 
+  /// The nodes of trees, line by line; none where a tree has more than `mostNodes`.
+  ///
+  /// - Parameter make: the node at a place of its tree; without a number for a leaf, or for what fills
+  ///   up a line, which is no one's child.
+  @inline(__always)
+  private mutating func lay<Node>(
+    _ forest: Forest, _ values: LeafValues, _ range: Range<Int>, nodesInLine: Int,
+    mostNodes: Int = 65_536, _ make: (_ node: Int?, _ child: Int) -> Node
+  ) -> [Node] {
+    var order = LineLayout(nodesInLine: nodesInLine)
+    let most = range.reduce(0) {
+      $0 + forest.trees[$1].end - forest.trees[$1].root + nodesInLine + 2
+    }
+    var trees: [ck_forest_tree] = []
+    var nodes: [Node] = []
+    leaves = Array(unsafeUninitializedCapacity: most) { leaves, leafCount in
+      nodes = Array(unsafeUninitializedCapacity: most) { nodes, count in
+        for tree in forest.trees[range] {
+          order.lay(forest, tree)
+          guard order.count <= mostNodes, count + order.count <= most else {
+            count = 0
+            return
+          }
+          trees.append(
+            ck_forest_tree(
+              root: UInt32(count), max_depth: UInt32(tree.maxDepth), output: forest.sum(of: tree)))
+          for place in 0..<order.count {
+            let node = order.node(at: place)
+            let isLeaf = node.map { forest.features[$0] < 0 } ?? true
+            let leaf = isLeaf ? values.ofNode[node ?? tree.root] : 0
+            (leaves.baseAddress! + count).initialize(to: leaf)
+            (nodes.baseAddress! + count).initialize(
+              to: isLeaf ? make(nil, place) : make(node, order.left(of: node!)))
+            count += 1
+          }
+        }
+      }
+      leafCount = nodes.count
+    }
+    self.trees = trees
+    return nodes
+  }
+
   /// The ranks that a split by categories sends right, a bit each.
-  private mutating func append(_ views: ForestRanking, node: Int, set: Int) {
+  private static func append(
+    _ views: ForestRanking, node: Int, set: Int, to words: inout [UInt32]
+  ) {
     let view = views.views[Int(views.viewOfNode[node])]
     let first = words.count
     words.append(contentsOf: repeatElement(.max, count: view.nanCategory / 32 + 1))

@@ -54,50 +54,95 @@ struct ForestRanking {
   /// Finds the view of each split.
   private mutating func findViews() {
     let forest = self.forest
-    var slots = [Int32](repeating: -1, count: forest.featureCount * 12)
-    var ofTests: [TestKey: Int32] = [:]
-    var viewOfNode = [Int32](repeating: -1, count: forest.features.count)
-    for node in forest.features.indices where forest.features[node] >= 0 {
-      let feature = forest.features[node]
-      let rule = forest.missing[node]
-      let isLeft = rule == .none ? false : forest.missingLeft[node]
-      let kind: Kind
-      var slot = Int(feature) * 12 + Int(rule.rawValue) * 2 + (isLeft ? 1 : 0)
-      switch forest.tests[node] {
-      case .atMost: kind = .thresholds
-      case .among where rule != .zero:
-        kind = .categories
-        slot += 6
-      default:
-        kind = .test(forest.tests[node])
-        slot = -1
+    // Where features are many, a table for each part would take more than the trees.
+    let isNarrow = forest.featureCount < 4096
+    let ranges =
+      isNarrow
+      ? Concurrently.ranges(forest.features.count, least: 1 << 14) : [forest.features.indices]
+    let parts = Concurrently.map(ranges.count) { part in
+      var table = ViewTable(featureCount: forest.featureCount)
+      let numbers = ranges[part].map { node in
+        forest.features[node] < 0
+          ? -1
+          : table.number(
+            feature: forest.features[node], missing: forest.missing[node],
+            missingLeft: forest.missingLeft[node], test: forest.tests[node])
       }
-      func view() -> Int32 {
-        views.append(View(feature: feature, missing: rule, missingLeft: isLeft, kind: kind))
-        return Int32(views.count - 1)
-      }
-      if slot >= 0 {
-        if slots[slot] < 0 { slots[slot] = view() }
-        viewOfNode[node] = slots[slot]
-      } else {
-        let key = TestKey(
-          feature: feature, missing: rule, missingLeft: isLeft, test: forest.tests[node])
-        let number = ofTests[key] ?? view()
-        ofTests[key] = number
-        viewOfNode[node] = number
-      }
+      return (views: table.views, numbers: numbers)
     }
-    hasCategories = views.contains {
-      if case .categories = $0.kind { true } else { false }
+    var table = ViewTable(featureCount: forest.featureCount)
+    var joined = parts.map { part in part.views.map { table.number(of: $0) } }
+    hasCategories = table.views.contains { $0.isCategories }
+    let order = table.views.indices.sorted {
+      (table.views[$0].feature, $0) < (table.views[$1].feature, $1)
     }
-    let order = views.indices.sorted { (views[$0].feature, $0) < (views[$1].feature, $1) }
-    var moved = [Int32](repeating: -1, count: views.count)
+    var moved = [Int32](repeating: -1, count: order.count)
     for (new, old) in order.enumerated() { moved[old] = Int32(new) }
-    views = order.map { views[$0] }
-    for node in viewOfNode.indices where viewOfNode[node] >= 0 {
-      viewOfNode[node] = moved[Int(viewOfNode[node])]
+    views = order.map { table.views[$0] }
+    for part in joined.indices { joined[part] = joined[part].map { moved[Int($0)] } }
+    viewOfNode = Concurrently.array(starts: [0] + ranges.map(\.upperBound)) { part, target in
+      for (place, number) in parts[part].numbers.enumerated() {
+        (target + place).initialize(to: number < 0 ? -1 : joined[part][Int(number)])
+      }
     }
-    self.viewOfNode = viewOfNode
+  }
+
+  /// Views as they come, each once.
+  private struct ViewTable {
+    private(set) var views: [View] = []
+    private var slots: [Int32]
+    private var ofTests: [TestKey: Int32] = [:]
+
+    init(featureCount: Int) { slots = Array(repeating: -1, count: featureCount * 12) }
+
+    mutating func number(of view: View) -> Int32 {
+      switch view.kind {
+      case .thresholds: number(of: view, slot: Self.slot(view))
+      case .categories: number(of: view, slot: Self.slot(view) + 6)
+      case .test(let test): number(of: view, test)
+      }
+    }
+
+    @inline(__always)
+    mutating func number(
+      feature: Int32, missing rule: Forest.Missing, missingLeft: Bool, test: Forest.Test
+    ) -> Int32 {
+      let isLeft = rule == .none ? false : missingLeft
+      func view(_ kind: Kind) -> View {
+        View(feature: feature, missing: rule, missingLeft: isLeft, kind: kind)
+      }
+      switch test {
+      case .atMost:
+        // Most splits by far.
+        let slot = Int(feature) * 12 + Int(rule.rawValue) * 2 + (isLeft ? 1 : 0)
+        return slots[slot] >= 0 ? slots[slot] : number(of: view(.thresholds), slot: slot)
+      case .among where rule != .zero: return number(of: view(.categories))
+      default: return number(of: view(.test(test)))
+      }
+    }
+
+    private static func slot(_ view: View) -> Int {
+      Int(view.feature) * 12 + Int(view.missing.rawValue) * 2 + (view.missingLeft ? 1 : 0)
+    }
+
+    private mutating func number(of view: View, slot: Int) -> Int32 {
+      if slots[slot] < 0 { slots[slot] = append(view) }
+      return slots[slot]
+    }
+
+    private mutating func number(of view: View, _ test: Forest.Test) -> Int32 {
+      let key = TestKey(
+        feature: view.feature, missing: view.missing, missingLeft: view.missingLeft, test: test)
+      if let known = ofTests[key] { return known }
+      let number = append(view)
+      ofTests[key] = number
+      return number
+    }
+
+    private mutating func append(_ view: View) -> Int32 {
+      views.append(view)
+      return Int32(views.count - 1)
+    }
   }
 
   private struct TestKey: Hashable {
@@ -111,6 +156,7 @@ struct ForestRanking {
   ///
   /// - Parameter most: stops once there are more distinct thresholds; nil for never.
   mutating func collect(most: Int? = nil) {
+    guard let most else { return rankAll() }
     let forest = self.forest
     var thresholds = ForestThresholds()
     var numbers = [Int32](repeating: -1, count: viewOfNode.count)
@@ -125,7 +171,7 @@ struct ForestRanking {
         }
       case .equal: break
       }
-      if let most, thresholds.values.count > most {
+      if thresholds.values.count > most {
         isCollected = false
         thresholdCounts = [Int](repeating: 0, count: views.count)
         return
@@ -143,6 +189,63 @@ struct ForestRanking {
     isCollected = true
   }
 
+  /// Collects and ranks thresholds view by view, on all cores.
+  private mutating func rankAll() {
+    let forest = self.forest
+    var starts = [Int](repeating: 0, count: views.count + 1)
+    for view in viewOfNode where view >= 0 { starts[Int(view) + 1] += 1 }
+    for view in views.indices { starts[view + 1] += starts[view] }
+    var nodes = [Int32](repeating: 0, count: starts[views.count])
+    var next = starts
+    for (node, view) in viewOfNode.enumerated() where view >= 0 {
+      nodes[next[Int(view)]] = Int32(node)
+      next[Int(view)] += 1
+    }
+    var ranks = [Int32](repeating: 0, count: viewOfNode.count)
+    let found = ranks.withUnsafeMutableBufferPointer { ranks in
+      // Each node has one view.
+      nonisolated(unsafe) let ranks = ranks
+      return Concurrently.map(views.count) { view -> (cuts: [Double], categories: [Int32]) in
+        let mine = nodes[starts[view]..<starts[view + 1]]
+        switch views[view].kind {
+        case .thresholds: return (Self.rank(mine, of: forest, into: ranks), [])
+        case .categories:
+          var named: Set<Int32> = []
+          for node in mine {
+            if case .among(let set) = forest.tests[Int(node)] {
+              named.formUnion(forest.categorySets[set])
+            }
+          }
+          return ([], named.sorted())
+        case .test: return ([], [])
+        }
+      }
+    }
+    for view in views.indices { (views[view].cuts, views[view].categories) = found[view] }
+    rankOfNode = ranks
+    thresholdCounts = found.map(\.cuts.count)
+    (isCollected, isRanked) = (true, true)
+  }
+
+  /// Ranks the splits of one view.
+  ///
+  /// - Returns: the distinct thresholds, ascending.
+  private static func rank(
+    _ nodes: ArraySlice<Int32>, of forest: Forest, into ranks: UnsafeMutableBufferPointer<Int32>
+  ) -> [Double] {
+    var thresholds = ForestThresholds(count: 2 * nodes.count)
+    for node in nodes {
+      guard case .atMost(let threshold) = forest.tests[Int(node)] else { continue }
+      ranks[Int(node)] = thresholds.number(view: 0, value: threshold)
+    }
+    let values = thresholds.values
+    let order = values.indices.sorted { values[$0] < values[$1] }
+    var rankOfNumber = [Int32](repeating: 0, count: order.count)
+    for (rank, number) in order.enumerated() { rankOfNumber[number] = Int32(rank) }
+    for node in nodes { ranks[Int(node)] = rankOfNumber[Int(ranks[Int(node)])] }
+    return order.map { values[$0] }
+  }
+
   /// Whether all thresholds were collected.
   private(set) var isCollected = false
 
@@ -152,8 +255,8 @@ struct ForestRanking {
   /// Sorts the thresholds and ranks the splits by them.
   mutating func rankThresholds() {
     guard !isRanked else { return }
+    guard isCollected else { return rankAll() }
     isRanked = true
-    if !isCollected { collect() }
     var numbers = [[Int32]](repeating: [], count: views.count)
     for view in views.indices { numbers[view].reserveCapacity(thresholdCounts[view]) }
     for number in thresholds.views.indices {

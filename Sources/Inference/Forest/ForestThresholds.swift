@@ -8,9 +8,11 @@ struct ForestThresholds {
   private var slots: [Int32]
   private var shift: UInt64
 
-  init() {
-    slots = Array(repeating: -1, count: 1 << 12)
-    shift = 64 - 12
+  /// - Parameter count: about how many numbers are asked for.
+  init(count: Int = .max) {
+    let bits = min(max(Int.bitWidth - count.leadingZeroBitCount, 4), 12)
+    slots = Array(repeating: -1, count: 1 << bits)
+    shift = UInt64(64 - bits)
   }
 
   /// The pair's number; zeros of both signs are one.

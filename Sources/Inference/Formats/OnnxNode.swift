@@ -146,7 +146,8 @@ struct OnnxNode: Sendable {
       return (name, .type(valueType))
     case 6: return (name, .floats(floats))
     case 7: return (name, narrow.isEmpty ? .ints(ints) : .int32s(narrow))
-    case 8: return (name, words.numbers.isEmpty ? .strings(strings) : .words(words.numbers, words.names))
+    case 8 where words.numbers.isEmpty: return (name, .strings(strings))
+    case 8: return (name, .words(words.numbers, words.names))
     default: return (name, .other)
     }
   }

@@ -8,8 +8,8 @@
 
 /// The lists of an ensemble as converters write them, made a forest without steps between.
 ///
-/// Nodes of a tree lie side by side, numbered as they stand; so do their votes, in the order of the
-/// nodes; comparisons are of order. Whatever else there is, or is wrong, is left to
+/// Nodes of a tree lie side by side, numbered as they stand; so do their votes; comparisons are of
+/// order. Whatever else there is, or is wrong, is left to
 /// `EnsembleTrees`, which takes any ensemble and can say what is at fault.
 struct PlainEnsemble {
   private let modes: [UInt8]
@@ -46,7 +46,9 @@ struct PlainEnsemble {
       let weights = try node.floats("\(prefix)_weights")
     else { return nil }
     let tracked = node.attributes["nodes_missing_value_tracks_true"]
-    guard let missingTracksTrue = tracked == nil ? [] : try node.int32s("nodes_missing_value_tracks_true")
+    guard
+      let missingTracksTrue = tracked == nil
+        ? [] : try node.int32s("nodes_missing_value_tracks_true")
     else { return nil }
     let count = modes.numbers.count
     guard [treeIDs, nodeIDs, features, trueIDs, falseIDs].allSatisfy({ $0.count == count }),
@@ -148,8 +150,14 @@ struct PlainEnsemble {
     let count = tree.nodes.count
     // Of each node where its votes start in the tree's, then of each leaf where its values are.
     let places = UnsafeMutablePointer<Int32>.allocate(capacity: count + 1)
-    defer { places.deallocate() }
-    try findVotes(tree, places)
+    // The tree's votes node by node.
+    let order = UnsafeMutablePointer<Int32>.allocate(capacity: max(tree.votes.count, 1))
+    defer {
+      places.deallocate()
+      order.deallocate()
+    }
+    try findVotes(tree, places, order)
+    let firstVote = tree.votes.lowerBound
 
     // Of several votes for the only output the first counts, as in ONNX Runtime: scikit-learn's
     // converter writes the number of a leaf once for each class.
@@ -164,10 +172,11 @@ struct PlainEnsemble {
         continue
       }
       leafCount += 1
-      let first = tree.votes.lowerBound + Int(places[place])
-      let votes = min(Int(places[place + 1] - places[place]), mostVotes)
+      let first = Int(places[place])
+      let votes = min(Int(places[place + 1]) - first, mostVotes)
       isSingle = isSingle && votes == 1
-      for vote in first..<(first + votes) {
+      for next in first..<(first + votes) {
+        let vote = firstVote + Int(order[next])
         if weights[vote] < 0 { part.hasNegativeVotes = true }
         let voted = voteOutputs[vote]
         if voted == output { continue }
@@ -184,13 +193,14 @@ struct PlainEnsemble {
     var values = [Double](repeating: absent, count: valueCount)
     var next = 0
     for place in 0..<count where codes[Int(modes[tree.nodes.lowerBound + place])] < 0 {
-      let first = tree.votes.lowerBound + Int(places[place])
-      let votes = min(Int(places[place + 1] - places[place]), mostVotes)
+      let first = Int(places[place])
+      let votes = min(Int(places[place + 1]) - first, mostVotes)
       places[place] = Int32(next)
       if isSingle {
-        values[next] = Double(weights[first])
+        values[next] = Double(weights[firstVote + Int(order[first])])
       } else {
-        for vote in first..<(first + votes) {
+        for voted in first..<(first + votes) {
+          let vote = firstVote + Int(order[voted])
           let slot = next + Int(voteOutputs[vote])
           let weight = Double(weights[vote])
           values[slot] = values[slot].isFinite ? values[slot] + weight : weight
@@ -207,9 +217,11 @@ struct PlainEnsemble {
     guard part.forest.features.count - before == count else { throw Self.unfit }
   }
 
-  /// Finds where the votes of each node start, `starts[count]` where the last ones end.
+  /// Finds where the votes of each node start in `order`, `starts[count]` where the last ones end;
+  /// those of a node stay in their order.
   private func findVotes(
-    _ tree: (nodes: Range<Int>, votes: Range<Int>), _ starts: UnsafeMutablePointer<Int32>
+    _ tree: (nodes: Range<Int>, votes: Range<Int>), _ starts: UnsafeMutablePointer<Int32>,
+    _ order: UnsafeMutablePointer<Int32>
   ) throws(ModelError) {
     let count = tree.nodes.count
     var isPlain = tree.votes.count < Int(Int32.max)
@@ -219,19 +231,21 @@ struct PlainEnsemble {
       }
     }
     guard isPlain else { throw Self.unfit }
-    var known = 0
+    starts.initialize(repeating: 0, count: count + 1)
     for vote in tree.votes {
       let place = Int(voteNodes[vote])
-      guard place >= known - 1, place < count else { throw Self.unfit }
-      while known <= place {
-        starts[known] = Int32(vote - tree.votes.lowerBound)
-        known += 1
-      }
+      guard place >= 0, place < count else { throw Self.unfit }
+      starts[place + 1] += 1
     }
-    while known <= count {
-      starts[known] = Int32(tree.votes.count)
-      known += 1
+    for place in 0..<count { starts[place + 1] += starts[place] }
+    for vote in tree.votes {
+      let place = Int(voteNodes[vote])
+      order[Int(starts[place])] = Int32(vote - tree.votes.lowerBound)
+      starts[place] += 1
     }
+    // Each start went on to where the next one's was.
+    for place in stride(from: count, to: 0, by: -1) { starts[place] = starts[place - 1] }
+    starts[0] = 0
   }
 
   /// - Parameter values: where each leaf's values are.
