@@ -315,8 +315,31 @@ size_t ck_parse_list_i64(const char *s, size_t n, char separator, int64_t least,
   return count;
 }
 
+// How many bytes of elements without white space, each with its comma, can be passed in whole blocks.
+static size_t skip_blocks(const char *s, size_t n) {
+  enum { BLOCK = 64 };
+  if (n == 0 || s[0] == ',') return 0;
+  size_t i = 1;
+  for (; n - i >= BLOCK; i += BLOCK) {
+    unsigned char other = 0;
+    for (size_t k = 0; k < BLOCK; k++) {
+      unsigned char c = (unsigned char)s[i + k];
+      unsigned char is_letter = (unsigned char)((c | 0x20) - 'a') < 26;
+      unsigned char is_digit = (unsigned char)(c - '0') < 10;
+      unsigned char is_mark = (c == '.') | (c == '-') | (c == '+');
+      unsigned char is_next = (c == ',') & (s[i + k - 1] != ',');
+      other |= (unsigned char)!(is_letter | is_digit | is_mark | is_next);
+    }
+    if (other) break;
+  }
+  // The first byte was not looked at.
+  if (i == 1 || token_end(s, 1, 0) == 0) return 0;
+  while (i > 0 && s[i - 1] != ',') i--;
+  return i;
+}
+
 size_t ck_skip_list(const char *s, size_t n) {
-  size_t i = 0;
+  size_t i = skip_blocks(s, n);
   for (;;) {
     size_t start = i;
     while (start < n && is_space(s[start], ',')) start++;

@@ -148,10 +148,11 @@ private struct Part {
     _ forest: Forest, _ tree: Forest.Tree, _ numbers: LeafNumbers,
     _ body: (Int, (leaves: Range<Int>, isLeft: Bool), Int) -> Void
   ) {
-    for node in tree.root..<tree.end where forest.features[node] >= 0 {
-      let near = numbers.near(left: Int(forest.children[node]) - tree.root)
+    let (features, children, tests) = (forest.features, forest.children, forest.tests)
+    for node in tree.root..<tree.end where features[node] >= 0 {
+      let near = numbers.near(left: Int(children[node]) - tree.root)
       var list = near.isLeft ? 0 : 1
-      if case .among = forest.tests[node], forest.missing[node] != .zero { list = 2 }
+      if case .among = tests[node], forest.missing[node] != .zero { list = 2 }
       body(node, near, list)
     }
   }

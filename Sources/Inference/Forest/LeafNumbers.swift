@@ -13,20 +13,21 @@ struct LeafNumbers {
       first = [Int32](repeating: 0, count: nodes)
       count = first
     }
+    let (features, children) = (forest.features, forest.children)
     first.withUnsafeMutableBufferPointer { first in
       count.withUnsafeMutableBufferPointer { count in
         // Children come after parents: counts from the bottom up, places from the top down.
         for node in (0..<nodes).reversed() {
-          if forest.features[tree.root + node] < 0 {
+          if features[tree.root + node] < 0 {
             count[node] = 1
           } else {
-            let child = Int(forest.children[tree.root + node]) - tree.root
+            let child = Int(children[tree.root + node]) - tree.root
             count[node] = count[child] + count[child + 1]
           }
         }
         first[0] = 0
-        for node in 0..<nodes where forest.features[tree.root + node] >= 0 {
-          let left = Int(forest.children[tree.root + node]) - tree.root
+        for node in 0..<nodes where features[tree.root + node] >= 0 {
+          let left = Int(children[tree.root + node]) - tree.root
           let isLeftNear = count[left] <= count[left + 1]
           let near = isLeftNear ? left : left + 1
           let far = isLeftNear ? left + 1 : left

@@ -111,17 +111,18 @@ struct LeafValues {
         nonisolated(unsafe) let (values, ofNode) = (values, ofNode)
         _ = Concurrently.map(ranges.count) { part in
           var numbers = LeafNumbers()
+          let (features, children, known) = (forest.features, forest.children, forest.values)
           for index in ranges[part] {
             let tree = forest.trees[index]
             let isVector = forest.sum(of: tree) < 0
             let (count, width) = isVector ? (forest.outputCount, stride) : (1, 1)
             numbers.number(forest, tree)
-            for node in tree.root..<tree.end where forest.features[node] < 0 {
+            for node in tree.root..<tree.end where features[node] < 0 {
               let place =
                 Int(firstOfTree[index]) + Int(numbers.first[node - tree.root]) * width
               ofNode[node] = UInt32(place)
-              let first = Int(forest.children[node])
-              for k in 0..<count { values[place + k] = forest.values[first + k] }
+              let first = Int(children[node])
+              for k in 0..<count { values[place + k] = known[first + k] }
             }
           }
         }

@@ -99,8 +99,10 @@ struct LightGBMTree {
             .malformed,
             "tree \(number): category word \(word) is beyond what is read (line \(line))")
         }
-        for bit in 0..<32 where bits & (1 << UInt32(bit)) != 0 {
-          categories.append(Int32(index * 32 + bit))
+        var left = bits
+        while left != 0 {
+          categories.append(Int32(index * 32 + left.trailingZeroBitCount))
+          left &= left - 1
         }
       }
       return categories

@@ -58,7 +58,8 @@ enum NumberList {
         let count = parse(
           base + taken, text.count - taken, numbers.baseAddress!, numbers.count, &next)
         taken += next
-        for number in numbers[..<count] { values.append(convert(number)) }
+        values.append(
+          contentsOf: UnsafeBufferPointer(rebasing: numbers[..<count]).lazy.map(convert))
         if count < numbers.count { return taken }
       }
     }
