@@ -113,12 +113,32 @@ CK_INLINE void layer_half_tile(
   layer_finish_narrow(R, target, row, column, target->columns - column, numbers);
 }
 
-// Runs tiles of R rows by P panels over the rows first ..< last and all panels.
+// Runs a last panel of at most HALF columns: eight sums of one register hide the latency;
+// after these at most one tile is left.
+CK_INLINE void layer_narrow_rows(
+    const layer_target *target, const float *a, size_t stride, size_t depth, const float *panel,
+    size_t column, size_t row, size_t last) {
+#define TILES(R)                                                                                   \
+  for (; row + R <= last; row += R) {                                                              \
+    layer_half_tile(R, target, a + row * stride, stride, depth, panel, row, column);               \
+  }
+  TILES(8)
+  TILES(7)
+  TILES(6)
+  TILES(5)
+  TILES(4)
+  TILES(3)
+  TILES(2)
+  TILES(1)
+#undef TILES
+}
+
+// Runs tiles of R rows by P panels over the rows first ..< last and `count` panels: whole panels P at
+// a time while there are as many.
 CK_INLINE void layer_rows(
-    int is_wide, size_t R, size_t P, const layer_target *target, const float *a, size_t stride,
-    size_t depth, const float *panels, size_t panel_step, size_t first, size_t last) {
-  size_t count = (target->columns + CK_LANES - 1) / CK_LANES, panel = 0;
-  size_t whole = target->columns / CK_LANES;
+    size_t R, size_t P, const layer_target *target, const float *a, size_t stride, size_t depth,
+    const float *panels, size_t panel_step, size_t count, size_t first, size_t last) {
+  size_t panel = 0, whole = target->columns / CK_LANES;
   for (; panel + P <= whole; panel += P) {
     for (size_t row = first; row + R <= last; row += R) {
       layer_tile(
@@ -127,17 +147,10 @@ CK_INLINE void layer_rows(
     }
   }
   for (; panel < count; panel++) {
-    size_t column = panel * CK_LANES;
-    const float *own = panels + panel * panel_step;
-    if (!is_wide && R > 1 && target->columns - column <= HALF) {
-      for (size_t row = first; row + R <= last; row += R) {
-        layer_half_tile(R, target, a + row * stride, stride, depth, own, row, column);
-      }
-      continue;
-    }
     for (size_t row = first; row + R <= last; row += R) {
       layer_tile(
-          R, 1, target, a + row * stride, stride, depth, own, panel_step, row, column);
+          R, 1, target, a + row * stride, stride, depth, panels + panel * panel_step, panel_step,
+          row, panel * CK_LANES);
     }
   }
 }
@@ -146,7 +159,9 @@ CK_INLINE void ck_layer_f32_body(
     int is_wide, const float *a, size_t rows, size_t depth, const float *panels, size_t columns,
     const float *bias, int relu, float *out) {
   layer_target target = {bias, out, columns, relu, 1, 1};
-  size_t step = depth * CK_LANES;
+  size_t step = depth * CK_LANES, whole = columns / CK_LANES;
+  int is_narrow = !is_wide && columns % CK_LANES != 0 && columns % CK_LANES <= HALF;
+  size_t count = is_narrow || columns % CK_LANES == 0 ? whole : whole + 1;
   for (size_t start = 0; start < rows; start += ROWS) {
     size_t end = rows - start < ROWS ? rows : start + ROWS;
     size_t k = 0;
@@ -155,23 +170,37 @@ CK_INLINE void ck_layer_f32_body(
       const float *first = panels + k * CK_LANES, *x = a + k;
       target.is_first = k == 0;
       target.is_last = k + part == depth;
+#define RUN(R, P, last)                                                                            \
+  layer_rows(R, P, &target, x, depth, part, first, step, count, row, last);                        \
+  row = last;
       // Enough sums are under way at once to hide the latency of a multiply-add, and few enough to
       // stay in the registers: sixteen of eight floats, or thirty-two of sixteen.
       size_t row = start;
       if (is_wide) {
-        size_t whole = row + (end - row) / 12 * 12;
-        layer_rows(is_wide, 12, 1, &target, x, depth, part, first, step, row, whole);
-        row = whole;
+        RUN(12, 1, row + (end - row) / 12 * 12)
+        RUN(6, 2, row + (end - row) / 6 * 6)
+      } else {
+        // A tile of one row or three hides little; five and two do better than six and one, five and
+        // four than six and three.
+        size_t rest = (end - row) % 6;
+        int splits = (rest == 1 || rest == 3) && end - row > 6;
+        RUN(6, 1, row + ((end - row) / 6 - (splits ? 1 : 0)) * 6)
+        if (splits) {
+          RUN(5, 1, row + 5)
+        }
       }
-      size_t whole = row + (end - row) / 6 * 6;
-      layer_rows(is_wide, 6, is_wide ? 2 : 1, &target, x, depth, part, first, step, row, whole);
-      switch (end - whole) {
-        case 5: layer_rows(is_wide, 5, 1, &target, x, depth, part, first, step, whole, end); break;
-        case 4: layer_rows(is_wide, 4, 1, &target, x, depth, part, first, step, whole, end); break;
-        case 3: layer_rows(is_wide, 3, 2, &target, x, depth, part, first, step, whole, end); break;
-        case 2: layer_rows(is_wide, 2, 2, &target, x, depth, part, first, step, whole, end); break;
-        case 1: layer_rows(is_wide, 1, 4, &target, x, depth, part, first, step, whole, end); break;
+      switch (end - row) {
+        case 5: RUN(5, 1, end) break;
+        case 4: RUN(4, 1, end) break;
+        case 3: RUN(3, is_wide ? 2 : 1, end) break;
+        case 2: RUN(2, 2, end) break;
+        case 1: RUN(1, 4, end) break;
         default: break;
+      }
+#undef RUN
+      if (is_narrow) {
+        layer_narrow_rows(
+            &target, x, depth, part, first + whole * step, whole * CK_LANES, start, end);
       }
       k += part;
     } while (k < depth);
