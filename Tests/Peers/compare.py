@@ -2,17 +2,20 @@
 """Rowcast beside its peers: the same models, rows and cores in one run, outputs compared first.
 
     compare.py --models FOLDER --rowcast PROGRAM [--quick] [--only a,b] [--batches 1,1024]
-               [--json FILE]
+               [--rounds N] [--json FILE]
 
-On one thread each engine has one. On all cores Rowcast has a thread a core, each with batches of
-its own; a peer counts with the better of two ways: its own threads over each batch, or a process a
-core. Peers marked * have trees of the same shape, trained by themselves.
+In each round Rowcast and its peers take turns, and a figure is the median of the rounds, so that
+what else the machine does does not slow one of them alone. On one thread each engine has one. On
+all cores Rowcast has a thread a core, each with batches of its own; a peer counts with the better
+of two ways: its own threads over each batch, or a process a core. Peers marked * have trees of the
+same shape, trained by themselves.
 """
 
 import argparse
 import json
 import math
 import os
+import statistics
 import subprocess
 import sys
 
@@ -68,12 +71,8 @@ def measure_rowcast(options, model, file):
     return {(figure["threads"], figure["batch"]): figure["rowsPerSecond"] for figure in figures}
 
 
-def compare(options, model):
-    """One entry a (threads, batch): ours and each peer's rows a second."""
-    with open(os.path.join(options.models, model, "meta.json")) as source:
-        meta = json.load(source)
-    note(f"{model}: {meta['title']}")
-    ours = measure_rowcast(options, model, meta["files"][0])
+def measure_peers(options, model):
+    """Rows a second by (threads, batch) and peer, on many threads of the better way."""
     table = {}
     for name, peer in peers.PEERS[model].items():
         label = name if peer.compares or name == "LightGBM single row" else name + "*"
@@ -89,9 +88,29 @@ def compare(options, model):
             else:
                 continue
             break
+    return table
+
+
+def compare(options, model):
+    """One entry a (threads, batch): ours and each peer's rows a second, medians of the rounds."""
+    with open(os.path.join(options.models, model, "meta.json")) as source:
+        meta = json.load(source)
+    note(f"{model}: {meta['title']}")
+    ours, table = {}, {}
+    for _ in range(options.rounds):
+        for place, rate in measure_rowcast(options, model, meta["files"][0]).items():
+            ours.setdefault(place, []).append(rate)
+        for place, rates in measure_peers(options, model).items():
+            for name, rate in rates.items():
+                table.setdefault(place, {}).setdefault(name, []).append(rate)
+
+    def median(rates):
+        return statistics.median(rates) if rates else None
+
     return {"title": meta["title"],
-            "rows": [{"threads": threads, "batch": batch, "ours": ours.get((threads, batch)),
-                      "peers": table.get((threads, batch), {})}
+            "rows": [{"threads": threads, "batch": batch, "ours": median(ours.get((threads, batch))),
+                      "peers": {name: median(rates)
+                                for name, rates in table.get((threads, batch), {}).items()}}
                      for threads in dict.fromkeys([1, options.cores]) for batch in options.batches]}
 
 
@@ -137,6 +156,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default=",".join(peers.PEERS))
     parser.add_argument("--batches")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json")
     options = parser.parse_args()
     options.batches = [int(size) for size in (
