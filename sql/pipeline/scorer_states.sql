@@ -172,6 +172,7 @@ revoke all on function rowcast.suspend_unfit(int) from public;
 create or replace function rowcast.scorer_problem(scorer_id int) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
+    problem text;
     sco rowcast.scorer;
     src rowcast.source;
     wrong record;
@@ -241,9 +242,13 @@ begin
         return format('source "%s" lacks a trigger of Rowcast', src.relation);
     end if;
     if sco.features_from is not null then
-        return rowcast.query_problem(sco);
+        problem := rowcast.query_problem(sco);
+        if problem is not null then
+            return problem;
+        end if;
     end if;
-    return null;
+    -- Rows are not as expected, and nobody has resolved it.
+    return rowcast.held_by(scorer_id);
 end
 $$;
 comment on function rowcast.scorer_problem(int) is

@@ -209,6 +209,8 @@ begin
       and exists (select from pg_class as c where c.oid = s.relation);
 
     perform rowcast.clear_jobs();
+    perform rowcast.prune_observations();
+
     rotation := rowcast.rotate_log(1 << 20);
     return next;
 end

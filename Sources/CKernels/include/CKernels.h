@@ -11,6 +11,7 @@
 #include "ck_layer.h"
 #include "ck_math.h"
 #include "ck_number.h"
+#include "ck_profile.h"
 #include "ck_svm.h"
 #include "ck_text.h"
 #include "ck_wire.h"

@@ -30,6 +30,8 @@ public enum Event: Sendable, Equatable {
   case copyRefused(chunk: Int64)
   case scorerSuspended(scorer: String, reason: String)
   case scorerResumed(scorer: String)
+  /// Rows were not as expected; at most once a second a scorer and expectation.
+  case expectationFailed(scorer: String, expectation: String, reason: String)
   case modelLoaded(model: String, version: Int, byteCount: Int, duration: Duration)
   case modelRefused(model: String, version: Int, reason: String)
   case modelInspected(model: String, version: Int)
@@ -112,6 +114,10 @@ extension Event {
         "scorer suspended", metadata: ["scorer": "\(scorer)", "reason": "\(reason)"])
     case .scorerResumed(let scorer):
       logger.notice("scorer resumed", metadata: ["scorer": "\(scorer)"])
+    case .expectationFailed(let scorer, let expectation, let reason):
+      logger.warning(
+        "expectation not met",
+        metadata: ["scorer": "\(scorer)", "expectation": "\(expectation)", "reason": "\(reason)"])
     case .modelLoaded(let model, let version, let byteCount, let duration):
       logger.info(
         "model loaded",

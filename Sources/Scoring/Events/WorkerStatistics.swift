@@ -83,7 +83,8 @@ public final class WorkerStatistics: Sendable {
       case .connectionLost, .dispatcherLost: state.counts.connectionsLost += 1
       case .modelLoaded: state.counts.modelsLoaded += 1
       case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
-        .laneConnected, .chunkMapped, .copyRefused, .scorerSuspended, .scorerResumed, .modelRefused,
+        .laneConnected, .chunkMapped, .copyRefused, .scorerSuspended, .scorerResumed,
+        .expectationFailed, .modelRefused,
         .modelInspected, .maintenanceFailed:
         break
       }

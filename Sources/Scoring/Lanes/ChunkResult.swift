@@ -10,14 +10,16 @@ struct ChunkRows {
   var features: [Column]
   /// The model of each row, where the scorer routes; nil where a routing column is NULL.
   var models: [String?]?
-  /// How many of the features were read; the others are blank.
-  var readCount: Int
+  /// Which of the features were read; the others are blank.
+  var reads: [Bool]
+  /// How many of the features were read.
+  var readCount: Int { reads.count { $0 } }
 
   /// A chunk whose rows are gone, or of which there were none to read.
   static func none(_ plan: ScorerPlan) -> ChunkRows {
     ChunkRows(
       count: 0, keys: plan.keyTypes.map { RawColumn(typeOID: $0.element) }, features: [],
-      models: nil, readCount: 0)
+      models: nil, reads: [])
   }
 }
 
@@ -30,6 +32,15 @@ struct ChunkResult {
     var reason: String
     var model: String?
     var version: Int32?
+  }
+
+  /// What a model's part of the rows took.
+  struct Share {
+    var model: String
+    var version: Int32
+    var rows: Int
+    /// Processor time of predicting.
+    var predictSeconds: Double
   }
 
   /// The model that scored: one for all rows, or one a row.
@@ -45,6 +56,8 @@ struct ChunkResult {
   var attribution: Attribution
   /// In row order, at most one a row.
   var failures: [Failure]
+  /// A model each that was used.
+  var shares: [Share] = []
 
   /// The rows that were scored; nil where all were.
   func scoredRows(of count: Int) -> [Int]? {

@@ -7,6 +7,7 @@ internal import Postgres
 struct ChunkScorer {
   private let connection: Connection
   private let models: ModelCache
+  private let observations: Observations
   private let workspace = Workspace()
   private let clock = ContinuousClock()
   private var plans: [Int32: Prepared] = [:]
@@ -18,13 +19,16 @@ struct ChunkScorer {
   /// A scorer at one revision, and the models fitted to it.
   private struct Prepared {
     var plan: ScorerPlan
+    var profile: ScorerProfile
+    var judge: ExpectationJudge
     var binding: ModelBinding?
     var router = RoutedPredictor()
   }
 
-  init(connection: Connection, models: ModelCache) {
+  init(connection: Connection, models: ModelCache, observations: Observations) {
     self.connection = connection
     self.models = models
+    self.observations = observations
   }
 
   /// The scorer's name, for reports; its number where it is not known yet.
@@ -39,19 +43,32 @@ struct ChunkScorer {
     var prepared = try prepare(chunk)
     defer { plans[chunk.scorer] = prepared }
     let start = clock.now
+    let cpuStart = ThreadClock.seconds
     let rows = try read(chunk, prepared)
     let read = clock.now
-    let result = try predict(rows, chunk, &prepared)
+    var result = try predict(rows, chunk, &prepared)
     let predicted = clock.now
+    var outcomes = prepared.judge.judgeRows(rows, &result)
+    let columns = prepared.profile.measure(rows, result)
+    let (others, hold) = prepared.judge.judgeTogether(
+      columns, tick: chunk.tick, profile: prepared.profile)
+    if let hold { throw try self.hold(chunk, hold) }
+    outcomes += others
     let outcome = try writer.write(result, of: rows, chunk, prepared.plan, on: connection)
     let written = clock.now
+    let latency = chunk.changedAt.map { Duration.seconds(max(0, Date.now.timeIntervalSince($0))) }
+    observations.add(
+      Observations.Entry(
+        chunk: chunk, scorerName: prepared.plan.name, rows: rows, result: result,
+        profile: prepared.profile, columns: columns, outcomes: outcomes,
+        latency: latency, cpuSeconds: ThreadClock.seconds - cpuStart))
     return (
       Event.Completion(
         chunk: chunk.id, scorer: prepared.plan.name, rows: rows.count,
         features: rows.readCount, failures: result.failures.count, isCopied: outcome == .copied,
         read: start.duration(to: read), predict: read.duration(to: predicted),
         write: predicted.duration(to: written),
-        latency: chunk.changedAt.map { .seconds(max(0, Date.now.timeIntervalSince($0))) }),
+        latency: latency),
       outcome == .copyRefused
     )
   }
@@ -66,12 +83,29 @@ struct ChunkScorer {
     }
   }
 
+  /// Suspends the scorer; the error says why.
+  private func hold(_ chunk: Chunk, _ hold: ExpectationJudge.Hold) throws(WorkError) -> WorkError {
+    try database { () throws(PostgresError) in
+      try connection.run(
+        """
+        select rowcast.hold_scorer(\(chunk.scorer), \(hold.expectation), \(hold.reason), \
+        \(hold.observed))
+        """)
+    }
+    return .scoring(ScoringError(.scorer, "expectation \"\(hold.name)\": \(hold.reason)"))
+  }
+
   private mutating func prepare(_ chunk: Chunk) throws(WorkError) -> Prepared {
     if let known = plans[chunk.scorer], known.plan.revision >= chunk.scorerRevision {
       return known
     }
     if plans.count >= Self.planCapacity { plans.removeAll() }
-    return Prepared(plan: try ScorerPlan.load(chunk.scorer, on: connection))
+    let plan = try ScorerPlan.load(chunk.scorer, on: connection)
+    return try database { () throws(PostgresError) in
+      Prepared(
+        plan: plan, profile: try ScorerProfile.load(chunk.scorer, for: plan, on: connection),
+        judge: ExpectationJudge(try Expectation.load(chunk.scorer, on: connection)))
+    }
   }
 
   // MARK: Reading
@@ -82,7 +116,7 @@ struct ChunkScorer {
     let plan = prepared.plan
     var reads = Array(repeating: true, count: plan.features.count)
     if !plan.isRouted, let binding = prepared.binding, binding.model.id == chunk.model {
-      reads = binding.reads
+      reads = binding.reads.enumerated().map { $1 || prepared.judge.reads($0) }
     }
     let query: Query
     switch chunk.kind {
@@ -128,7 +162,7 @@ struct ChunkScorer {
     if plan.readsQuery { try refuseTwins(keys, rows: rows.count, plan) }
     return ChunkRows(
       count: rows.count, keys: keys, features: features,
-      models: plan.isRouted ? try names(rows, column: width - 1) : nil, readCount: readCount)
+      models: plan.isRouted ? try names(rows, column: width - 1) : nil, reads: reads)
   }
 
   private func run(_ query: Query, of plan: ScorerPlan) throws(WorkError) -> Rows {
@@ -188,8 +222,12 @@ struct ChunkScorer {
       }
     }
     let binding = prepared.binding!
+    let cpuStart = ThreadClock.seconds
     let predictions = try binding.predict(
       rows.features, rowCount: rows.count, workspace: workspace)
+    let share = ChunkResult.Share(
+      model: binding.model.name, version: id.version, rows: rows.count,
+      predictSeconds: ThreadClock.seconds - cpuStart)
     return ChunkResult(
       outputs: predictions.columns,
       attribution: .all(name: binding.model.name, version: id.version),
@@ -197,6 +235,6 @@ struct ChunkScorer {
         .init(
           row: $0.row, code: $0.code.rawValue, reason: $0.reason, model: binding.model.name,
           version: id.version)
-      })
+      }, shares: [share])
   }
 }

@@ -74,7 +74,8 @@ final class Lane {
     }
     var session = LaneSession(
       context: context, connection: connection, lane: lane,
-      scorer: ChunkScorer(connection: connection, models: models),
+      scorer: ChunkScorer(
+        connection: connection, models: models, observations: context.observations),
       jobs: JobScorer(
         connection: connection, models: models,
         steps: JobSteps(context: context, files: files), files: files))

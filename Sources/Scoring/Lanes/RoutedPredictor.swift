@@ -40,6 +40,7 @@ struct RoutedPredictor {
 
     var outputs = plan.outputs.map { Column(blank: $0.type.element, count: rows.count) }
     var versions = Array(repeating: Int32(0), count: rows.count)
+    var shares: [ChunkResult.Share] = []
     for (name, members) in groups {
       switch resolutions[name]! {
       case .failure(let code, let reason, let version):
@@ -48,6 +49,7 @@ struct RoutedPredictor {
             .init(row: row, code: code, reason: reason, model: name, version: version))
         }
       case .model(let binding):
+        let cpuStart = ThreadClock.seconds
         let isWhole = members.count == rows.count
         let columns = isWhole ? rows.features : rows.features.map { $0.taking(rows: members) }
         let predictions = try binding.predict(
@@ -60,6 +62,10 @@ struct RoutedPredictor {
           }
         }
         for row in members { versions[row] = binding.model.id.version }
+        shares.append(
+          .init(
+            model: name, version: binding.model.id.version, rows: members.count,
+            predictSeconds: ThreadClock.seconds - cpuStart))
         for failure in predictions.failures {
           failures.append(
             .init(
@@ -71,7 +77,7 @@ struct RoutedPredictor {
     failures.sort { $0.row < $1.row }
     return ChunkResult(
       outputs: outputs, attribution: .each(names: names.map { $0 ?? "" }, versions: versions),
-      failures: failures)
+      failures: failures, shares: shares)
   }
 
   /// Asks for all new names at once.

@@ -13,6 +13,8 @@ final class Control {
 
   /// How long a statement that was cancelled may take to end.
   private static let cancelGrace = Duration.seconds(1)
+  /// How often it is looked whether there are counts to write.
+  private static let writeInterval = Duration.seconds(1)
 
   init(_ context: WorkerContext) {
     self.context = context
@@ -106,6 +108,7 @@ final class Control {
   private func attend(_ connection: Connection) throws(PostgresError) {
     var beatAt = clock.now
     var pollAt = clock.now.advanced(by: context.configuration.fallbackPoll)
+    var writeAt = clock.now.advanced(by: Self.writeInterval)
     while !context.isStopping {
       context.control.clear()
       if context.isStopping { return }
@@ -119,8 +122,13 @@ final class Control {
         context.board.announceWork(to: 1)
         pollAt = now.advanced(by: context.configuration.fallbackPoll)
       }
+      if now >= writeAt {
+        try writeObservations(connection)
+        writeAt = now.advanced(by: Self.writeInterval)
+      }
       let notifications = try connection.waitForNotifications(
-        timeout: min(now.duration(to: beatAt), now.duration(to: pollAt)), wakeUp: context.control)
+        timeout: [beatAt, pollAt, writeAt].map { now.duration(to: $0) }.min(),
+        wakeUp: context.control)
       if notifications.contains(where: { $0.channel == Channel.chunk }) {
         context.board.announceWork()
       }
@@ -150,6 +158,30 @@ final class Control {
     }
   }
 
+  /// Writes down what lanes counted. Where that cannot be done it is lost, and said so: predictions
+  /// do not wait for it.
+  private func writeObservations(_ connection: Connection, all: Bool = false) throws(PostgresError)
+  {
+    let writer = ObservationWriter(connection: connection)
+    do throws(PostgresError) {
+      let counts = context.observations.take(all: all)
+      try writer.write(counts)
+      for own in counts.values {
+        for outcome in own.expectations.values where outcome.failed > 0 {
+          guard outcome.action != .record, let reason = outcome.reason else { continue }
+          context.events(
+            .expectationFailed(scorer: own.name, expectation: outcome.name, reason: reason))
+        }
+      }
+      for (scorer, first) in context.observations.takeFirstRows() {
+        try writer.start(first, of: scorer)
+      }
+    } catch {
+      guard connection.isUsable else { throw error }
+      context.events(.maintenanceFailed(step: "observations", reason: error.message))
+    }
+  }
+
   // MARK: Stopping
 
   /// The dispatcher first, so that nothing is handed to lanes that are gone; then the lanes, which
@@ -175,6 +207,7 @@ final class Control {
         if let connection, connection.isUsable { connection } else {
           try Connection(context.settings(for: "control"), timeout: .seconds(2))
         }
+      try writeObservations(connection, all: true)
       try connection.run("select rowcast.unregister_worker(\(worker))")
       connection.close()
     } catch {

@@ -6,6 +6,8 @@ final class WorkerContext: Sendable {
   let configuration: WorkerConfiguration
   let board: LaneBoard
   let events: EventSink
+  /// What lanes count and the control thread writes down.
+  let observations = Observations()
   /// Signalled once, when the worker begins to stop; never cleared.
   let stopping = WakeUp()
   /// Wakes the thread that inspects models.

@@ -1,0 +1,112 @@
+internal import FoundationEssentials
+internal import Inference
+internal import Postgres
+
+/// Writes down what lanes counted: a statement a kind of count, whatever the number of scorers.
+struct ObservationWriter {
+  let connection: Connection
+
+  func write(_ counts: [Int32: Observations.ScorerCounts]) throws(PostgresError) {
+    guard !counts.isEmpty else { return }
+    let scorers = counts.sorted { $0.key < $1.key }
+    var queries = [observations(scorers), minutes(scorers), usage(scorers.map(\.value))]
+    if counts.values.contains(where: { !$0.expectations.isEmpty }) {
+      queries.append(expectations(scorers.map(\.value)))
+    }
+    _ = try connection.pipeline(queries)
+  }
+
+  private func observations(_ scorers: [(key: Int32, value: Observations.ScorerCounts)]) -> Query {
+    var ids: [Int32] = []
+    var profiles: [Int32] = []
+    var hours: [Date] = []
+    var versions: [Int32] = []
+    var kinds: [String] = []
+    var places: [Int32] = []
+    var valueCounts: [Int64] = []
+    var missingCounts: [Int64] = []
+    var means: [Double] = []
+    var m2s: [Double] = []
+    var minima: [Double?] = []
+    var maxima: [Double?] = []
+    var bins: [String] = []
+    for (scorer, counts) in scorers {
+      for (key, columns) in counts.columns {
+        for (column, statistics) in columns where statistics.rowCount > 0 {
+          ids.append(scorer)
+          profiles.append(key.profile)
+          hours.append(Date(timeIntervalSince1970: Double(key.hour)))
+          versions.append(key.version)
+          kinds.append(column.kind.rawValue)
+          places.append(Int32(column.index + 1))
+          valueCounts.append(Int64(statistics.valueCount))
+          missingCounts.append(Int64(statistics.missingCount))
+          means.append(statistics.mean)
+          m2s.append(statistics.m2)
+          minima.append(statistics.valueCount > 0 ? statistics.minimum : nil)
+          maxima.append(statistics.valueCount > 0 ? statistics.maximum : nil)
+          bins.append("{\(statistics.bins.map(String.init).joined(separator: ","))}")
+        }
+      }
+    }
+    return """
+      select rowcast.record_observations(\(ids), \(profiles), \(hours), \(versions), \(kinds), \
+      \(places), \(valueCounts), \(missingCounts), \(means), \(m2s), \(minima), \(maxima), \(bins))
+      """
+  }
+
+  private func minutes(_ scorers: [(key: Int32, value: Observations.ScorerCounts)]) -> Query {
+    let all = scorers.flatMap { scorer, counts in counts.minutes.map { (scorer, $0.key, $0.value) }
+    }
+    let (ids, counts) = (all.map(\.0), all.map(\.2))
+    let moments = all.map { Date(timeIntervalSince1970: Double($0.1)) }
+    return """
+      select rowcast.record_minutes(\(ids), \(moments), \(counts.map(\.rowsScored)), \
+      \(counts.map(\.rowsFailed)), \(counts.map(\.chunks)), \(counts.map(\.latencies)), \
+      \(counts.map(\.latencySeconds)), \(counts.map(\.longestLatency)))
+      """
+  }
+
+  private func usage(_ scorers: [Observations.ScorerCounts]) -> Query {
+    let all = scorers.flatMap { counts in counts.usage.map { (counts.name, $0.key, $0.value) } }
+    let (names, keys, values) = (all.map(\.0), all.map(\.1), all.map(\.2))
+    let hours = keys.map { Date(timeIntervalSince1970: Double($0.hour)) }
+    return """
+      select rowcast.record_usage(\(hours), \(names), \(keys.map(\.model)), \
+      \(keys.map(\.version)), \(keys.map(\.job)), \(values.map(\.rows)), \
+      \(values.map(\.seconds)), \(values.map(\.predictSeconds)))
+      """
+  }
+
+  private func expectations(_ scorers: [Observations.ScorerCounts]) -> Query {
+    let all = scorers.flatMap { counts in counts.expectations.map { ($0.key, $0.value) } }
+    let (keys, values) = (all.map(\.0), all.map(\.1))
+    let hours = keys.map { Date(timeIntervalSince1970: Double($0.hour)) }
+    return """
+      select rowcast.record_expectations(\(keys.map(\.expectation)), \(hours), \
+      \(values.map(\.checked)), \(values.map(\.failed)), \(values.map(\.observed)), \
+      \(values.map(\.reason)))
+      """
+  }
+
+  /// Makes a scorer's first rows its reference rows, unless it has some by now.
+  func start(_ first: FirstRows, of scorer: Int32) throws(PostgresError) {
+    try connection.transaction { () throws(PostgresError) in
+      let begun = try connection.run(
+        "select rowcast.begin_profile(\(scorer), 'first rows', true)")
+      guard let profile = try begun.value(0, 0, as: Int32?.self) else { return }
+      for (column, values) in first.columns.sorted(by: { $0.key < $1.key }) {
+        let (kind, place) = (column.kind.rawValue, Int16(column.index + 1))
+        switch values {
+        case .numbers(let numbers):
+          try connection.run(
+            "select rowcast.add_profile_column(\(profile), \(kind), \(place), \(numbers), null)")
+        case .texts(let texts):
+          try connection.run(
+            "select rowcast.add_profile_column(\(profile), \(kind), \(place), null, \(texts))")
+        }
+      }
+      try connection.run("select rowcast.start_profile(\(profile))")
+    }
+  }
+}
