@@ -291,11 +291,14 @@ $sql$,
     execute format('create or replace function rowcast.write_%s(%s) returns void language plpgsql '
                    'security definer set search_path = pg_catalog, pg_temp set row_security = off as %L',
                    sco.scorer_id, arguments, body);
-    execute format('comment on function rowcast.write_%s is %L', sco.scorer_id, format(
+    select string_agg(a.type, ', ' order by a.place) into arguments
+    from unnest(rowcast.write_arguments(sco.scorer_id)) with ordinality as a (type, place);
+    execute format('comment on function rowcast.write_%s(%s) is %L', sco.scorer_id, arguments, format(
         'Writes the outcome of a chunk of scorer %s and finishes it; raises RC201 for a stale attempt. '
         'Generated; see sql/pipeline/write.sql.', sco.name));
-    execute format('revoke all on function rowcast.write_%s from public', sco.scorer_id);
-    execute format('grant execute on function rowcast.write_%s to rowcast_worker', sco.scorer_id);
+    execute format('revoke all on function rowcast.write_%s(%s) from public', sco.scorer_id, arguments);
+    execute format('grant execute on function rowcast.write_%s(%s) to rowcast_worker', sco.scorer_id,
+                   arguments);
 end
 $make$;
 comment on function rowcast.make_write(int) is 'Writes the write function of a scorer.';

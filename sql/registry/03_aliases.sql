@@ -17,18 +17,13 @@ declare
     new_signature constant jsonb := (
         select v.signature from rowcast.model_version as v
         where v.model_id = check_alias_fits.model_id and v.version = check_alias_fits.version);
-    old_signature constant jsonb := (
-        select v.signature
-        from rowcast.alias as a
-        join rowcast.model_version as v on v.model_id = a.model_id and v.version = a.version
-        where a.model_id = check_alias_fits.model_id and a.alias = check_alias_fits.alias);
     model_name constant text := (
         select m.name from rowcast.model as m where m.model_id = check_alias_fits.model_id);
     follower record;
     wrong record;
 begin
     for follower in
-        select s.name, s.features
+        select s.name, s.features, s.outputs
         from rowcast.scorer as s
         where s.model_id = check_alias_fits.model_id and s.alias = check_alias_fits.alias
           and s.pinned_version is null and s.route is null
@@ -56,14 +51,16 @@ begin
                       hint = 'Create a scorer for this version beside it, or keep the type.';
         end if;
 
-        -- The columns of predictions.<scorer> are the outputs of the version that it was made for.
-        if old_signature is not null and rowcast.output_columns(new_signature)
-           is distinct from rowcast.output_columns(old_signature) then
+        -- The columns of predictions.<scorer> stay what they are; more outputs are appended.
+        if not rowcast.outputs_fit(follower.outputs, new_signature) then
             raise exception 'outputs of model "%" % differ from those of scorer "%"',
                 model_name, version, follower.name
                 using errcode = 'RC104',
                       detail = format('The scorer has %s; the version has %s.',
-                          rowcast.output_columns(old_signature),
+                          (select string_agg(format('%s %s', o.entry ->> 'column', o.entry ->> 'type'),
+                                             ', ' order by o.place)
+                           from jsonb_array_elements(follower.outputs) with ordinality
+                                as o (entry, place)),
                           rowcast.output_columns(new_signature)),
                       hint = 'Create a scorer for this version beside it.';
         end if;
@@ -72,7 +69,7 @@ end
 $$;
 comment on function rowcast.check_alias_fits(int, text, int) is
     'Refuses a version whose signature does not fit a scorer which follows the alias: it needs only '
-    'features that the scorer has, in types that their columns fit, and the very same outputs. Rows '
+    'features that the scorer has, in types that their columns fit, and has the outputs of the scorer. Rows '
     'of a routed scorer are checked one by one, when they are scored.';
 
 create or replace function rowcast.output_columns(signature jsonb) returns text

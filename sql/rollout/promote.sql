@@ -38,6 +38,7 @@ revoke all on function rowcast.rollout_target(text) from public;
 create or replace function rowcast.point_alias(model_id int, alias text, version int) returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
+    perform rowcast.append_outputs(model_id, alias, version);
     insert into rowcast.alias as a (model_id, alias, version)
     values (point_alias.model_id, point_alias.alias, point_alias.version)
     on conflict on constraint alias_pkey do update

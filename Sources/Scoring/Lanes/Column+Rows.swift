@@ -85,6 +85,12 @@ extension Column {
     }
   }
 
+  /// A column of an output's type without any value.
+  init(nullsOf type: ElementType, count: Int) {
+    self.init(blank: type, count: count)
+    nulls = Array(repeating: .max, count: (count + 63) / 64)
+  }
+
   /// The column as PostgreSQL takes it.
   var vector: ColumnVector {
     switch values {

@@ -7,6 +7,8 @@ struct ModelBinding {
     /// An output of the model, as it is.
     case output(Int)
     case topClass(rank: Int)
+    /// The model has no such output: the column is null.
+    case absent
     case topProbability(rank: Int)
   }
 
@@ -40,6 +42,10 @@ struct ModelBinding {
     for output in plan.outputs {
       if let rank = output.rank, let part = output.of {
         sources.append(part == .class ? .topClass(rank: rank) : .topProbability(rank: rank))
+        continue
+      }
+      if output.appended == true, !signature.outputs.contains(where: { $0.name == output.output }) {
+        sources.append(.absent)
         continue
       }
       guard let index = signature.outputs.firstIndex(where: { $0.name == output.output }),
@@ -83,6 +89,7 @@ struct ModelBinding {
       switch source {
       case .output(let index): predictions.columns[index]
       case .topClass(let rank): top!.classes(at: rank, as: type)
+      case .absent: Column(nullsOf: type, count: rowCount)
       case .topProbability(let rank): top!.probabilities(at: rank)
       }
     }

@@ -22,6 +22,8 @@ struct ScorerPlan {
     /// From 1, the most probable.
     var rank: Int?
     var of: RankedPart?
+    /// Came with a later version than the scorer was made for: a version may lack it.
+    var appended: Bool?
   }
 
   /// The types that prediction columns have, by SQL's names.
