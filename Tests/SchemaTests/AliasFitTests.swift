@@ -48,6 +48,33 @@ import Testing
     #expect(try connection.value("select version from rowcast.aliases", as: Int32.self) == 2)
   }
 
+  @Test func moreOutputsAreAppendedAndStay() throws {
+    let connection = try scene()
+    try add("two", outputs: ["spread float64", "score float32", "tick int64"], to: connection)
+    try connection.run("select rowcast.set_alias('churn', 'champion', 2)")
+    let columns =
+      "select string_agg(attname || ' ' || atttypid::regtype, ', ' order by attnum) "
+      + "from pg_attribute where attrelid = 'predictions.churn'::regclass and attnum > 0"
+    let wide =
+      "id integer, score real, model_name text, model_version integer, tick bigint, "
+      + "scored_at timestamp with time zone, spread double precision, tick_output bigint"
+    #expect(try connection.value(Query(text: columns), as: String.self) == wide)
+    try connection.run("select rowcast.set_alias('churn', 'champion', 1)")
+    #expect(try connection.value(Query(text: columns), as: String.self) == wide)
+    try add("three", outputs: ["score float32", "spread float32"], to: connection)
+    #expect(
+      connection.refusal(of: "select rowcast.set_alias('churn', 'champion', 3)")?.sqlState
+        == "RC104")
+    try add("four", outputs: ["score float32", "more bool"], to: connection)
+    try connection.run("select rowcast.set_alias('churn', 'champion', 4)")
+    #expect(
+      try connection.value(Query(text: columns), as: String.self) == wide + ", more boolean")
+    #expect(
+      try connection.value(
+        "select count(*) from pg_proc where proname = 'write_1'", as: Int.self) == 2)
+    try connection.run("select rowcast.drop_scorer('churn')")
+  }
+
   @Test(arguments: [
     (
       ["age float32", "income float32"], ["score float32"],

@@ -68,6 +68,8 @@ begin
                                     when 3 then 'Tick of the change that was scored.'
                                     else 'When the prediction was written.' end
         from unnest(audit) with ordinality as n (name, place)
+        union all
+        select k.name, format('Key of the row of %s.', src.relation) from unnest(src.key_columns) as k (name)
     loop
         execute format('comment on column %s.%I is %L', target, column_row.name, column_row.note);
     end loop;
@@ -85,6 +87,17 @@ begin
                    'missing, not_finite, unseen_category, wrong_type, expectation, no_model, crashed.');
     execute format('comment on column %s.%I is %L', failure, audit[2],
                    'Names the feature and the rule, never the value.');
+    for column_row in
+        select n.name, case n.place when 3 then 'Model that would have scored, where known.'
+                                    when 4 then 'Its version.'
+                                    when 5 then 'Tick of the change that could not be scored.'
+                                    else 'When the failure was written.' end as note
+        from unnest(audit) with ordinality as n (name, place) where n.place > 2
+        union all
+        select k.name, format('Key of the row of %s.', src.relation) from unnest(src.key_columns) as k (name)
+    loop
+        execute format('comment on column %s.%I is %L', failure, column_row.name, column_row.note);
+    end loop;
 
     execute format('create table rowcast.retraction_%s (%s, tick bigint not null)', sco.scorer_id, (
         select string_agg(format('key_%s %s', k.place, t.type), ', ' order by k.place)

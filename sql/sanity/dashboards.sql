@@ -14,6 +14,12 @@ left join lateral (
     where r.name = s.name order by n.minute desc limit 1
 ) as m on true;
 comment on view rowcast.freshness is 'How far each scorer is behind its source.';
+comment on column rowcast.freshness.scorer is 'Its table is predictions.<scorer>.';
+comment on column rowcast.freshness.source is 'The table that it watches.';
+comment on column rowcast.freshness.model is 'Its model, or the route to its models.';
+comment on column rowcast.freshness.state is 'active, paused or suspended.';
+comment on column rowcast.freshness.state_reason is 'Why it is not active, or what is amiss; else null.';
+comment on column rowcast.freshness.seconds_since_last_scored is 'Of last_scored_at.';
 comment on column rowcast.freshness.backlog_rows is 'Changed rows that are not scored yet; exact.';
 comment on column rowcast.freshness.oldest_seconds is
     'Age of the oldest change that is not scored; 0 where there is none.';
@@ -34,6 +40,13 @@ from rowcast.scorer_minute as m
 join rowcast.scorer as s on s.scorer_id = m.scorer_id;
 comment on view rowcast.throughput is
     'What each scorer got done, by the minute; minutes without work have no row. Kept for eight days.';
+comment on column rowcast.throughput.scorer is 'Its table is predictions.<scorer>.';
+comment on column rowcast.throughput.minute is 'The beginning of the minute.';
+comment on column rowcast.throughput.rows_scored is 'Predictions written, rescored rows too.';
+comment on column rowcast.throughput.rows_failed is 'Rows that became failures.';
+comment on column rowcast.throughput.chunk_count is 'Chunks that the rows came in.';
+comment on column rowcast.throughput.rows_per_second is 'Scored and failed rows, over the minute.';
+comment on column rowcast.throughput.longest_latency_seconds is 'Likewise, of the slowest chunk.';
 comment on column rowcast.throughput.mean_latency_seconds is
     'From the oldest change of a chunk to the commit of its predictions; null where only jobs ran.';
 grant select on rowcast.throughput to rowcast_reader;
@@ -46,6 +59,12 @@ from rowcast.usage_hour as u left join rowcast.price as p on true;
 comment on view rowcast.cost is
     'Processor time of workers by the hour, model and job, and what it costs by the present price '
     '(rowcast.set_price). PostgreSQL''s own time is not in it. Kept for 400 days, dropped scorers too.';
+comment on column rowcast.cost.hour is 'The beginning of the hour.';
+comment on column rowcast.cost.scorer is 'For which the model scored.';
+comment on column rowcast.cost.model_name is 'The model that scored.';
+comment on column rowcast.cost.model_version is 'Its version.';
+comment on column rowcast.cost.rows_scored is 'Rows given to the model.';
+comment on column rowcast.cost.currency is 'Of cost; null until a price was set.';
 comment on column rowcast.cost.job_id is 'Null for rows that came by changes.';
 comment on column rowcast.cost.cpu_seconds is
     'Of lanes'' threads: reading, predicting and writing. Of a chunk with several models, reading and '

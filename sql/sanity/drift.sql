@@ -30,6 +30,10 @@ join rowcast.profile_column as b
 comment on view rowcast.drift is
     'What was scored within an hour beside the baseline (rowcast.set_baseline), a row a column. Workers '
     'bring it up to date every few seconds.';
+comment on column rowcast.drift.scorer is 'Its table is predictions.<scorer>.';
+comment on column rowcast.drift.baseline_missing_share is 'Likewise, of the baseline.';
+comment on column rowcast.drift.baseline is 'What the baseline was made of: the reference of set_baseline.';
+comment on column rowcast.drift.baseline_made_at is 'When the baseline was made.';
 comment on column rowcast.drift.column_name is 'A column of the source, or of predictions.<scorer>.';
 comment on column rowcast.drift.kind is 'input or output.';
 comment on column rowcast.drift.hour is 'When the rows were scored: the beginning of the hour.';

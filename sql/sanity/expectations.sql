@@ -262,6 +262,20 @@ select s.name as scorer, e.name, e.kind, e.column_name, e.action, e.minimum, e.m
        e.tolerance, e.minimum_rows, e.held_at, e.held_reason, e.created_at, e.created_by
 from rowcast.expectation as e join rowcast.scorer as s on s.scorer_id = e.scorer_id;
 comment on view rowcast.expectations is 'What is expected of scorers'' rows, and which of it holds a scorer.';
+comment on column rowcast.expectations.scorer is 'Whose rows are judged.';
+comment on column rowcast.expectations.name is 'As it was given.';
+comment on column rowcast.expectations.kind is
+    'columns, null, range, allowed, mean, spread or drift: see rowcast.expect.';
+comment on column rowcast.expectations.column_name is 'A column of the source or of the predictions.';
+comment on column rowcast.expectations.action is 'gate, warn or record.';
+comment on column rowcast.expectations.minimum is 'Of a range.';
+comment on column rowcast.expectations.maximum is 'Of a range; of missing values, their share.';
+comment on column rowcast.expectations.allowed is 'The values that are allowed.';
+comment on column rowcast.expectations.tolerance is 'How far off the baseline is tolerated.';
+comment on column rowcast.expectations.minimum_rows is 'How many rows are judged together; 1 for each alone.';
+comment on column rowcast.expectations.held_reason is 'What it found.';
+comment on column rowcast.expectations.created_at is 'When it was said.';
+comment on column rowcast.expectations.created_by is 'Who said it.';
 comment on column rowcast.expectations.held_at is
     'When it suspended its scorer; rowcast.resolve_expectations lets that go on.';
 grant select on rowcast.expectations to rowcast_reader;
@@ -274,6 +288,15 @@ join rowcast.expectation as e on e.expectation_id = h.expectation_id
 join rowcast.scorer as s on s.scorer_id = e.scorer_id;
 comment on view rowcast.expectation_results is
     'What became of expectations while rows were scored, by the hour.';
+comment on column rowcast.expectation_results.scorer is 'Whose rows were judged.';
+comment on column rowcast.expectation_results.name is 'Of the expectation.';
+comment on column rowcast.expectation_results.kind is 'Of the expectation.';
+comment on column rowcast.expectation_results.column_name is 'The column that was judged.';
+comment on column rowcast.expectation_results.action is 'gate, warn or record.';
+comment on column rowcast.expectation_results.hour is 'The beginning of the hour.';
+comment on column rowcast.expectation_results.last_failed_at is 'When it last failed; null for never.';
+comment on column rowcast.expectation_results.last_reason is 'What was wrong then.';
+comment on column rowcast.expectation_results.is_held is 'Whether it holds its scorer now.';
 comment on column rowcast.expectation_results.checked is
     'Rows; of mean, spread, drift and shares of missing values, how often many rows were judged at once.';
 comment on column rowcast.expectation_results.failed is 'How many of checked failed.';
