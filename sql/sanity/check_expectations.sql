@@ -319,13 +319,13 @@ begin
     from rowcast.check_expectations(scorer, reference) as c
     where c.action = 'gate' and not c.passed;
     if complaints is not null then
-        raise exception using errcode = 'RC314',
+        raise exception using errcode = 'RC342',
             message = pg_catalog.format('rows do not meet the expectations of scorer "%s"', scorer),
             detail = complaints;
     end if;
 end
 $$;
 comment on function rowcast.require_expectations(text, text) is
-    'Raises RC314 where rows fail a gate of a scorer: a step before a job. See check_expectations.';
+    'Raises RC342 where rows fail a gate of a scorer: a step before a job. See check_expectations.';
 revoke all on function rowcast.require_expectations(text, text) from public;
 grant execute on function rowcast.require_expectations(text, text) to rowcast_analyst;

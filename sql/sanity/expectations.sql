@@ -49,7 +49,7 @@ begin
         select c.* into found_column from rowcast.profile_columns(own.scorer_id) as c
         where c.column_name = expect.column_name order by c.kind limit 1;
         if not found then
-            raise exception using errcode = 'RC313',
+            raise exception using errcode = 'RC341',
                 message = format('scorer "%s" neither reads nor writes a column "%s"', scorer, column_name),
                 detail = format('It has %s.', (select string_agg(c.column_name, ', ' order by c.kind, c.place)
                                                from rowcast.profile_columns(own.scorer_id) as c));
@@ -70,7 +70,7 @@ begin
         end if;
     end if;
     if problem is not null then
-        raise exception using errcode = 'RC313', message = problem,
+        raise exception using errcode = 'RC341', message = problem,
             hint = 'Kinds are columns, null, range, allowed, mean, spread and drift; actions are gate, '
                    'warn and record.';
     end if;
@@ -88,7 +88,7 @@ begin
                 case when kind in ('mean', 'spread', 'drift') or kind = 'null' and maximum > 0
                      then coalesce(minimum_rows, 500) else 1 end, rowcast.caller());
     exception when unique_violation then
-        raise exception using errcode = 'RC312',
+        raise exception using errcode = 'RC340',
             message = format('expectation "%s" of scorer "%s" exists', name, scorer),
             hint = format('select rowcast.drop_expectation(%L, %L) removes it.', scorer, name);
     end;
@@ -104,7 +104,7 @@ comment on function rowcast.expect(
     'by a factor of at most 1 + tolerance) and drift (population stability index up to tolerance), each '
     '0.25 unless given, of minimum_rows rows (500). Actions: gate keeps rows that fail from being scored, '
     'or suspends the scorer where many rows together fail; warn shows and logs; record counts. Errors: '
-    'RC306 no such scorer, RC312 the name is taken, RC313 it makes no sense.';
+    'RC306 no such scorer, RC340 the name is taken, RC341 it makes no sense.';
 revoke all on function rowcast.expect(
     text, text, text, text, text, double precision, double precision, text[], double precision, int)
     from public;
@@ -120,7 +120,7 @@ begin
     delete from rowcast.expectation as e
     where e.scorer_id = own.scorer_id and e.name = drop_expectation.name;
     if not found then
-        raise exception using errcode = 'RC312',
+        raise exception using errcode = 'RC340',
             message = format('scorer "%s" has no expectation "%s"', scorer, name),
             hint = 'The view rowcast.expectations lists them.';
     end if;
@@ -128,7 +128,7 @@ begin
 end
 $$;
 comment on function rowcast.drop_expectation(text, text) is
-    'Takes an expectation back; a scorer that only it held goes on. Errors: RC312 there is none.';
+    'Takes an expectation back; a scorer that only it held goes on. Errors: RC340 there is none.';
 revoke all on function rowcast.drop_expectation(text, text) from public;
 grant execute on function rowcast.drop_expectation(text, text) to rowcast_analyst;
 
