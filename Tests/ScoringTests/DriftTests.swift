@@ -36,6 +36,7 @@ struct DriftTests {
       try LiveScoringTests.prepare(scene, connection, rows: 3000)
       try scene.settle(connection)
       try Self.waitForRows(3000, of: "a", in: "item_score", connection)
+      print(1)
       let profile = try connection.run(
         """
         select p.origin, p.row_count, c.column_name, cardinality(c.edges), c.value_count \
@@ -49,6 +50,7 @@ struct DriftTests {
       #expect(try profile.value(0, 1, as: Int64.self) >= 1000)
       #expect(try profile.value(0, 3, as: Int32.self) == 9)
 
+      print(2)
       // Reference rows of one's own: exact, because they are fewer than the sample.
       try connection.run("select * from rowcast.set_baseline('item_score')")
       try connection.runScript(
@@ -58,6 +60,7 @@ struct DriftTests {
         """)
       try scene.settle(connection)
       try Self.waitForRows(7000, of: "a", in: "item_score", connection)
+      print(3)
       let drift = try connection.run(
         """
         select column_name, kind, rows, psi, mean_shift, spread_ratio, missing_share \
@@ -66,6 +69,7 @@ struct DriftTests {
         """)
       let columns = try (0..<drift.count).map { try drift.value($0, 0, as: String.self) }
       try #require(columns == ["a", "b", "c", "score"])
+      print(4)
       func value(_ row: Int, _ column: Int) throws -> Double { try drift.value(row, column) }
       #expect(try drift.value(0, 2, as: Int64.self) == 4000)
       // a moved by 20, which is 20 / (12 / sqrt 2) of its standard deviation.
@@ -77,6 +81,7 @@ struct DriftTests {
       #expect(try value(1, 3) > 0.25)
       #expect(try value(2, 3) < 0.01 && abs(value(2, 4)) < 0.02)
 
+      print(5)
       // The view and the definition agree.
       let psi: Double = try connection.run(
         """
@@ -95,6 +100,7 @@ struct DriftTests {
       ).value(0, 0)
       #expect(try abs(psi - value(0, 3)) < 1e-9)
 
+      print(6)
       let bins = try connection.run(
         "select share, label, lower_edge, upper_edge from rowcast.histogram('item_score', 'b')")
       #expect(bins.count == 11)

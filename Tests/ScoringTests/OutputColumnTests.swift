@@ -7,15 +7,17 @@ import Testing
 /// The columns of predictions stay what they are while models change.
 @Suite(.database, .timeLimit(.minutes(3)))
 struct OutputColumnTests {
-  /// y = x * factor, and with it z = -y where asked for.
+  /// y = x * factor and its size, and with them z = -y where asked for.
   private static func model(_ factor: Float, isWide: Bool) -> [UInt8] {
     var model = OnnxWriter()
     model.input("x", .float, [nil, 1])
     model.initializer("factor", .init(dims: [1], .floats([factor])))
     model.node("Mul", name: "first", ["x", "factor"], ["y"])
     if isWide { model.node("Neg", name: "other", ["y"], ["z"]) }
+    model.node("Abs", name: "second", ["y"], ["size"])
     if isWide { model.output("z", .float, [nil, 1]) }
     model.output("y", .float, [nil, 1])
+    model.output("size", .float, [nil, 1])
     return model.bytes()
   }
 

@@ -175,6 +175,13 @@ begin
     from rowcast.check_golden_rows(model_id, old_version, version, 'golden_rows' = any (required)) as c;
     return next;
 
+    select c.passed, c.detail into passed, detail
+    from rowcast.check_gates(model_id, alias, only_scorer, 'expectations' = any (required)) as c;
+    if found then
+        check_name := 'expectations';
+        return next;
+    end if;
+
     check_name := 'metric_not_worse';
     select c.passed, c.detail into passed, detail
     from rowcast.check_metrics(model_id, old_version, version, settings,
@@ -234,6 +241,6 @@ begin
 end
 $$;
 comment on function rowcast.promotion_checks(int, text, int, int, jsonb, text[]) is
-    'Looks at a version that an alias is to be moved to: ready and fits always; golden rows and metrics '
-    'where there are any, or they are required; the comparison with the present one where required.';
+    'Looks at a version that an alias is to be moved to: ready and fits always; golden rows, '
+    'expectations and metrics where there are any, or they are required; the comparison with the present one where required.';
 revoke all on function rowcast.promotion_checks(int, text, int, int, jsonb, text[]) from public;

@@ -4,7 +4,7 @@
 
 create or replace function rowcast.known_checks() returns text[]
 language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select array['golden_rows', 'metric_not_worse', 'compared_rows', 'label_changes', 'stability_index']
+    select array['golden_rows', 'expectations', 'metric_not_worse', 'compared_rows', 'label_changes', 'stability_index']
 $$;
 comment on function rowcast.known_checks() is 'Checks that a rule can require, beside was_<alias>.';
 revoke all on function rowcast.known_checks() from public;

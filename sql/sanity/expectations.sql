@@ -304,3 +304,29 @@ comment on column rowcast.expectation_results.last_observed is
     'What was judged last: a share of rows, a distance from the baseline''s mean in its standard '
     'deviations, a ratio of standard deviations, or a stability index.';
 grant select on rowcast.expectation_results to rowcast_reader;
+
+create or replace function rowcast.check_gates(
+    model_id int, alias text, only_scorer int, is_required boolean)
+returns table (passed boolean, detail text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with gate as (
+        select s.name as scorer, e.name, e.held_reason
+        from rowcast.scorer as s
+        join rowcast.scorer as f on f.scorer_id = coalesce(s.shadow_of, s.scorer_id)
+        join rowcast.expectation as e on e.scorer_id = s.scorer_id and e.action = 'gate'
+        where f.model_id = check_gates.model_id and f.alias = check_gates.alias
+          and f.pinned_version is null
+          and (only_scorer is null or f.scorer_id = only_scorer)
+    )
+    select count(*) > 0 and count(g.held_reason) = 0,
+           case when count(*) = 0 then 'nothing is expected of the rows of scorers that follow the alias'
+                when count(g.held_reason) = 0 then format('%s gates hold no scorer', count(*))
+                else string_agg(format('scorer "%s", expectation "%s": %s', g.scorer, g.name, g.held_reason),
+                                '; ') filter (where g.held_reason is not null) end
+    from gate as g
+    having count(*) > 0 or is_required
+$$;
+comment on function rowcast.check_gates(int, text, int, boolean) is
+    'Whether an expectation holds a scorer that follows an alias, or its shadow; no row where nothing is '
+    'expected, unless that is required.';
+revoke all on function rowcast.check_gates(int, text, int, boolean) from public;

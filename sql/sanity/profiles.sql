@@ -64,29 +64,29 @@ revoke all on function rowcast.begin_profile(int, text, boolean) from public;
 grant execute on function rowcast.begin_profile(int, text, boolean) to rowcast_worker, rowcast_analyst;
 
 create or replace function rowcast.find_edges(numbers double precision[]) returns double precision[]
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-    with distinct_number as (
-        select u.number, count(*) as frequency
-        from unnest(numbers) as u (number) group by u.number
-    ), chosen as (
-        -- Few values: one bin each.
-        select d.number from distinct_number as d
-        where (select count(*) from distinct_number) <= 20
-        union
-        select unnest(percentile_disc(array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-                      within group (order by u.number))
-        from unnest(numbers) as u (number)
-        where (select count(*) from distinct_number) > 20
-        union
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+    tenths constant double precision[] := array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+    different double precision[];
+    most bigint;
+    edges double precision[];
+begin
+    select array_agg(d.number order by d.number), max(d.frequency) into different, most
+    from (select u.number, count(*) as frequency from unnest(numbers) as u (number)
+          group by u.number) as d;
+    if coalesce(cardinality(different), 0) <= 20 then
+        return coalesce(different[2:], '{}');  -- Few values: one bin each.
+    end if;
+    select percentile_disc(tenths) within group (order by u.number) into edges
+    from unnest(numbers) as u (number);
+    if most * 2 > cardinality(numbers) then
         -- Where half of the rows have one value, tenths of the rows tell little of the others.
-        select unnest(percentile_disc(array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-                      within group (order by d.number))
-        from distinct_number as d
-        where (select count(*) from distinct_number) > 20
-          and (select max(e.frequency) from distinct_number as e) * 2 > cardinality(numbers)
-    )
-    select coalesce(array_agg(c.number order by c.number), '{}')
-    from chosen as c where c.number > (select min(d.number) from distinct_number as d)
+        edges := edges || (select percentile_disc(tenths) within group (order by u.number)
+                           from unnest(different) as u (number));
+    end if;
+    return array(select distinct e.edge from unnest(edges) as e (edge)
+                 where e.edge > different[1] order by e.edge);
+end
 $$;
 comment on function rowcast.find_edges(double precision[]) is
     'Edges that cut numbers into tenths; a bin a value where there are at most twenty values.';
@@ -136,10 +136,11 @@ begin
         missing := cardinality(numbers) - cardinality(finite);
         edges := rowcast.find_edges(finite);
         bins := case when edges = '{}' then array[cardinality(finite)::bigint] else array(
-            select count(u.number)
+            select coalesce(c.frequency, 0)
             from generate_series(0, cardinality(edges)) as b (bin)
-            left join unnest(finite) as u (number) on width_bucket(u.number, edges) = b.bin
-            group by b.bin order by b.bin) end;
+            left join (select width_bucket(u.number, edges) as bin, count(*) as frequency
+                       from unnest(finite) as u (number) group by 1) as c on c.bin = b.bin
+            order by b.bin) end;
     end if;
     insert into rowcast.profile_column (
         profile_id, kind, place, column_name, value_count, missing_count, mean, m2, minimum, maximum,

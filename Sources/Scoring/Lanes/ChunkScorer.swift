@@ -85,7 +85,7 @@ struct ChunkScorer {
 
   /// Suspends the scorer; the error says why.
   private func hold(_ chunk: Chunk, _ hold: ExpectationJudge.Hold) throws(WorkError) -> WorkError {
-    try database { () throws(PostgresError) in
+    _ = try database { () throws(PostgresError) in
       try connection.run(
         """
         select rowcast.hold_scorer(\(chunk.scorer), \(hold.expectation), \(hold.reason), \

@@ -18,7 +18,7 @@ struct FirstRows: Sendable {
   /// Rows that make reference rows.
   static let enough = 1000
   /// Rows that are kept at most.
-  static let most = 4000
+  static let most = 2000
 
   private(set) var rowCount = 0
   private(set) var columns: [ProfiledColumn: Values] = [:]
