@@ -30,27 +30,28 @@ struct DriftTests {
     #expect(found == count)
   }
 
+  private static func texts(_ rows: Rows, column: Int) throws -> [String] {
+    guard case .string(let texts) = try rows.column(column).values else { return [] }
+    return texts
+  }
+
   @Test func firstRowsAreTheBaselineAndDriftIsSeen() async throws {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
       try LiveScoringTests.prepare(scene, connection, rows: 3000)
       try scene.settle(connection)
       try Self.waitForRows(3000, of: "a", in: "item_score", connection)
-      print(1)
       let profile = try connection.run(
         """
         select p.origin, p.row_count, c.column_name, cardinality(c.edges), c.value_count \
         from rowcast.profile as p join rowcast.profile_column as c using (profile_id) \
         where p.is_current order by c.kind, c.place
         """)
-      #expect(
-        try (0..<profile.count).map { try profile.value($0, 2, as: String.self) }
-          == ["a", "b", "c", "score"])
+      #expect(try Self.texts(profile, column: 2) == ["a", "b", "c", "score"])
       #expect(try profile.value(0, 0, as: String.self) == "first rows")
       #expect(try profile.value(0, 1, as: Int64.self) >= 1000)
       #expect(try profile.value(0, 3, as: Int32.self) == 9)
 
-      print(2)
       // Reference rows of one's own: exact, because they are fewer than the sample.
       try connection.run("select * from rowcast.set_baseline('item_score')")
       try connection.runScript(
@@ -60,16 +61,13 @@ struct DriftTests {
         """)
       try scene.settle(connection)
       try Self.waitForRows(7000, of: "a", in: "item_score", connection)
-      print(3)
       let drift = try connection.run(
         """
         select column_name, kind, rows, psi, mean_shift, spread_ratio, missing_share \
         from rowcast.drift where scorer = 'item_score' and baseline = 'now' \
         order by kind, column_name
         """)
-      let columns = try (0..<drift.count).map { try drift.value($0, 0, as: String.self) }
-      try #require(columns == ["a", "b", "c", "score"])
-      print(4)
+      try #require(Self.texts(drift, column: 0) == ["a", "b", "c", "score"])
       func value(_ row: Int, _ column: Int) throws -> Double { try drift.value(row, column) }
       #expect(try drift.value(0, 2, as: Int64.self) == 4000)
       // a moved by 20, which is 20 / (12 / sqrt 2) of its standard deviation.
@@ -81,7 +79,6 @@ struct DriftTests {
       #expect(try value(1, 3) > 0.25)
       #expect(try value(2, 3) < 0.01 && abs(value(2, 4)) < 0.02)
 
-      print(5)
       // The view and the definition agree.
       let psi: Double = try connection.run(
         """
@@ -100,7 +97,6 @@ struct DriftTests {
       ).value(0, 0)
       #expect(try abs(psi - value(0, 3)) < 1e-9)
 
-      print(6)
       let bins = try connection.run(
         "select share, label, lower_edge, upper_edge from rowcast.histogram('item_score', 'b')")
       #expect(bins.count == 11)
