@@ -243,11 +243,14 @@ $body$;
                    -- How many rows the arrays have decides the plans.
                    'set plan_cache_mode = force_custom_plan set jit = off as %L',
                    sco.scorer_id, arguments, body);
-    execute format('comment on function rowcast.write_%s is %L', sco.scorer_id, format(
+    select string_agg(a.type, ', ' order by a.place) into arguments
+    from unnest(rowcast.write_arguments(sco.scorer_id)) with ordinality as a (type, place);
+    execute format('comment on function rowcast.write_%s(%s) is %L', sco.scorer_id, arguments, format(
         'Writes the outcome of a chunk of scorer %s, a set of results a key, and finishes it; raises RC201 for '
         'a stale attempt. Generated; see sql/features/set_write.sql.', sco.name));
-    execute format('revoke all on function rowcast.write_%s from public', sco.scorer_id);
-    execute format('grant execute on function rowcast.write_%s to rowcast_worker', sco.scorer_id);
+    execute format('revoke all on function rowcast.write_%s(%s) from public', sco.scorer_id, arguments);
+    execute format('grant execute on function rowcast.write_%s(%s) to rowcast_worker', sco.scorer_id,
+                   arguments);
 end
 $make$;
 comment on function rowcast.make_set_write(int) is

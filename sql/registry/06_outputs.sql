@@ -46,7 +46,7 @@ declare
     stale regprocedure;
 begin
     for follower in
-        select s.scorer_id, s.name, s.outputs, s.top_k, o.key_columns,
+        select s.scorer_id, s.name, s.outputs, s.top_k, o.key_columns || s.result_key as key_columns,
                (select string_agg(t, ',') from unnest(rowcast.write_arguments(s.scorer_id)) as t)
                    as arguments
         from rowcast.scorer as s join rowcast.source as o on o.source_id = s.source_id

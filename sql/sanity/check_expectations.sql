@@ -14,11 +14,9 @@ declare
 begin
     -- Edges and labels are values of the source.
     select e.column_name into refused
-    from rowcast.expectation as e join rowcast.source as o on o.source_id = own.source_id
+    from rowcast.expectation as e
     where e.scorer_id = own.scorer_id and e.column_kind = 'input'
-      and exists (select from pg_attribute as a
-                  where a.attrelid = o.relation and a.attname = e.column_name and not a.attisdropped)
-      and not has_column_privilege(rowcast.caller(), o.relation, e.column_name, 'select')
+      and not rowcast.may_read_input(own.scorer_id, e.column_name)
     limit 1;
     if found then
         raise exception using errcode = '42501',
@@ -233,6 +231,7 @@ declare
     unfit text;
 begin
     select * into strict own from rowcast.profile_source(scorer);
+    own.source := coalesce(own.source, rowcast.rows_from(own.query));
     if reference is null and own.source is null then
         raise exception using errcode = 'RC301',
             message = pg_catalog.format('the source of scorer "%s" was dropped', scorer);

@@ -69,9 +69,7 @@ begin
             message = format('scorer "%s" has no baseline of a column "%s"', histogram.scorer,
                              histogram.column_name),
             hint = format('select rowcast.set_baseline(%L);', histogram.scorer);
-    elsif base.kind = 'input' and not has_column_privilege(
-            rowcast.caller(), (select o.relation from rowcast.source as o
-                               where o.source_id = own.source_id), base.column_name, 'select') then
+    elsif base.kind = 'input' and not rowcast.may_read_input(own.scorer_id, base.column_name) then
         -- Its edges and labels are values of the source.
         raise exception using errcode = '42501',
             message = format('permission denied for column "%s" of the source', base.column_name);

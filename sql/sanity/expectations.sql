@@ -53,9 +53,8 @@ begin
                 message = format('scorer "%s" neither reads nor writes a column "%s"', scorer, column_name),
                 detail = format('It has %s.', (select string_agg(c.column_name, ', ' order by c.kind, c.place)
                                                from rowcast.profile_columns(own.scorer_id) as c));
-        elsif found_column.kind = 'input' and not has_column_privilege(
-                rowcast.caller(), (select o.relation from rowcast.source as o
-                                   where o.source_id = own.source_id), column_name, 'select') then
+        elsif found_column.kind = 'input'
+              and not rowcast.may_read_input(own.scorer_id, column_name) then
             -- How many rows meet an expectation tells of their values.
             raise exception using errcode = '42501',
                 message = format('permission denied for column "%s" of the source', column_name);

@@ -18,6 +18,22 @@ comment on function rowcast.profile_columns(int) is
     'The columns that are counted: inputs in the order of the scorer''s features, then outputs.';
 revoke all on function rowcast.profile_columns(int) from public;
 
+create or replace function rowcast.may_read_input(scorer_id int, column_name text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select case
+        -- What a query reads only its author is known to be allowed to.
+        when s.features_from is not null then pg_has_role(rowcast.caller(), s.created_by, 'member')
+        else coalesce((select has_column_privilege(rowcast.caller(), a.attrelid, a.attnum, 'select')
+                       from pg_attribute as a
+                       where a.attrelid = o.relation and a.attname = may_read_input.column_name
+                         and not a.attisdropped), true) end
+    from rowcast.scorer as s join rowcast.source as o on o.source_id = s.source_id
+    where s.scorer_id = may_read_input.scorer_id
+$$;
+comment on function rowcast.may_read_input(int, text) is
+    'Whether the caller may read an input of a scorer himself; of a column that is gone nothing is left.';
+revoke all on function rowcast.may_read_input(int, text) from public;
+
 create or replace function rowcast.load_profile(scorer_id int)
 returns table (profile_id int, kind text, place smallint, edges double precision[], labels text[],
                value_count bigint, missing_count bigint, mean double precision, m2 double precision,
@@ -187,7 +203,8 @@ revoke all on function rowcast.start_profile(int) from public;
 grant execute on function rowcast.start_profile(int) to rowcast_worker, rowcast_analyst;
 
 create or replace function rowcast.profile_source(
-    name text, out scorer_id int, out source text, out source_rows double precision, out joined text,
+    name text, out scorer_id int, out source text, out query text, out source_rows double precision,
+    out joined text,
     out scored_at text, out inputs text[], out input_texts boolean[], out outputs text[],
     out output_texts boolean[])
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -195,12 +212,13 @@ declare
     own constant rowcast.scorer := rowcast.own_scorer(name);
 begin
     scorer_id := own.scorer_id;
-    select format('%I.%I', n.nspname, c.relname), c.reltuples,
-           (select string_agg(format('t.%I %s p.%1$I', k.name, o.key_operators
-                              -> (k.place::int - 1) ->> '='), ' and ' order by k.place)
-            from unnest(o.key_columns) with ordinality as k (name, place)),
-           (rowcast.audit_names(o.key_columns, false))[4]
-    into source, source_rows, joined, scored_at
+    select case when own.features_from is null then format('%I.%I', n.nspname, c.relname) end,
+           own.feature_query, c.reltuples,
+           (select string_agg(format('t.%I %s p.%1$I', k.name, coalesce(o.key_operators
+                              -> (k.place::int - 1) ->> '=', '=')), ' and ' order by k.place)
+            from unnest(o.key_columns || own.result_key) with ordinality as k (name, place)),
+           (rowcast.audit_names(o.key_columns || own.result_key, false))[4]
+    into source, query, source_rows, joined, scored_at
     from rowcast.source as o
     join pg_class as c on c.oid = o.relation join pg_namespace as n on n.oid = c.relnamespace
     where o.source_id = own.source_id;
@@ -224,6 +242,9 @@ language plpgsql stable as $$
 declare
     relation pg_catalog.regclass;
 begin
+    if reference is null then
+        return null;
+    end if;
     if pg_catalog.regexp_match(reference, '^\s*(\(|(select|with|values|table)\M)', 'i') is not null then
         return pg_catalog.concat('(', pg_catalog.regexp_replace(reference, ';\s*$', ''), E'\n)');
     end if;
@@ -304,13 +325,15 @@ declare
     new_profile int;
 begin
     select * into strict own from rowcast.profile_source(scorer);
+    own.source := coalesce(own.source, rowcast.rows_from(own.query));
     if own.source is null then
         raise exception using errcode = 'RC301',
             message = pg_catalog.format('the source of scorer "%s" was dropped', scorer);
     end if;
     outputs_from := pg_catalog.format('predictions.%I as t', scorer);
     if is_now then
-        inputs_from := own.source || ' as t' || case when own.source_rows > 20 * sample_rows
+        inputs_from := own.source || ' as t' || case
+            when own.query is null and own.source_rows > 20 * sample_rows
             -- Ten times what is kept, so that the order of pages shows less.
             then pg_catalog.format(' tablesample system (%s)', 1000.0 * sample_rows / own.source_rows)
             else '' end;
@@ -352,7 +375,8 @@ $$;
 comment on function rowcast.set_baseline(text, text) is
     'Makes the rows of now, of a span (last 7 days: those scored within it), or of a relation or query '
     'what a scorer''s inputs and scores are compared with. At most 50,000 rows, taken at random. Its '
-    'histograms begin anew, in bins that these rows fill evenly. Reads with the caller''s rights.';
+    'histograms begin anew, in bins that these rows fill evenly. Reads with the caller''s rights; a feature '
+    'query, too, is run by him.';
 revoke all on function rowcast.set_baseline(text, text) from public;
 grant execute on function rowcast.set_baseline(text, text) to rowcast_analyst;
 
