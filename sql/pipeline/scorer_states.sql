@@ -169,6 +169,16 @@ comment on function rowcast.suspend_unfit(int) is
     'Suspends the scorers of a source whose trigger could not read the key.';
 revoke all on function rowcast.suspend_unfit(int) from public;
 
+create or replace function rowcast.held_by(scorer_id int) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select format('expectation "%s": %s', e.name, e.held_reason)
+    from rowcast.expectation as e
+    where e.scorer_id = held_by.scorer_id and e.held_at is not null
+    order by e.held_at limit 1
+$$;
+comment on function rowcast.held_by(int) is 'The expectation that holds a scorer, with its reason; or null.';
+revoke all on function rowcast.held_by(int) from public;
+
 create or replace function rowcast.scorer_problem(scorer_id int) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

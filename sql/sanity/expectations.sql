@@ -173,16 +173,6 @@ comment on function rowcast.resolve_expectations(text, boolean) is
 revoke all on function rowcast.resolve_expectations(text, boolean) from public;
 grant execute on function rowcast.resolve_expectations(text, boolean) to rowcast_analyst;
 
-create or replace function rowcast.held_by(scorer_id int) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
-    select format('expectation "%s": %s', e.name, e.held_reason)
-    from rowcast.expectation as e
-    where e.scorer_id = held_by.scorer_id and e.held_at is not null
-    order by e.held_at limit 1
-$$;
-comment on function rowcast.held_by(int) is 'The expectation that holds a scorer, with its reason; or null.';
-revoke all on function rowcast.held_by(int) from public;
-
 create or replace function rowcast.load_expectations(scorer_id int)
 returns table (expectation_id int, name text, kind text, column_kind text, place smallint,
                column_name text, action text, minimum double precision, maximum double precision,
