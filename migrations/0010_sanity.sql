@@ -109,6 +109,7 @@ create table rowcast.usage_hour (
 ) with (fillfactor = 60);
 comment on table rowcast.usage_hour is
     'Processor time that scoring took, by model and job. It outlives its scorer.';
+comment on column rowcast.usage_hour.scorer is 'Empty for jobs that belong to none.';
 comment on column rowcast.usage_hour.job_id is '0 for rows that came by changes.';
 comment on column rowcast.usage_hour.cpu_seconds is
     'Of lanes: decoding, predicting, encoding. PostgreSQL''s own time is not in it.';

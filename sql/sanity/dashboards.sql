@@ -52,7 +52,7 @@ comment on column rowcast.throughput.mean_latency_seconds is
 grant select on rowcast.throughput to rowcast_reader;
 
 create or replace view rowcast.cost as
-select u.hour, u.scorer, u.model_name, u.model_version, nullif(u.job_id, 0) as job_id, u.rows_scored,
+select u.hour, nullif(u.scorer, '') as scorer, u.model_name, u.model_version, nullif(u.job_id, 0) as job_id, u.rows_scored,
        u.cpu_seconds, u.predict_cpu_seconds,
        (u.cpu_seconds / 3600)::numeric * p.cpu_hour as cost, p.currency
 from rowcast.usage_hour as u left join rowcast.price as p on true;
@@ -60,7 +60,7 @@ comment on view rowcast.cost is
     'Processor time of workers by the hour, model and job, and what it costs by the present price '
     '(rowcast.set_price). PostgreSQL''s own time is not in it. Kept for 400 days, dropped scorers too.';
 comment on column rowcast.cost.hour is 'The beginning of the hour.';
-comment on column rowcast.cost.scorer is 'For which the model scored.';
+comment on column rowcast.cost.scorer is 'For which the model scored; null for a job of a model alone.';
 comment on column rowcast.cost.model_name is 'The model that scored.';
 comment on column rowcast.cost.model_version is 'Its version.';
 comment on column rowcast.cost.rows_scored is 'Rows given to the model.';

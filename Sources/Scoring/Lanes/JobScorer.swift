@@ -9,6 +9,7 @@ struct JobScorer {
   private let models: ModelCache
   private let workspace = Workspace()
   private let clock = ContinuousClock()
+  private let observations: Observations
   private let steps: JobSteps
   private let files: JobFiles?
   private var jobs: [Int64: Prepared] = [:]
@@ -23,9 +24,13 @@ struct JobScorer {
     var shapes: [String: JobFiles.Shape] = [:]
   }
 
-  init(connection: Connection, models: ModelCache, steps: JobSteps, files: JobFiles?) {
+  init(
+    connection: Connection, models: ModelCache, observations: Observations, steps: JobSteps,
+    files: JobFiles?
+  ) {
     self.connection = connection
     self.models = models
+    self.observations = observations
     self.steps = steps
     self.files = files
   }
@@ -41,15 +46,23 @@ struct JobScorer {
     }
     let (plan, binding) = try prepare(chunk, job)
     let start = clock.now
+    let cpuStart = ThreadClock.seconds
     let rows =
       chunk.kind == .file
       ? try readFile(chunk, job, plan, binding) : try read(chunk, plan, binding)
     let read = clock.now
+    let cpuRead = ThreadClock.seconds
     let result = try predict(rows, binding)
+    let cpuPredicted = ThreadClock.seconds
     let predicted = clock.now
     let writer = JobWriter(
       connection: connection, chunk: chunk, plan: plan, model: binding.model)
     let isCopied = try writer.write(result, of: rows)
+    observations.addUsage(
+      .init(
+        model: binding.model.name, version: binding.model.id.version, rows: rows.count,
+        predictSeconds: cpuPredicted - cpuRead),
+      job: job, cpuSeconds: ThreadClock.seconds - cpuStart)
     return Event.Completion(
       chunk: chunk.id, scorer: "job \(job)", rows: rows.count, features: rows.readCount,
       failures: result.failures.count, isCopied: isCopied, read: start.duration(to: read),

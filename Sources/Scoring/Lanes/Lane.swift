@@ -77,7 +77,7 @@ final class Lane {
       scorer: ChunkScorer(
         connection: connection, models: models, observations: context.observations),
       jobs: JobScorer(
-        connection: connection, models: models,
+        connection: connection, models: models, observations: context.observations,
         steps: JobSteps(context: context, files: files), files: files))
     while true {
       wakeUp.clear()

@@ -150,6 +150,24 @@ final class Observations: Sendable {
     }
   }
 
+  /// What a chunk took of a job that belongs to no scorer.
+  func addUsage(_ share: ChunkResult.Share, job: Int64, cpuSeconds: Double) {
+    let now = Int64(Date.now.timeIntervalSince1970)
+    let key = ScorerCounts.UsageKey(
+      model: share.model, version: share.version, job: job, hour: now - now % 3600)
+    state.withLock { state in
+      // No scorer has that number; and none of its name.
+      var counts = state.scorers.removeValue(forKey: 0) ?? ScorerCounts()
+      counts.usage[key, default: .init()].rows += Int64(share.rows)
+      counts.usage[key]!.seconds += cpuSeconds
+      counts.usage[key]!.predictSeconds += share.predictSeconds
+      let instant = ContinuousClock.now
+      counts.dirtySince = counts.dirtySince ?? instant
+      counts.dirtyAt = instant
+      state.scorers[0] = counts
+    }
+  }
+
   /// Takes what is due to be written; all there is where the worker stops.
   func take(all: Bool = false) -> [Int32: ScorerCounts] {
     let now = ContinuousClock.now
