@@ -127,7 +127,8 @@ import Testing
     #expect(
       try connection.value(
         Query(
-          text: "select rowcast.run_call(\(proof), 'rowcast_analyst') like 'rowcast_run.job_\(job)(%'"),
+          text:
+            "select rowcast.run_call(\(proof), 'rowcast_analyst') like 'rowcast_run.job_\(job)(%'"),
         as: Bool.self))
     try connection.runScript("alter function rowcast_run.job_\(job)() security invoker")
     #expect(

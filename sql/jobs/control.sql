@@ -107,7 +107,7 @@ revoke all on function rowcast.retry_failures(bigint) from public;
 grant execute on function rowcast.retry_failures(bigint) to rowcast_analyst;
 
 create or replace function rowcast.clear_job(job_id bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- Who owns a schema may drop what is in it, whosever it is.
 declare
     thing text;
@@ -133,7 +133,7 @@ comment on function rowcast.clear_job(bigint) is
 revoke all on function rowcast.clear_job(bigint) from public;
 
 create or replace function rowcast.clear_jobs() returns int
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
     number bigint;
     cleared int := 0;
@@ -163,7 +163,9 @@ comment on function rowcast.clear_jobs() is
 revoke all on function rowcast.clear_jobs() from public;
 
 create or replace function rowcast.drop_job(job_id bigint) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer
+-- Lanes may still read for it, for a moment.
+set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
 declare
     own constant rowcast.model_job := rowcast.own_model_job(job_id);
 begin

@@ -148,7 +148,7 @@ declare
     seconds double precision;
     better int;
 begin
-    if own.source_kind <> 'file'
+    if own.source_kind in ('table', 'query')
        and not exists (select from pg_class as c where c.oid = own.source) then
         perform rowcast.fail_job(own.job_id, format('source "%s" was dropped', own.source_text));
         return false;
@@ -247,6 +247,9 @@ declare
     open int;
     made int;
     total int := 0;
+    -- Of all workers, not of the dispatcher's own alone.
+    lanes constant int := greatest(lane_count, (select count(*) from rowcast.lane));
+    most constant int := greatest(max_open, 2 * lanes);
 begin
     for number in
         select j.job_id from rowcast.job as j
@@ -275,7 +278,7 @@ begin
                 select m.* into own from rowcast.model_job as m where m.job_id = number;
             end if;
             made := rowcast.cut_parts(
-                own, least(max_open, coalesce(own.max_concurrency, max_open)) - open, lane_count);
+                own, least(most, coalesce(own.max_concurrency, most)) - open, lanes);
             total := total + made;
             if made = 0 and open = 0 and not exists (
                 select from rowcast.job_part as p where p.job_id = number and p.cut < p.size) then

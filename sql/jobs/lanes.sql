@@ -6,7 +6,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     -- written as text by its type's output function, never by a cast, which may be somebody's function.
     select array_agg(c.expression order by c.place)
     from (
-        select k.place, case when own.destination_kind = 'file' then format(
+        select k.place, case when own.destination_kind = 'file' and k.value ->> 'read' = 'boolean' then
+                   format('t.%I::pg_catalog.text', k.value ->> 'column')
+               when own.destination_kind = 'file' then format(
                    'case when t.%1$I is not null then pg_catalog.concat(t.%1$I) end', k.value ->> 'column')
                else format('t.%I', k.value ->> 'column') end as expression
         from jsonb_array_elements(own.kept) with ordinality as k (value, place)

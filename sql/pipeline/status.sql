@@ -155,11 +155,13 @@ grant select on rowcast.failures to rowcast_reader;
 
 create or replace function rowcast.backlog_seconds() returns double precision
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select coalesce(max(case
+    select greatest(coalesce(max(case
         when s.state <> 'active' or s.backlog_rows = 0 then 0
         when s.rows_per_second > 0 then s.backlog_rows / s.rows_per_second
         -- Nobody works on it: it takes at least as long as it waits already.
-        else greatest(1, extract(epoch from coalesce(s.oldest_age, interval '1 second'))) end), 0)
+        else greatest(1, extract(epoch from coalesce(s.oldest_age, interval '1 second'))) end), 0), (
+        select max(greatest(1, extract(epoch from coalesce(j.eta, clock_timestamp() - j.created_at))))
+        from rowcast.job_rows() as j where j.state = 'running' and j.scorer is null))
     from rowcast.status_rows() as s
 $$;
 comment on function rowcast.backlog_seconds() is
