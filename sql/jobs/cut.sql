@@ -142,7 +142,7 @@ revoke all on function rowcast.job_counts(bigint) from public;
 
 create or replace function rowcast.check_model_job(own rowcast.model_job) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
--- Once a second: whether too much failed, and how large chunks should be.
+-- Twice a second: whether too much failed, and how large chunks should be.
 declare
     counts record;
     seconds double precision;
@@ -166,16 +166,17 @@ begin
             coalesce('the threshold is ' || own.error_threshold, 'which is most of them')));
         return false;
     end if;
-    -- Full chunks towards 200 ms: long enough that the round trips and the commit do not count.
+    -- Full chunks towards 200 ms: long enough that the round trips and the commit do not count. They begin
+    -- small, so that a slow model shows progress too.
     select percentile_cont(0.5) within group (order by extract(epoch from d.finished_at - d.claimed_at))
     into seconds
     from (select c.finished_at, c.claimed_at from rowcast.chunk as c
           where c.job_id = own.job_id and c.state = 'done' and c.kind in ('tid', 'file')
-            and c.rows_scored >= own.chunk_rows / 2
+            and c.rows_scored + c.rows_failed >= own.chunk_rows / 2
           order by c.finished_at desc limit 20) as d
     having count(*) >= 4;
-    better := least(32768, greatest(1, own.chunk_rows * least(2.0, greatest(
-        0.5, 0.2 / greatest(seconds, 0.001)))))::int;
+    better := least(32768, greatest(1, own.chunk_rows * least(4.0, greatest(
+        0.25, 0.2 / greatest(seconds, 0.001)))))::int;
     update rowcast.model_job as m
     set checked_at = clock_timestamp(),
         chunk_rows = case when better not between own.chunk_rows * 0.8 and own.chunk_rows * 1.25
@@ -261,7 +262,7 @@ begin
         -- A statement of its own: it sees what was committed before the lock was granted.
         select m.* into own from rowcast.model_job as m where m.job_id = number;
         continue when own.phase = 'new';
-        if own.checked_at is null or own.checked_at < clock_timestamp() - interval '1 second' then
+        if own.checked_at is null or own.checked_at < clock_timestamp() - interval '500 milliseconds' then
             continue when not rowcast.check_model_job(own);
             select m.* into own from rowcast.model_job as m where m.job_id = number;
         end if;

@@ -300,7 +300,7 @@ begin
     insert into rowcast.model_job (
         job_id, source_kind, source_text, source, model_id, version, features, outputs, top_k, kept,
         key_columns, audit_columns, destination_kind, destination_text, destination, mode, is_ours, format,
-        priority, max_concurrency, error_threshold, max_retries)
+        priority, max_concurrency, error_threshold, max_retries, chunk_rows)
     values (number,
             case when is_file then 'file' when o ->> 'query' is not null then 'query' else 'table' end,
             o ->> 'source', case when o ->> 'query' is null then relation
@@ -308,7 +308,8 @@ begin
             own_model.model_id, own_model.own_version, mapped, outputs, (o ->> 'top_k')::int, kept, key,
             own.audit_columns, own.destination_kind, own.destination_text, target, own.mode, own.is_ours,
             own.format, case o ->> 'priority' when 'high' then 0 when 'normal' then 1 else 2 end,
-            (o ->> 'max_concurrency')::int, (o ->> 'error_threshold')::bigint, (o ->> 'max_retries')::int);
+            (o ->> 'max_concurrency')::int, (o ->> 'error_threshold')::bigint, (o ->> 'max_retries')::int,
+            1024);
     return answer;
 end
 $$;
