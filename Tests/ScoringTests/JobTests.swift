@@ -29,6 +29,15 @@ struct JobTests {
           and model_version = 1 and job = \(job) and scored_at > now() - interval '1 hour'
           """
         ).value(0, 0, as: Int64.self) == 17_143)
+
+      // What the job had beside its table goes when it is over.
+      #expect(
+        try eventually {
+          try connection.run("select rowcast.clear_jobs()")
+          return try connection.run(
+            "select not exists (select from pg_proc where pronamespace = 'rowcast_run'::regnamespace)"
+          ).value(0, 0, as: Bool.self)
+        })
     }
   }
 

@@ -175,8 +175,9 @@ begin
             and c.rows_scored + c.rows_failed >= own.chunk_rows / 2
           order by c.finished_at desc limit 20) as d
     having count(*) >= 4;
-    better := least(32768, greatest(1, own.chunk_rows * least(4.0, greatest(
-        0.25, 0.2 / greatest(seconds, 0.001)))))::int;
+    better := case when seconds is null then own.chunk_rows
+                   else least(32768, greatest(1, own.chunk_rows * least(4.0, greatest(
+                       0.25, 0.2 / greatest(seconds, 0.001))))) end::int;
     update rowcast.model_job as m
     set checked_at = clock_timestamp(),
         chunk_rows = case when better not between own.chunk_rows * 0.8 and own.chunk_rows * 1.25
