@@ -84,12 +84,9 @@ begin
             select t.relation, row_number() over (order by t.relation::oid) as part
             from (
                 -- With partitions and inheriting tables, as a query reads them.
-                with recursive part (relation) as (
-                    select own.source
-                    union
-                    select i.inhrelid::regclass from part as p
-                    join pg_inherits as i on i.inhparent = p.relation
-                ) select p.relation from part as p
+                select p.relation
+                from (select own.source union all select h.relation from rowcast.heirs(own.source) as h)
+                    as p (relation)
                 join pg_class as c on c.oid = p.relation and c.relkind in ('r', 'm')
             ) as t
         loop

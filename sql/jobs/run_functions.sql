@@ -31,8 +31,8 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     own record;
 begin
-    select p.proname, p.prosecdef, p.xmin as row, r.rolname into own
-    from pg_proc as p join pg_roles as r on r.oid = p.proowner
+    select p.proname, p.prosecdef, p.xmin as row, pg_get_userbyid(p.proowner) as rolname into own
+    from pg_proc as p
     where p.oid = run_call.function and p.pronamespace = 'rowcast_run'::regnamespace;
     if not found then
         raise exception using errcode = '42883', message = 'a function of the job is gone',
@@ -61,8 +61,8 @@ declare
     now_is constant bigint := pg_current_xact_id()::text::bigint;
     made_by bigint;
 begin
-    select p.xmin::text::bigint as xmin, r.rolname into own
-    from pg_proc as p join pg_roles as r on r.oid = p.proowner
+    select p.xmin::text::bigint as xmin, pg_get_userbyid(p.proowner) as rolname into own
+    from pg_proc as p
     where p.oid = proof and p.pronamespace = 'rowcast_run'::regnamespace;
     if found then
         made_by := (now_is >> 32 << 32) | own.xmin;

@@ -128,6 +128,24 @@ grant execute on function rowcast.submit_job(
     text, text, text, text, text[], text[], jsonb, text, int, int, text, text, int, bigint, int, text,
     boolean) to rowcast_analyst;
 
+create or replace function rowcast.heirs(parent regclass) returns table (relation regclass)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+    if exists (select from pg_inherits as i where i.inhparent = parent) then
+        return query
+        with recursive part (relation) as (
+            select i.inhrelid::regclass from pg_inherits as i where i.inhparent = parent
+            union
+            select i.inhrelid::regclass from part as p join pg_inherits as i on i.inhparent = p.relation
+        ) select p.relation from part as p;
+    end if;
+end
+$$;
+comment on function rowcast.heirs(regclass) is 'Partitions and inheriting tables of a table, at every level.';
+revoke all on function rowcast.heirs(regclass) from public;
+grant execute on function rowcast.heirs(regclass) to rowcast_analyst;
+
 create or replace function rowcast.is_read_directly(relation regclass) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 -- With the caller's rights, since it grants what he may grant.
@@ -137,19 +155,18 @@ declare
 begin
     select c.relkind, c.relrowsecurity, c.relpersistence into own from pg_class as c
     where c.oid = relation;
-    if own.relkind not in ('r', 'p', 'm') or own.relrowsecurity or own.relpersistence = 't'
-       or exists (select from pg_partition_tree(relation) as t join pg_class as c on c.oid = t.relid
+    if own.relkind not in ('r', 'p', 'm') or own.relrowsecurity or own.relpersistence = 't' then
+        return false;
+    elsif own.relkind = 'p' and exists (select from pg_partition_tree(relation) as t join pg_class as c on c.oid = t.relid
                   where c.relkind not in ('r', 'p')) then
         return false;
     end if;
     -- Pages are those of partitions, and of tables that inherit. Granting what one may not grant would be a
     -- warning to the caller, who did not ask for it.
     for leaf in
-        with recursive part (relation) as (
-            select relation
-            union
-            select i.inhrelid::regclass from part as p join pg_inherits as i on i.inhparent = p.relation
-        ) select p.relation from part as p
+        select relation
+        union all
+        select i.relation from rowcast.heirs(relation) as i
     loop
         if exists (
             select from pg_class as c where c.oid = leaf and (

@@ -15,7 +15,7 @@ struct JobBench: ParsableCommand {
       predictions by as many connections), and how long cancelling takes. Every row must be in the \
       destination once.
 
-        --faults   kills a worker at a quarter, and ends the server at once at three quarters
+        --faults   kills a worker at a fifth, and ends the server at once at a third
 
       EXAMPLE
         rowcast bench job

@@ -50,13 +50,12 @@ struct JobRun {
         }
         break
       }
-      if isFaulty, faults.isEmpty, look.share >= 0.25 {
+      if isFaulty, faults.isEmpty, look.share >= 0.2 {
         try workers.restart(0)
         faults.append("a worker killed at \(Format.decimal(look.share * 100, places: 0)) %")
         faultyUntil = clock.now.advanced(by: .seconds(3))
       }
-      // After half-way was noted, so that the fault is not in the time that its ETA is held to.
-      if isFaulty, faults.count == 1, look.share >= 0.75 {
+      if isFaulty, faults.count == 1, look.share >= 0.35 {
         try appliance.server.stop(.immediate)
         try appliance.server.start()
         faults.append(
