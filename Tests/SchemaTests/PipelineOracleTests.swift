@@ -107,6 +107,19 @@ import Testing
     }
   }
 
+  /// Whatever is under way, each row has its outcome or waits for it. Updates that change no column
+  /// of a scorer look stale, so these are not counted.
+  private static func audit(_ database: Database, until done: Flag) throws {
+    let connection = try database.connect()
+    defer { connection.close() }
+    while !done.isSet {
+      for scorer in ["a", "b"] {
+        let found = try AuditTests.audit(connection, scorer)
+        #expect(found.missing == 0 && found.orphaned == 0, "\(scorer): \(found)")
+      }
+    }
+  }
+
   @Test(arguments: [1, 2] as [UInt64])
   func predictionsEqualTheSourceAfterAnyInterleaving(seed: UInt64) throws {
     let database = Database.current
@@ -129,7 +142,10 @@ import Testing
     let others =
       (0..<3).map { number in
         Background { try Self.score(database, seed: seed * 100 + number, until: done) }
-      } + [Background { try Self.dispatch(database, seed: seed * 1000, until: done) }]
+      } + [
+        Background { try Self.dispatch(database, seed: seed * 1000, until: done) },
+        Background { try Self.audit(database, until: done) },
+      ]
     let writers = (0..<4).map { number in
       Background { try Self.write(settings, seed: seed * 10 + number) }
     }

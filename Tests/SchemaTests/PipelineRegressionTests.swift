@@ -44,7 +44,11 @@ import Testing
       alter table own.by_policy enable row level security;
       create policy everyone on own.by_policy using (own.note('policy'));
       insert into own.by_policy values (1, 1);
-      select rowcast.rescore('by_policy');
+      do $$ begin
+          perform rowcast.rescore('by_policy');
+      exception when sqlstate 'RC306' then
+          null;
+      end $$;
       """)
     try admin.runScript("select scene.work('by_domain'); select rowcast.check_scorer('by_policy')")
     #expect(

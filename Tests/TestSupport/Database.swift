@@ -12,7 +12,7 @@ public struct Database: Sendable {
   private let given: ConnectionSettings?
   public let name: String
 
-  init(settings: ConnectionSettings?, name: String) {
+  public init(settings: ConnectionSettings?, name: String) {
     given = settings
     self.name = name
   }

@@ -240,11 +240,11 @@ declare
     own record;
     safe boolean;
 begin
-    select c.scorer_id, c.tick_id into own
-    from rowcast.chunk as c
+    select c.scorer_id, c.tick_id, s.name into own
+    from rowcast.chunk as c join rowcast.scorer as s on s.scorer_id = c.scorer_id
     where c.chunk_id = begin_write.chunk_id and c.attempt = begin_write.attempt
       and c.state = 'running'
-    for update;
+    for update of c;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
     end if;
@@ -255,11 +255,12 @@ begin
         perform pg_advisory_xact_lock_shared(1919907685, own.scorer_id);
     end if;
 
+    -- Nor into a table with row security, where COPY is its owner's alone.
     execute format(
-        'select not exists (select from predictions.%I) '
-        'and not exists (select from rowcast.retraction_%s as r where r.tick > $1)',
-        (select s.name || '_failure' from rowcast.scorer as s where s.scorer_id = own.scorer_id),
-        own.scorer_id)
+        'select not exists (select from pg_class as c where c.oid = ''predictions.%3$I''::regclass '
+        'and c.relrowsecurity) and not exists (select from predictions.%1$I) '
+        'and not exists (select from rowcast.retraction_%2$s as r where r.tick > $1)',
+        own.name || '_failure', own.scorer_id, own.name)
     into safe using own.tick_id;
     return safe;
 end

@@ -203,12 +203,22 @@ grant execute on function rowcast.make_job_chunks(int, int) to rowcast_worker;
 create or replace function rowcast.rescore(name text, failures_only boolean default false)
 returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own constant rowcast.scorer := rowcast.own_scorer(name);
+    problem constant text := rowcast.scorer_problem(own.scorer_id);
 begin
-    return rowcast.make_job((rowcast.own_scorer(name)).scorer_id, 'rescore', case when failures_only
+    perform rowcast.check_scorer_right(name, 'manage');
+    if problem is not null then
+        raise exception using errcode = 'RC306',
+            message = format('scorer "%s" cannot score: %s', name, problem),
+            hint = format('Mend it, then: select rowcast.check_scorer(%L); it has all rows scored again.', name);
+    end if;
+    return rowcast.make_job(own.scorer_id, 'rescore', case when failures_only
         then format('predictions.%I', name || '_failure')::regclass end);
 end
 $$;
 comment on function rowcast.rescore(text, boolean) is
-    'Has all rows of a scorer, or those that failed, scored again, and returns the job.';
+    'Has all rows of a scorer, or those that failed, scored again, and returns the job. Errors: RC306 no such '
+    'scorer, or its source does not fit or is gone.';
 revoke all on function rowcast.rescore(text, boolean) from public;
 grant execute on function rowcast.rescore(text, boolean) to rowcast_analyst;

@@ -6,6 +6,7 @@
 --   (1919907683, 3)          migrator
 --   (1919907683, 4)          order of ticks: whoever adds a tick or rotates the log, to commit
 --   (1919907683, 5)          new chunks: shared by whoever inserts, exclusive to raise the floor
+--   (1919907683, 6)          background audits: one step at a time, to commit
 --   (1919907684, lane_id)    a lane is alive, for its session
 --   (1919907685, scorer_id)  writes of a scorer: shared by plain upserts, exclusive for the rest
 --   (1919907686, chunk_id)   a step of a job runs, for its transaction
@@ -48,7 +49,7 @@ begin
             fit := left(fit, -1);
         end loop;
         fit := fit || suffix;
-        exit when not fit = any (taken);
+        exit when coalesce(not fit = any (taken), true);
         suffix := case number when 1 then '_output' else '_output_' || number end;
         number := number + 1;
     end loop;

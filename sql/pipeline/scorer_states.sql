@@ -65,7 +65,8 @@ begin
     update rowcast.scorer as s set state = 'active', state_reason = null
     where s.scorer_id = start_scorer.scorer_id;
     update rowcast.source as s
-    set relations = array(select r::oid from rowcast.captured_relations(s.relation) as r)
+    set relations = array(select r::oid from rowcast.captured_relations(s.relation) as r),
+        definition = rowcast.source_definition(s.source_id) || coalesce(s.definition, '{}')
     where s.source_id = sco.source_id;
     perform rowcast.bump_registry();
     if backfill then
@@ -84,6 +85,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own rowcast.scorer := rowcast.own_scorer(name);
 begin
+    perform rowcast.check_scorer_right(name, 'manage');
     if own.state = 'active' then
         perform rowcast.set_scorer_state(own.scorer_id, 'paused',
                                          format('paused by %s', rowcast.caller()));
@@ -104,6 +106,7 @@ declare
     own rowcast.scorer := rowcast.own_scorer(name);
     problem text;
 begin
+    perform rowcast.check_scorer_right(name, 'manage');
     if own.state = 'paused' then
         perform rowcast.set_scorer_state(own.scorer_id, 'active', null);
     elsif own.state = 'suspended' then
@@ -122,9 +125,17 @@ comment on function rowcast.resume_scorer(text) is
 revoke all on function rowcast.resume_scorer(text) from public;
 grant execute on function rowcast.resume_scorer(text) to rowcast_analyst;
 
-create or replace function rowcast.suspend_scorer(scorer_id int, reason text) returns boolean
+create or replace function rowcast.suspend_scorer(
+    scorer_id int, reason text, revision bigint default null) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer;
 begin
+    select s.* into own from rowcast.scorer as s where s.scorer_id = suspend_scorer.scorer_id;
+    -- A source that was renamed is read anew, by those too that had read how to before.
+    if rowcast.follow_definition(own.source_id) or own.revision > suspend_scorer.revision then
+        return false;
+    end if;
     perform from rowcast.scorer as s
     where s.scorer_id = suspend_scorer.scorer_id and s.state = 'active' for update;
     if not found then
@@ -139,11 +150,11 @@ begin
     return true;
 end
 $$;
-comment on function rowcast.suspend_scorer(int, text) is
+comment on function rowcast.suspend_scorer(int, text, bigint) is
     'Stops an active scorer whose source or model no longer fits; check_suspended resumes it. False '
-    'where it was not active.';
-revoke all on function rowcast.suspend_scorer(int, text) from public;
-grant execute on function rowcast.suspend_scorer(int, text) to rowcast_worker;
+    'where it was not active, or only has to be read anew: its source was renamed, or the revision given is not its present one.';
+revoke all on function rowcast.suspend_scorer(int, text, bigint) from public;
+grant execute on function rowcast.suspend_scorer(int, text, bigint) to rowcast_worker;
 
 create or replace function rowcast.suspend_unfit(source_id int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -188,17 +199,18 @@ declare
     wrong record;
     kind "char";
     has_row_security boolean;
+    namespace oid;
 begin
     select s.* into strict sco from rowcast.scorer as s where s.scorer_id = scorer_problem.scorer_id;
     select s.* into strict src from rowcast.source as s where s.source_id = sco.source_id;
-    select c.relkind, c.relrowsecurity into kind, has_row_security
+    select c.relkind, c.relrowsecurity, c.relnamespace into kind, has_row_security, namespace
     from pg_class as c where c.oid = src.relation;
     if not found then
         return format('source "%s" was dropped', src.relation_name);
     elsif kind not in ('r', 'p') then
         return format('source "%s" is not a table any more', src.relation);
-    elsif has_row_security then
-        return format('source "%s" has row security', src.relation);
+    elsif has_row_security and rowcast.row_security_problem(sco.scorer_id) is not null then
+        return rowcast.row_security_problem(sco.scorer_id);
     elsif kind = 'r' and exists (select from pg_inherits as i where i.inhparent = src.relation) then
         return format('source "%s" has inheriting tables', src.relation);
     end if;
@@ -216,8 +228,23 @@ begin
         elsif wrong.now_type <> wrong.type then
             return format('key column "%s" of source "%s" is %s, it was %s when the scorer was made',
                           wrong.name, src.relation, wrong.now_type, wrong.type);
+        elsif src.has_unique_key and not wrong.attnotnull then
+            return format('key column "%s" of source "%s" may be null now', wrong.name, src.relation);
         end if;
     end loop;
+    if src.has_unique_key and not exists (
+        select from pg_index as i
+        where i.indrelid = src.relation and i.indisunique and i.indisvalid and i.indpred is null
+          and i.indexprs is null and i.indnkeyatts = cardinality(src.key_columns)
+          and (select array_agg(a.attname::text order by a.attname::text)
+               from unnest(i.indkey) with ordinality as c (attnum, place)
+               join pg_attribute as a on a.attrelid = src.relation and a.attnum = c.attnum
+               where c.place <= i.indnkeyatts)
+              = (select array_agg(k.name order by k.name) from unnest(src.key_columns) as k (name)))
+    then
+        return format('key (%s) of source "%s" is not unique any more',
+                      array_to_string(src.key_columns, ', '), src.relation);
+    end if;
 
     for wrong in
         select w.name, w.type, a.attname, t.typcategory, t.typtype, t.oid as base
@@ -242,12 +269,13 @@ begin
         end if;
     end loop;
 
-    if not has_table_privilege('rowcast_worker', src.relation, 'select') then
+    if not has_table_privilege('rowcast_worker', src.relation, 'select')
+       or not has_schema_privilege('rowcast_worker', namespace, 'usage') then
         return format('workers may not read source "%s" any more', src.relation);
     end if;
     -- Of partitions this is looked after elsewhere, and no reason to stop.
     if exists (select from rowcast.silent_triggers(src.source_id) as t
-               where t.relation = src.relation and t.state in ('missing', 'disabled'))
+               where t.relation = src.relation)
     then
         return format('source "%s" lacks a trigger of Rowcast', src.relation);
     end if;
@@ -301,8 +329,8 @@ create or replace function rowcast.mend_scorer(scorer_id int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     perform rowcast.set_scorer_state(scorer_id, 'active', null);
-    perform rowcast.make_capture(s.source_id) from rowcast.scorer as s
-    where s.scorer_id = mend_scorer.scorer_id;
+    perform rowcast.note_definition(s.source_id), rowcast.make_capture(s.source_id)
+    from rowcast.scorer as s where s.scorer_id = mend_scorer.scorer_id;
     perform rowcast.make_capture(w.source_id) from rowcast.watch as w
     where w.scorer_id = mend_scorer.scorer_id;
     perform rowcast.make_write(scorer_id);
@@ -417,6 +445,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     statement text;
     shadow constant text := rowcast.shadow_name(name);
+    refused text[] := '{}';
 begin
     if shadow is not null then
         perform rowcast.drop_scorer(shadow, keep_predictions);
@@ -425,12 +454,17 @@ begin
         begin
             execute statement;
         exception when insufficient_privilege then
-            raise warning using errcode = '01000',
-                message = 'a trigger of the dropped scorer stays on its source',
-                hint = format('Let the owner run: %s;', statement);
+            refused := refused || statement;
         end;
     end loop;
     perform rowcast.remove_source_functions();
+    if cardinality(refused) > 0 then
+        raise notice using
+            message = format('%s triggers of scorer "%s", which do nothing from now on, stay on its source',
+                             cardinality(refused), name),
+            hint = format('Workers whose role owns the table remove them; else let its owner run: %s;',
+                          array_to_string(refused, '; '));
+    end if;
 end
 $$;
 comment on function rowcast.drop_scorer(text, boolean) is

@@ -22,9 +22,17 @@ returns table (input text, input_type text, column_name text, column_type text, 
 -- No search_path of its own: an unqualified source is looked up on the caller's.
 language plpgsql as $$
 declare
-    relation pg_catalog.regclass := pg_catalog.to_regclass(source);
+    relation pg_catalog.regclass;
     options pg_catalog.jsonb := pg_catalog.jsonb_build_object('result_key', result_key);
 begin
+    begin
+        relation := pg_catalog.to_regclass(source);
+    exception when invalid_name or syntax_error or feature_not_supported then
+        raise exception using errcode = 'RC301',
+            message = pg_catalog.format('source "%s" is not the name of a table', source),
+            hint = pg_catalog.format('Quote names with spaces, capitals or signs as in SQL: %L.',
+                                     pg_catalog.quote_ident(source));
+    end;
     if relation is null then
         raise exception using errcode = 'RC301',
             message = pg_catalog.format('source "%s" does not exist', source),
@@ -496,6 +504,7 @@ declare
     watched text[];
     relation_row pg_class := (select c from pg_class as c where c.oid = relation);
     missing_column text;
+    waiting record;
 begin
     -- The name.
     if name is null or name !~ '^[a-z_][a-z0-9_]{0,53}$' then
@@ -533,11 +542,12 @@ begin
     elsif relation_row.relnamespace in ('pg_catalog'::regnamespace, 'rowcast'::regnamespace) then
         raise exception using errcode = 'RC301',
             message = format('source "%s" belongs to the machinery', relation);
-    elsif relation_row.relrowsecurity then
+    elsif relation_row.relrowsecurity and not rowcast.bypasses_row_security('rowcast_admin') then
         raise exception using errcode = 'RC301',
             message = format('source "%s" has row security', relation),
-            hint = 'Its predictions would be visible to every reader. Watch a table without, that is '
-                   'filled from it.';
+            hint = 'Let a superuser run "alter role rowcast_admin bypassrls", and the same for the login of '
+                   'workers: predictions are then shown to who may see their row. Or watch a table without, '
+                   'that is filled from it.';
     elsif relation_row.relkind = 'r' and exists (
             select from pg_inherits as i where i.inhparent = relation) then
         raise exception using errcode = 'RC301',
@@ -582,8 +592,19 @@ begin
                 message = format('model "%s" does not exist', model),
                 hint = 'select * from rowcast.models lists them; "rowcast push" adds one.';
         elsif own_version is null then
+            select v.version, v.state, coalesce(v.refusal, v.alias_refusal) as reason into waiting
+            from rowcast.model_version as v
+            where v.model_id = own_model_id and v.wanted_alias = add_scorer.alias
+            order by v.version desc limit 1;
+            if found and waiting.state <> 'ready' then
+                perform rowcast.ready_signature(model, waiting.version);  -- Says why it cannot score.
+            end if;
             raise exception using errcode = 'RC101',
                 message = format('model "%s" has no alias "%s"', model, alias),
+                detail = coalesce(waiting.reason, (
+                    select format('It has %s.', string_agg(format('"%s"', a.alias), ', ' order by a.alias))
+                    from rowcast.alias as a where a.model_id = own_model_id having count(*) > 0),
+                    'It has none.'),
                 hint = format('select rowcast.set_alias(%L, %L, <version>);', model, alias);
         end if;
         spelled := format('model "%s" %s', model, own_version);
@@ -664,6 +685,9 @@ begin
             input.features_from, input.written_by, input.result_key, input.result_types)
     returning s.scorer_id into scorer_id;
     perform rowcast.make_tables(scorer_id);
+    if relation_row.relrowsecurity then
+        perform rowcast.set_protection(scorer_id, true);
+    end if;
     perform rowcast.make_write(scorer_id);
 end
 $$;

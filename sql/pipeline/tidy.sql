@@ -152,13 +152,9 @@ begin
     )
     select count(*) into chunks_deleted from gone;
 
-    with old as (
-        select t.tick_id from rowcast.tick as t
-        where t.at < clock_timestamp() - interval '10 minutes'
-          and t.tick_id < (select max(m.tick_id) from rowcast.tick as m where m.snapshot is not null)
-        order by t.tick_id limit 100000
-    ) delete from rowcast.tick as t using old where t.tick_id = old.tick_id;
-    get diagnostics ticks_deleted = row_count;
+    ticks_deleted := rowcast.prune_ticks(clock_timestamp() - (
+        select r.keep from rowcast.retention_policy as r where r.kind = 'ticks'), 100000);
+    perform rowcast.note_freed('ticks', ticks_deleted);
 
     -- Tombstones matter while something older is open.
     tombstones_deleted := 0;
@@ -204,10 +200,6 @@ begin
     delete from rowcast.worker as w where w.seen_at < clock_timestamp() - interval '1 hour'
         and not exists (select from rowcast.lane as l join rowcast.chunk as c
                         on c.claimed_by = l.lane_id where l.worker_id = w.worker_id);
-    update rowcast.source as s set relation_name = s.relation::text
-    where s.relation_name <> s.relation::text
-      and exists (select from pg_class as c where c.oid = s.relation);
-
     perform rowcast.clear_jobs();
     perform rowcast.prune_observations();
 
@@ -226,6 +218,9 @@ returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombs
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     return query select t.*, rowcast.watch_partitions() from rowcast.tidy_up() as t;
+    perform rowcast.prune();
+    perform rowcast.watch_definitions();
+    perform rowcast.drop_leftovers();
     -- Last, because new chunks wait for its lock until the end of the transaction.
     perform rowcast.raise_floor();
 end

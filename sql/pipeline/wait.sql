@@ -43,6 +43,7 @@ declare
     paused bigint;
     silent text;
 begin
+    perform rowcast.check_scorer_right(scorer, 'read');
     perform rowcast.must_see_commits('predictions');
     if exists (select from rowcast.scorer as s
                   where s.scorer_id = target.scorer_id

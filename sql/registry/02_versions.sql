@@ -80,6 +80,7 @@ declare
     new_version int;
 begin
     perform rowcast.check_names(name, alias);
+    perform rowcast.check_model_right(name);
     if coalesce(octet_length(content), 0) = 0 then
         raise exception 'model "%" has no bytes', name
             using errcode = 'RC106', hint = 'Give the content of an ONNX, LightGBM or XGBoost file.';
@@ -175,6 +176,7 @@ declare
     pause interval := '10 milliseconds';
     target record;
 begin
+    perform rowcast.check_model_right(name);
     loop
         select v.version, v.state, v.refusal, v.wanted_alias, v.alias_refusal,
                v.xmin = pg_current_xact_id_if_assigned()::xid as is_mine

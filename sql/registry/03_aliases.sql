@@ -102,6 +102,7 @@ declare
     target record;
 begin
     perform rowcast.check_names(model, alias);
+    perform rowcast.check_model_right(model);
     perform rowcast.check_may_set(alias);
     perform rowcast.bump_registry();
     select v.state, v.refusal into target

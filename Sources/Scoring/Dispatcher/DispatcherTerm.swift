@@ -213,6 +213,14 @@ struct DispatcherTerm {
     case .schedules:
       let made = try connection.run("select rowcast.fire_schedules()").value(0, 0, as: Int32.self)
       if made > 0 { context.events(.jobsScheduled(count: Int(made))) }
+    case .audits:
+      if try connection.run("select rowcast.audits_due()").value(0, 0, as: Bool.self) {
+        context.audit.signal()
+      }
+    case .sources:
+      // Each by itself: a partition that cannot be followed hides no change of another source.
+      try connection.run("select rowcast.watch_definitions()")
+      try connection.run("select rowcast.watch_partitions()")
     case .jobs:
       let lanes = Int32(context.board.seatCount)
       let made = try connection.run(

@@ -7,6 +7,10 @@ package struct MaintenanceSchedule: Sendable {
     case beat
     /// Makes the jobs of schedules that are due.
     case schedules
+    /// Looks whether audits are due.
+    case audits
+    /// Follows partitions that were attached or detached, and notices other changes of sources.
+    case sources
     /// Makes chunks for running jobs, ahead of the lanes.
     case jobs
     /// Gives back what dead lanes held, and counts open work.
@@ -22,8 +26,8 @@ package struct MaintenanceSchedule: Sendable {
       switch self {
       case .jobs: .milliseconds(10)
       case .rescue: .milliseconds(200)
-      case .endStalled, .suspended: .seconds(2)
-      case .beat, .schedules, .tidy: .seconds(1)
+      case .endStalled, .suspended, .sources: .seconds(2)
+      case .beat, .schedules, .audits, .tidy: .seconds(1)
       }
     }
   }
@@ -76,7 +80,7 @@ package struct MaintenanceSchedule: Sendable {
   private func nextTime(of step: Step, at now: Instant) -> Instant? {
     let interval: Duration? =
       switch step {
-      case .beat, .schedules: step.interval
+      case .beat, .schedules, .audits, .sources: step.interval
       case .jobs: load.hasJobs ? step.interval : nil
       case .rescue, .endStalled: load.hasChunks ? step.interval : nil
       case .suspended: load.hasSuspended ? step.interval : nil

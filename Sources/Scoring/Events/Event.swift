@@ -16,6 +16,8 @@ public enum Event: Sendable, Equatable {
   case chunksMade(count: Int)
   case jobsScheduled(count: Int)
   case chunkRescued(chunk: Int64, action: String)
+  /// An audit met keys whose outcome is missing, stale or left over.
+  case discrepanciesFound(scorer: String, keys: Int)
   case sessionEnded(pid: Int)
   case laneConnected(lane: Int)
   case connectionLost(part: String, reason: String)
@@ -92,6 +94,10 @@ extension Event {
     case .chunkRescued(let chunk, let action):
       logger.notice(
         "chunk of a dead lane rescued", metadata: ["chunk": "\(chunk)", "action": "\(action)"])
+    case .discrepanciesFound(let scorer, let keys):
+      logger.notice(
+        "audit found rows without their prediction",
+        metadata: ["scorer": "\(scorer)", "keys": "\(keys)"])
     case .sessionEnded(let pid):
       logger.warning("session of a stalled worker ended", metadata: ["pid": "\(pid)"])
     case .laneConnected(let lane):

@@ -191,11 +191,17 @@ struct LaneSession {
       }
       return
     }
-    context.events(
-      .scorerSuspended(scorer: scorer.name(of: chunk.scorer), reason: reason))
+    let name = scorer.name(of: chunk.scorer)
     scorer.forget(chunk.scorer)
     try report { () throws(PostgresError) in
-      try connection.run("select rowcast.suspend_scorer(\(chunk.scorer), \(reason))")
+      // Not suspended where the source only has another name since the chunk was claimed.
+      let isSuspended = try connection.run(
+        "select rowcast.suspend_scorer(\(chunk.scorer), \(reason), \(chunk.scorerRevision))"
+      ).value(0, 0, as: Bool.self)
+      context.events(
+        isSuspended
+          ? .scorerSuspended(scorer: name, reason: reason)
+          : .chunkRetried(chunk: chunk.id, reason: reason))
       try connection.run("select rowcast.release_chunks(\(lane))")
     }
   }

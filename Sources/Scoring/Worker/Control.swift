@@ -37,6 +37,7 @@ final class Control {
       others.append(WorkThread(name: "rowcast tick") { [context] in Dispatcher(context).run() })
       others.append(
         WorkThread(name: "rowcast inspect") { [context] in Inspector(context).run() })
+      others.append(WorkThread(name: "rowcast audit") { [context] in Auditor(context).run() })
     }
     while !context.isStopping {
       do throws(PostgresError) {

@@ -12,6 +12,8 @@ final class WorkerContext: Sendable {
   let stopping = WakeUp()
   /// Wakes the thread that inspects models.
   let inspection = WakeUp()
+  /// Wakes the thread that audits.
+  let audit = WakeUp()
   /// Wakes the control thread.
   let control = WakeUp()
 
@@ -47,6 +49,7 @@ final class WorkerContext: Sendable {
     stopping.signal()
     control.signal()
     inspection.signal()
+    audit.signal()
     board.dispatcherWakeUp.signal()
   }
 
