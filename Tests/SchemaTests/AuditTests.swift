@@ -197,6 +197,46 @@ import Testing
     #expect(try Self.audit(connection) == Found(rows: 2, missing: 2, isConsistent: false))
   }
 
+  @Test func setsOfResultsAreAudited() throws {
+    let connection = try Database.current.prepared()
+    try connection.runScript(
+      """
+      create table q (id int primary key, a real, note text);
+      create table faq (fid int primary key, b real);
+      insert into q select g, g from generate_series(1, 6) as g;
+      insert into faq values (1, 1), (2, 2);
+      select rowcast.create_scorer('pairs', 'q', 'double', result_key => array['fid'], feature_query =>
+          'select q.id, faq.fid, q.a + faq.b as x from q, faq where q.id <> 6');
+      """)
+    let lane = try TestLane()
+    try lane.settle()
+    // The query has no row for key 6, which is its right.
+    let healthy = Found(rows: 6, scored: 5, missing: 1)
+    #expect(try Self.audit(connection, "pairs") == healthy)
+    try connection.runScript(
+      """
+      set session_replication_role = replica;
+      insert into q values (7, 7);
+      update q set a = 9 where id = 1;
+      update q set note = 'x' where id = 2;
+      delete from q where id = 3;
+      reset session_replication_role;
+      """)
+    #expect(
+      try Self.audit(connection, "pairs", repair: true)
+        == Found(rows: 6, scored: 4, missing: 2, orphaned: 1, stale: 2, isConsistent: false))
+    try lane.settle()
+    try connection.run("select rowcast.conclude_audits()")
+    #expect(
+      try connection.numbers(
+        "select stale_changed::int8 from rowcast.audits where repaired > 0") == [1])
+    #expect(try Self.audit(connection, "pairs") == healthy)
+    #expect(
+      try connection.numbers(
+        "select score::int8 from predictions.pairs where id in (1, 7) order by 1")
+        == [16, 18, 20, 22])
+  }
+
   @Test func rowsOfAnUnwatchedPartitionAreFound() throws {
     let connection = try Database.current.prepared()
     try connection.runScript(
