@@ -77,6 +77,15 @@ conformance: needs ## Compare with what the training libraries compute (ZOO_FAMI
 	swift test -c release $(SWIFT_FLAGS) --skip-build --filter 'ZooTests|OnnxConformanceTests'
 	$(TRAINING)/bin/python Tests/Training/supported_models.py
 
+.PHONY: faq
+faq: ## Train a matcher of questions on ../shared/data, and compare accuracy in SQL and in Python
+	@[ -x $(TRAINING)/bin/python ] || python3 -m venv $(TRAINING)
+	$(TRAINING)/bin/pip install -q -r Tests/Training/requirements.txt
+	$(TRAINING)/bin/python Tests/Training/make_faq_model.py \
+	  ../shared/data/faq_matching_substitute/stackExchange-FAQ.json .data/faq
+	swift build -c release $(SWIFT_FLAGS) --build-tests
+	swift test -c release $(SWIFT_FLAGS) --skip-build --filter FaqTests
+
 .PHONY: lint
 lint: ## Check the format of all Swift sources
 	swift format lint --strict --recursive $(SOURCES)

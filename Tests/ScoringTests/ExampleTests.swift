@@ -26,37 +26,10 @@ struct ExampleTests {
       "grant create on database \(identifier: Database.current.name) to rowcast_analyst")
     let settings = scene.settings
     try await scene.withWorkers(lanes: 2) { _, _ in
-      let outcome = try Self.psql(script, settings)
+      let outcome = try Psql.run(script, in: Self.folder, settings)
       #expect(
         outcome.status == 0,
         "\(script) ended with \(outcome.status):\n\(outcome.output.suffix(4000))")
     }
-  }
-
-  private static func psql(_ script: String, _ settings: ConnectionSettings) throws
-    -> (status: Int32, output: String)
-  {
-    let process = Process()
-    process.executableURL = URL(filePath: "/usr/bin/env")
-    process.currentDirectoryURL = folder
-    process.arguments = [
-      "psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", script,
-    ]
-    var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") }
-    for (variable, keyword) in [
-      ("PGHOST", "host"), ("PGPORT", "port"), ("PGUSER", "user"), ("PGDATABASE", "dbname"),
-    ] {
-      if let value = settings[keyword] { variables[variable] = value }
-    }
-    variables["PGOPTIONS"] = "-c role=rowcast_analyst"
-    process.environment = variables
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    try process.run()
-    let output = String(
-      decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-    process.waitUntilExit()
-    return (process.terminationStatus, output)
   }
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Trains the models of sql/examples: who is about to leave, a first version and a better one, on seeded made-up customers.
+"""Trains the models of sql/examples on seeded made-up data: LightGBM, binary.
 
     python make_example_models.py
 
-Writes sql/examples/models/churn_1.txt (without support calls it would see less: few, shallow trees) and churn_2.txt, both LightGBM
-over tenure_months, monthly_fee, orders_90_days, support_calls.
+Writes sql/examples/models/churn_1.txt and churn_2.txt, who is about to leave, the second with more and deeper trees, over
+tenure_months, monthly_fee, orders_90_days, support_calls; and bearing_1.txt, whether a bearing is worn, over mean_value, max_value
+and readings of a window of time.
 """
 
 import pathlib
@@ -32,26 +33,36 @@ def customers(count, stream):
     return X, (random.random(count) < 1 / (1 + np.exp(-margin))).astype(np.int64)
 
 
+def bearings(count, stream):
+    random = np.random.default_rng([SEED, stream])
+    X = np.column_stack([random.normal(0, 8, count), random.gamma(3.0, 6.0, count), random.integers(1, 40, count)])
+    margin = 0.2 * np.abs(X[:, 0]) + 0.15 * X[:, 1] - 0.03 * X[:, 2] - 4
+    return np.round(X, 3), (random.random(count) < 1 / (1 + np.exp(-margin))).astype(np.int64)
+
+
+def write(name, columns, X, y, trees, leaves):
+    settings = {
+        "objective": "binary",
+        "num_leaves": leaves,
+        "learning_rate": 0.3,
+        "seed": SEED,
+        "deterministic": True,
+        "num_threads": 1,
+        "verbose": -1,
+    }
+    model = lightgbm.train(settings, lightgbm.Dataset(X, label=y, feature_name=columns), trees)
+    text = model.model_to_string().split("\nparameters:")[0].rstrip() + "\n"
+    (MODELS / name).write_text(text)
+    print(f"{name}: {trees} trees of {leaves} leaves, {len(text):,} bytes")
+
+
 def main():
     MODELS.mkdir(parents=True, exist_ok=True)
     X, y = customers(20000, 11)
     for version, (trees, leaves) in enumerate([(6, 4), (12, 8)], start=1):
-        model = lightgbm.train(
-            {
-                "objective": "binary",
-                "num_leaves": leaves,
-                "learning_rate": 0.3,
-                "seed": SEED,
-                "deterministic": True,
-                "num_threads": 1,
-                "verbose": -1,
-            },
-            lightgbm.Dataset(X, label=y, feature_name=NAMES),
-            trees,
-        )
-        text = model.model_to_string().split("\nparameters:")[0].rstrip() + "\n"
-        (MODELS / f"churn_{version}.txt").write_text(text)
-        print(f"churn_{version}.txt: {trees} trees of {leaves} leaves, {len(text):,} bytes")
+        write(f"churn_{version}.txt", NAMES, X, y, trees, leaves)
+    X, y = bearings(20000, 12)
+    write("bearing_1.txt", ["mean_value", "max_value", "readings"], X, y, 8, 6)
 
 
 if __name__ == "__main__":

@@ -107,11 +107,11 @@ def main():
     random = np.random.default_rng([SEED, 6])
     X, y = [], []
     for text, own in learn:
-        for other in [own, *random.choice(len(entries), min(len(entries), 16), replace=False)]:
+        for other in [own, *random.choice(len(entries), min(len(entries), 24), replace=False)]:
             if other != own or not X or X[-1] != [text, entries[own]]:
                 X.append([text, entries[other]])
                 y.append(int(other == own))
-    model = pipeline(*((20, 8) if small else (120, 31))).fit(np.array(X, object), np.array(y))
+    model = pipeline(*((20, 8) if small else (300, 31))).fit(np.array(X, object), np.array(y))
 
     update_registered_converter(
         lightgbm.LGBMClassifier,

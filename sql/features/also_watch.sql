@@ -315,6 +315,19 @@ comment on function rowcast.stop_watching(text, text) is
 revoke all on function rowcast.stop_watching(text, text) from public;
 grant execute on function rowcast.stop_watching(text, text) to rowcast_analyst;
 
+create or replace function rowcast.share_watches(scorer text, shadow text) returns void
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+    insert into rowcast.watch (scorer_id, source_id, mapping, maps_with, maps_row, created_by)
+    select s.scorer_id, w.source_id, w.mapping, w.maps_with, w.maps_row, w.created_by
+    from rowcast.scorer as o
+    join rowcast.watch as w on w.scorer_id = o.scorer_id
+    cross join rowcast.scorer as s
+    where o.name = share_watches.scorer and s.name = share_watches.shadow
+$$;
+comment on function rowcast.share_watches(text, text) is
+    'Has a scorer that is being made watch what another watches.';
+revoke all on function rowcast.share_watches(text, text) from public;
+
 create or replace function rowcast.remove_watch(scorer text, relation regclass) returns setof text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -330,7 +343,8 @@ begin
     end if;
     update rowcast.chunk as c set state = 'cancelled', claimed_by = null, finished_at = clock_timestamp()
     where c.watch_id = gone.watch_id and c.state in ('available', 'running');
-    if exists (select from pg_proc as p where p.oid = gone.maps_with) then
+    if exists (select from pg_proc as p where p.oid = gone.maps_with)
+       and not exists (select from rowcast.watch as w where w.maps_with = gone.maps_with) then
         execute format('drop function %s', gone.maps_with::regprocedure);
     end if;
     perform rowcast.bump_registry();

@@ -188,6 +188,19 @@ comment on function rowcast.make_features(text, regclass, text[], text, text[]) 
 revoke all on function rowcast.make_features(text, regclass, text[], text, text[]) from public;
 grant execute on function rowcast.make_features(text, regclass, text[], text, text[]) to rowcast_analyst;
 
+create or replace function rowcast.query_options(scorer text) returns jsonb
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select case when s.features_from is null then '{}' else jsonb_build_object(
+        'features_from', s.features_from::bigint, 'feature_query', s.feature_query,
+        'result_key', to_jsonb(s.result_key)) end
+    from rowcast.scorer as s where s.name = query_options.scorer
+$$;
+comment on function rowcast.query_options(text) is
+    'The options that give another scorer the features of this one. Its author may use them, and who may act '
+    'as he.';
+revoke all on function rowcast.query_options(text) from public;
+grant execute on function rowcast.query_options(text) to rowcast_analyst;
+
 create or replace function rowcast.take_query(
     relation regclass, src_key_columns text[], src_key_types text[], options jsonb,
     out features_from oid, out written_by xid, out result_key text[], out result_types text[])

@@ -508,7 +508,9 @@ declare
         where p.oid = own.features_from and not exists (
                   select from rowcast.scorer as s
                   where s.features_from = own.features_from and s.scorer_id <> own.scorer_id)
-           or p.oid in (select w.maps_with from rowcast.watch as w where w.scorer_id = own.scorer_id));
+           or p.oid in (select w.maps_with from rowcast.watch as w where w.scorer_id = own.scorer_id)
+              and p.oid not in (select w.maps_with from rowcast.watch as w
+                                where w.scorer_id <> own.scorer_id));
     query regprocedure;
     stale regprocedure;
 begin

@@ -30,7 +30,7 @@ declare
     model text;
 begin
     select s.* into strict src from rowcast.source as s where s.source_id = own.source_id;
-    audit := rowcast.audit_names(src.key_columns, false);
+    audit := rowcast.audit_names(src.key_columns || own.result_key, false);
     if own.route is not null then
         if which = own.alias then
             side := own;
@@ -82,7 +82,10 @@ begin
             hint = 'Name the scorer that it runs beside.';
     end if;
     select s.* into shadow from rowcast.scorer as s where s.shadow_of = own.scorer_id;
-    select s.key_columns, s.key_operators into key_columns, key_operators
+    select s.key_columns || own.result_key, s.key_operators || coalesce((
+               select jsonb_agg(jsonb_build_object('=', rowcast.equality(r.type)) order by r.place)
+               from unnest(own.result_types) with ordinality as r (type, place)), '[]')
+    into key_columns, key_operators
     from rowcast.source as s where s.source_id = own.source_id;
     select * into base_side from rowcast.side_sql(own, shadow, base);
     select * into other_side from rowcast.side_sql(own, shadow, other);

@@ -74,8 +74,8 @@ declare
     matches text;
 begin
     select o.* into strict src from rowcast.source as o where o.source_id = own.source_id;
-    audit := rowcast.audit_names(src.key_columns, false);
-    code := rowcast.audit_names(src.key_columns, true);
+    audit := rowcast.audit_names(src.key_columns || own.result_key, false);
+    code := rowcast.audit_names(src.key_columns || own.result_key, true);
     wanted := format('select %s from (select ($1::%s[])[1] as k) as k',
         case when src.composite then (
             select string_agg(format('(k.k).%I as key_%s', k.name, k.place), ', ' order by k.place)

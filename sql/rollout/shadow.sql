@@ -89,6 +89,7 @@ begin
             message = format('scorer "%s" is not being made in this transaction', shadow),
             hint = format('select * from rowcast.start_shadow(%L);', scorer);
     end if;
+    perform rowcast.share_watches(scorer, shadow);
 end
 $$;
 comment on function rowcast.mark_shadow(text, text) is
@@ -108,7 +109,7 @@ begin
     select * into plan from rowcast.shadow_plan(scorer, alias, version);
     return query select * from rowcast.make_scorer(
         plan.name, plan.relation, plan.model, plan.route, alias, version, plan.key, plan.features,
-        plan.top_k, backfill);
+        plan.top_k, backfill, rowcast.query_options(scorer));
     perform rowcast.mark_shadow(scorer, plan.name);
 end
 $$;
