@@ -136,7 +136,7 @@ private struct Faq: Sendable {
       select avg((place <= 1)::int)::float8 as top_1, avg((place <= 2)::int)::float8 as top_2,
              avg((place <= 3)::int)::float8 as top_3, avg(place)::float8 as mean_rank
       from (
-        select t.question_id, 1 + count(*) filter (where o.probability_1 > p.probability_1) as place
+        select t.question_id, count(*) filter (where o.probability_1 >= p.probability_1) as place
         from truth as t
         join predictions.answer as p using (question_id, entry_id)
         join predictions.answer as o on o.question_id = t.question_id

@@ -30,7 +30,7 @@ call rowcast.wait('answer');
 
 -- How good is it? Of the questions that were not learnt, how many find their entry among the first.
 create view help.place as
-select r.question_id, 1 + count(*) filter (where o.probability_1 > p.probability_1) as place
+select r.question_id, count(*) filter (where o.probability_1 >= p.probability_1) as place
 from help.right_answer as r
 join predictions.answer as p on p.question_id = r.question_id and p.entry_id = r.entry_id
 join predictions.answer as o on o.question_id = r.question_id
@@ -40,7 +40,7 @@ select count(*) as questions, round(avg((place <= 1)::int), 3) as top_1, round(a
 from help.place;
 
 -- A new question, and its answers by rank.
-insert into help.question values (1000, 'I forgot my password, how do I get a new one?');
+insert into help.question values (1000, 'I forgot my password, can you help me?');
 call rowcast.wait('answer');
 select rank() over (order by p.probability_1 desc) as rank, e.entry, round(p.probability_1::numeric, 3) as probability
 from predictions.answer as p join help.entry as e using (entry_id)
@@ -69,5 +69,6 @@ begin
 end
 $$;
 
+drop view help.place;
 select rowcast.drop_scorer('answer');
 drop schema help cascade;

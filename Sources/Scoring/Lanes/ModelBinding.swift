@@ -3,80 +3,98 @@ internal import Inference
 /// A model fitted to a scorer: which of the scorer's features each of the model's takes, and which
 /// of the model's outputs each column gets.
 struct ModelBinding {
-  private enum Source {
-    /// An output of the model, as it is.
-    case output(Int)
-    case topClass(rank: Int)
-    /// The model has no such output: the column is null.
-    case absent
-    case topProbability(rank: Int)
+  /// What holds of every model of that signature, so also when a version is loaded again.
+  struct Fit {
+    fileprivate enum Source {
+      /// An output of the model, as it is.
+      case output(Int)
+      case topClass(rank: Int)
+      /// The model has no such output: the column is null.
+      case absent
+      case topProbability(rank: Int)
+    }
+
+    /// Index of the scorer's feature, one for each of the model's.
+    fileprivate let features: [Int]
+    /// Whether the model takes the scorer's features just as they come.
+    fileprivate let isInOrder: Bool
+    /// For each of the scorer's features whether the model's outputs depend on it.
+    let reads: [Bool]
+    fileprivate let sources: [Source]
+    fileprivate let types: [ElementType]
+    fileprivate let classes: TopClasses?
+
+    /// - Throws: `.scorer` where an input or output that one needs is not there in the other.
+    init(_ model: LoadedModel, to plan: ScorerPlan) throws(ScoringError) {
+      let signature = model.model.signature
+      var features: [Int] = []
+      var reads = Array(repeating: false, count: plan.features.count)
+      for feature in signature.features {
+        guard let index = plan.features.firstIndex(where: { $0.input == feature.name }) else {
+          throw ScoringError(
+            .scorer,
+            "\(model) wants \"\(feature.name)\", which scorer \"\(plan.name)\" does not give it",
+            hint: "Create the scorer again for this version, or set the alias to one that fits.")
+        }
+        features.append(index)
+        if feature.isUsed { reads[index] = true }
+      }
+      var sources: [Source] = []
+      for output in plan.outputs {
+        if let rank = output.rank, let part = output.of {
+          sources.append(part == .class ? .topClass(rank: rank) : .topProbability(rank: rank))
+          continue
+        }
+        if output.appended == true, !signature.outputs.contains(where: { $0.name == output.output })
+        {
+          sources.append(.absent)
+          continue
+        }
+        guard let index = signature.outputs.firstIndex(where: { $0.name == output.output }),
+          signature.outputs[index].type == output.type.element
+        else {
+          throw ScoringError(
+            .scorer,
+            "\(model) has no \(output.type.rawValue) output \"\(output.output ?? output.column)\", "
+              + "which scorer \"\(plan.name)\" writes",
+            hint: "Create the scorer again for this version, or set the alias to one that fits.")
+        }
+        sources.append(.output(index))
+      }
+      self.features = features
+      self.reads = reads
+      isInOrder = features == Array(plan.features.indices)
+      self.sources = sources
+      types = plan.outputs.map(\.type.element)
+      let ranks = plan.outputs.compactMap(\.rank)
+      classes =
+        try ranks.max().map { count throws(ScoringError) in
+          try TopClasses(signature, count: count, model: model)
+        } ?? nil
+    }
   }
 
   let model: LoadedModel
-  /// Index of the scorer's feature, one for each of the model's.
-  private let features: [Int]
-  /// Whether the model takes the scorer's features just as they come.
-  private let isInOrder: Bool
-  /// For each of the scorer's features whether the model's outputs depend on it.
-  let reads: [Bool]
-  private let sources: [Source]
-  private let types: [ElementType]
-  private let classes: TopClasses?
+  let fit: Fit
+  var reads: [Bool] { fit.reads }
 
   /// - Throws: `.scorer` where an input or output that one needs is not there in the other.
   init(_ model: LoadedModel, to plan: ScorerPlan) throws(ScoringError) {
-    let signature = model.model.signature
-    var features: [Int] = []
-    var reads = Array(repeating: false, count: plan.features.count)
-    for feature in signature.features {
-      guard let index = plan.features.firstIndex(where: { $0.input == feature.name }) else {
-        throw ScoringError(
-          .scorer,
-          "\(model) wants \"\(feature.name)\", which scorer \"\(plan.name)\" does not give it",
-          hint: "Create the scorer again for this version, or set the alias to one that fits.")
-      }
-      features.append(index)
-      if feature.isUsed { reads[index] = true }
-    }
-    var sources: [Source] = []
-    for output in plan.outputs {
-      if let rank = output.rank, let part = output.of {
-        sources.append(part == .class ? .topClass(rank: rank) : .topProbability(rank: rank))
-        continue
-      }
-      if output.appended == true, !signature.outputs.contains(where: { $0.name == output.output }) {
-        sources.append(.absent)
-        continue
-      }
-      guard let index = signature.outputs.firstIndex(where: { $0.name == output.output }),
-        signature.outputs[index].type == output.type.element
-      else {
-        throw ScoringError(
-          .scorer,
-          "\(model) has no \(output.type.rawValue) output \"\(output.output ?? output.column)\", "
-            + "which scorer \"\(plan.name)\" writes",
-          hint: "Create the scorer again for this version, or set the alias to one that fits.")
-      }
-      sources.append(.output(index))
-    }
     self.model = model
-    self.features = features
-    self.reads = reads
-    isInOrder = features == Array(plan.features.indices)
-    self.sources = sources
-    types = plan.outputs.map(\.type.element)
-    let ranks = plan.outputs.compactMap(\.rank)
-    classes =
-      try ranks.max().map { count throws(ScoringError) in
-        try TopClasses(signature, count: count, model: model)
-      } ?? nil
+    fit = try Fit(model, to: plan)
+  }
+
+  /// - Parameter fit: Of this version to the scorer.
+  init(_ model: LoadedModel, _ fit: Fit) {
+    self.model = model
+    self.fit = fit
   }
 
   /// Scores rows given in the scorer's order of features; a column for each of its outputs.
   func predict(_ columns: [Column], rowCount: Int, workspace: Workspace) throws(WorkError)
     -> Predictions
   {
-    let inputs = isInOrder ? columns : features.map { columns[$0] }
+    let inputs = fit.isInOrder ? columns : fit.features.map { columns[$0] }
     let predictions: Predictions
     do throws(ModelError) {
       predictions = try model.model.predict(
@@ -84,8 +102,8 @@ struct ModelBinding {
     } catch {
       throw .model(error)
     }
-    let top = classes?.rank(predictions.columns, rowCount: rowCount)
-    let outputs = zip(sources, types).map { source, type in
+    let top = fit.classes?.rank(predictions.columns, rowCount: rowCount)
+    let outputs = zip(fit.sources, fit.types).map { source, type in
       switch source {
       case .output(let index): predictions.columns[index]
       case .topClass(let rank): top!.classes(at: rank, as: type)

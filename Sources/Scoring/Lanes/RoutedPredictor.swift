@@ -6,7 +6,9 @@ internal import Postgres
 struct RoutedPredictor {
   /// What a name means at the registry's present revision.
   enum Resolution {
-    case model(ModelBinding)
+    /// The model itself is the cache's: a lane that kept all that it ever used would hold a fleet in
+    /// memory that the cache has let go.
+    case model(ModelVersionID, ModelBinding.Fit)
     /// Every row of that name fails, with the reason.
     case failure(code: String, reason: String, version: Int32?)
   }
@@ -42,13 +44,13 @@ struct RoutedPredictor {
     var versions = Array(repeating: Int32(0), count: rows.count)
     var shares: [ChunkResult.Share] = []
     for (name, members) in groups {
-      switch resolutions[name]! {
+      switch try use(name, models, connection) {
       case .failure(let code, let reason, let version):
         for row in members {
           failures.append(
             .init(row: row, code: code, reason: reason, model: name, version: version))
         }
-      case .model(let binding):
+      case .binding(let binding):
         let cpuStart = ThreadClock.seconds
         let isWhole = members.count == rows.count
         let columns = isWhole ? rows.features : rows.features.map { $0.taking(rows: members) }
@@ -78,6 +80,28 @@ struct RoutedPredictor {
     return ChunkResult(
       outputs: outputs, attribution: .each(names: names.map { $0 ?? "" }, versions: versions),
       failures: failures, shares: shares)
+  }
+
+  /// What scores the rows of a name now.
+  private enum Means {
+    case binding(ModelBinding)
+    case failure(code: String, reason: String, version: Int32?)
+  }
+
+  private func use(_ name: String, _ models: ModelCache, _ connection: Connection)
+    throws(WorkError) -> Means
+  {
+    switch resolutions[name]! {
+    case .failure(let code, let reason, let version):
+      return .failure(code: code, reason: reason, version: version)
+    case .model(let id, let fit):
+      do throws(WorkError) {
+        return .binding(ModelBinding(try models.model(id, on: connection), fit))
+      } catch {
+        if case .postgres = error { throw error }
+        return .failure(code: "model_refused", reason: error.message, version: id.version)
+      }
+    }
   }
 
   /// Asks for all new names at once.
@@ -113,7 +137,7 @@ struct RoutedPredictor {
     do throws(WorkError) {
       let model = try models.model(id, on: connection)
       do throws(ScoringError) {
-        return .model(try ModelBinding(model, to: plan))
+        return .model(id, try ModelBinding.Fit(model, to: plan))
       } catch {
         return .failure(
           code: "model_mismatch", reason: error.message, version: id.version)

@@ -13,7 +13,10 @@ struct Bench: AsyncParsableCommand {
         rowcast bench engine --model churn.txt --rows golden.csv
         rowcast bench load --model churn.txt
         rowcast bench job --rows 10000000
+        rowcast bench models
       """,
-    subcommands: [DatabaseBench.self, EngineBench.self, LoadBench.self, JobBench.self],
+    subcommands: [
+      DatabaseBench.self, EngineBench.self, LoadBench.self, JobBench.self, ModelsBench.self,
+    ],
     defaultSubcommand: DatabaseBench.self)
 }
