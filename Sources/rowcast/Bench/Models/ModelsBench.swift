@@ -84,7 +84,7 @@ struct ModelsBenchReport: Encodable {
 
   var text: String {
     func line(_ title: String, _ pass: Pass) -> String {
-      "  " + title.padding(toLength: 18, withPad: " ", startingAt: 0)
+      "  " + title.padding(toLength: 19, withPad: " ", startingAt: 0)
         + "\(Format.rate(pass.rowsPerSecond)) rows/s, \(Format.count(pass.loads)) loads, "
         + "heap \(Format.bytes(pass.heapBytes)) (models at most \(Format.bytes(pass.limitBytes)))"
     }
@@ -95,7 +95,7 @@ struct ModelsBenchReport: Encodable {
       \(line("one model", one))
       \(line("routed", many)); ratio \
       \(Format.decimal(many.rowsPerSecond / one.rowsPerSecond, places: 2))
-      \(line("a quarter of memory", bounded))
+      \(line("quarter of memory", bounded))
         sample             \(Format.count(sampled)) predictions, \(differing == 0 ? "all equal to the engine's" : "\(differing) DIFFER")
       """
   }
