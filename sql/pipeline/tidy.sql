@@ -221,6 +221,7 @@ begin
     perform rowcast.prune();
     perform rowcast.watch_definitions();
     perform rowcast.drop_leftovers();
+    perform rowcast.tidy_canaries();
     -- Last, because new chunks wait for its lock until the end of the transaction.
     perform rowcast.raise_floor();
 end

@@ -240,6 +240,13 @@ begin
         raise exception 'version % of model "%" is pinned by the scorer %', version, model, holder
             using errcode = 'RC105', hint = 'Drop the scorer first.';
     end if;
+    select string_agg(format('%I', s.name), ', ' order by s.name) into holder
+    from rowcast.scorer as s join rowcast.canary as c on c.scorer_id = s.scorer_id
+    where s.model_id = target_id and c.version = drop_model_version.version and c.state = 'running';
+    if holder is not null then
+        raise exception 'version % of model "%" is the canary of the scorer %', version, model, holder
+            using errcode = 'RC105', hint = 'Stop it first: rowcast.stop_canary.';
+    end if;
     delete from rowcast.model_version as v
     where v.model_id = target_id and v.version = drop_model_version.version;
     if not found then

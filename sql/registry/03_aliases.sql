@@ -10,60 +10,73 @@ $$;
 comment on function rowcast.type_widens(text, text) is
     'Whether every column that fits a feature of the one type fits a feature of the other.';
 
+create or replace function rowcast.check_scorer_fits(scorer_id int, version int) returns void
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.scorer;
+    model_name text;
+    new_signature jsonb;
+    wrong record;
+begin
+    select s.* into strict own from rowcast.scorer as s
+    where s.scorer_id = check_scorer_fits.scorer_id;
+    select m.name into strict model_name from rowcast.model as m where m.model_id = own.model_id;
+    select v.signature into new_signature from rowcast.model_version as v
+    where v.model_id = own.model_id and v.version = check_scorer_fits.version;
+
+    select f.entry ->> 'name' as input, f.entry ->> 'type' as new_type,
+           mapped.entry ->> 'column' as column_name, mapped.entry ->> 'type' as old_type
+    into wrong
+    from jsonb_array_elements(new_signature -> 'features') with ordinality as f (entry, place)
+    left join jsonb_array_elements(own.features) as mapped (entry)
+        on mapped.entry ->> 'input' = f.entry ->> 'name'
+    where mapped.entry is null
+       or not rowcast.type_widens(mapped.entry ->> 'type', f.entry ->> 'type')
+    order by f.place limit 1;
+    if found and wrong.old_type is null then
+        raise exception 'model "%" % wants a feature "%", which scorer "%" does not have',
+            model_name, version, wrong.input, own.name
+            using errcode = 'RC104',
+                  hint = 'Create a scorer for this version beside it, or train without it.';
+    elsif found then
+        raise exception 'feature "%" of model "%" % is %, scorer "%" gives column "%" as %',
+            wrong.input, model_name, version, wrong.new_type, own.name,
+            wrong.column_name, wrong.old_type
+            using errcode = 'RC104',
+                  hint = 'Create a scorer for this version beside it, or keep the type.';
+    end if;
+
+    -- The columns of predictions.<scorer> stay what they are; more outputs are appended.
+    if not rowcast.outputs_fit(own.outputs, new_signature) then
+        raise exception 'outputs of model "%" % differ from those of scorer "%"',
+            model_name, version, own.name
+            using errcode = 'RC104',
+                  detail = format('The scorer has %s; the version has %s.',
+                      (select string_agg(format('%s %s', o.entry ->> 'column', o.entry ->> 'type'),
+                                         ', ' order by o.place)
+                       from jsonb_array_elements(own.outputs) with ordinality as o (entry, place)),
+                      rowcast.output_columns(new_signature)),
+                  hint = 'Create a scorer for this version beside it.';
+    end if;
+end
+$$;
+comment on function rowcast.check_scorer_fits(int, int) is
+    'Refuses (RC104) a version of a scorer''s model that cannot stand for its present one.';
+
 create or replace function rowcast.check_alias_fits(model_id int, alias text, version int)
 returns void
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    new_signature constant jsonb := (
-        select v.signature from rowcast.model_version as v
-        where v.model_id = check_alias_fits.model_id and v.version = check_alias_fits.version);
-    model_name constant text := (
-        select m.name from rowcast.model as m where m.model_id = check_alias_fits.model_id);
-    follower record;
-    wrong record;
+    follower int;
 begin
     for follower in
-        select s.name, s.features, s.outputs
+        select s.scorer_id
         from rowcast.scorer as s
         where s.model_id = check_alias_fits.model_id and s.alias = check_alias_fits.alias
           and s.pinned_version is null and s.route is null
         order by s.name
     loop
-        select f.entry ->> 'name' as input, f.entry ->> 'type' as new_type,
-               mapped.entry ->> 'column' as column_name, mapped.entry ->> 'type' as old_type
-        into wrong
-        from jsonb_array_elements(new_signature -> 'features') with ordinality as f (entry, place)
-        left join jsonb_array_elements(follower.features) as mapped (entry)
-            on mapped.entry ->> 'input' = f.entry ->> 'name'
-        where mapped.entry is null
-           or not rowcast.type_widens(mapped.entry ->> 'type', f.entry ->> 'type')
-        order by f.place limit 1;
-        if found and wrong.old_type is null then
-            raise exception 'model "%" % wants a feature "%", which scorer "%" does not have',
-                model_name, version, wrong.input, follower.name
-                using errcode = 'RC104',
-                      hint = 'Create a scorer for this version beside it, or train without it.';
-        elsif found then
-            raise exception 'feature "%" of model "%" % is %, scorer "%" gives column "%" as %',
-                wrong.input, model_name, version, wrong.new_type, follower.name,
-                wrong.column_name, wrong.old_type
-                using errcode = 'RC104',
-                      hint = 'Create a scorer for this version beside it, or keep the type.';
-        end if;
-
-        -- The columns of predictions.<scorer> stay what they are; more outputs are appended.
-        if not rowcast.outputs_fit(follower.outputs, new_signature) then
-            raise exception 'outputs of model "%" % differ from those of scorer "%"',
-                model_name, version, follower.name
-                using errcode = 'RC104',
-                      detail = format('The scorer has %s; the version has %s.',
-                          (select string_agg(format('%s %s', o.entry ->> 'column', o.entry ->> 'type'),
-                                             ', ' order by o.place)
-                           from jsonb_array_elements(follower.outputs) with ordinality
-                                as o (entry, place)),
-                          rowcast.output_columns(new_signature)),
-                      hint = 'Create a scorer for this version beside it.';
-        end if;
+        perform rowcast.check_scorer_fits(follower, version);
     end loop;
 end
 $$;

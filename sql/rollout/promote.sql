@@ -47,6 +47,7 @@ begin
     if not found then
         return null;
     end if;
+    perform rowcast.settle_canaries(model_id, alias, version);
     return (select max(c.change_id) from rowcast.alias_change as c
             join rowcast.model as m on m.name = c.model
             where m.model_id = point_alias.model_id and c.alias = point_alias.alias);

@@ -14,7 +14,15 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     join rowcast.scorer as o on o.scorer_id = s.shadow_of
     left join rowcast.model as m on m.model_id = s.model_id
     left join rowcast.alias as a on a.model_id = s.model_id and a.alias = s.alias
-    order by 1, 2
+    union all
+    select s.name, 'canary', m.name, c.alias, c.version, c.share, c.state, c.reason,
+           c.row_count - c.failed_count, c.failed_count, c.champion_row_count - c.champion_failed_count,
+           c.champion_failed_count, c.seconds / nullif(c.row_count, 0),
+           c.champion_seconds / nullif(c.champion_row_count, 0), c.started_at, c.started_by, c.ended_at
+    from rowcast.canary as c
+    join rowcast.scorer as s on s.scorer_id = c.scorer_id
+    join rowcast.model as m on m.model_id = s.model_id
+    order by 1, 2, 15
 $$;
 comment on function rowcast.rollout_rows() is 'The rows of rowcast.rollouts.';
 revoke all on function rowcast.rollout_rows() from public;

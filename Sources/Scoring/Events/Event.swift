@@ -34,6 +34,8 @@ public enum Event: Sendable, Equatable {
   case scorerResumed(scorer: String)
   /// Rows were not as expected; at most once a second a scorer and expectation.
   case expectationFailed(scorer: String, expectation: String, reason: String)
+  /// It did worse than it may; its rows are scored again by the scorer's own version.
+  case canaryStopped(canary: Int64, reason: String)
   case modelLoaded(model: String, version: Int, byteCount: Int, duration: Duration)
   case modelRefused(model: String, version: Int, reason: String)
   case modelInspected(model: String, version: Int)
@@ -124,6 +126,8 @@ extension Event {
       logger.warning(
         "expectation not met",
         metadata: ["scorer": "\(scorer)", "expectation": "\(expectation)", "reason": "\(reason)"])
+    case .canaryStopped(let canary, let reason):
+      logger.warning("canary stopped", metadata: ["canary": "\(canary)", "reason": "\(reason)"])
     case .modelLoaded(let model, let version, let byteCount, let duration):
       logger.info(
         "model loaded",

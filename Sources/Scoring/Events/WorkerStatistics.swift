@@ -84,7 +84,7 @@ public final class WorkerStatistics: Sendable {
       case .modelLoaded: state.counts.modelsLoaded += 1
       case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
         .laneConnected, .chunkMapped, .copyRefused, .scorerSuspended, .scorerResumed,
-        .discrepanciesFound, .expectationFailed, .modelRefused,
+        .canaryStopped, .discrepanciesFound, .expectationFailed, .modelRefused,
         .modelInspected, .maintenanceFailed:
         break
       }

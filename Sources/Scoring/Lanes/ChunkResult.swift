@@ -10,6 +10,8 @@ struct ChunkRows {
   var features: [Column]
   /// The model of each row, where the scorer routes; nil where a routing column is NULL.
   var models: [String?]?
+  /// Whether each row falls to the scorer's canary, where one runs.
+  var canaryMembers: [Bool]?
   /// Which of the features were read; the others are blank.
   var reads: [Bool]
   /// How many of the features were read.

@@ -12,6 +12,7 @@ struct ChunkScorer {
   private let clock = ContinuousClock()
   private var plans: [Int32: Prepared] = [:]
   private var writer = ChunkWriter()
+  private let canaries: CanaryLedger
 
   /// Scorers remembered at most.
   private static let planCapacity = 1000
@@ -23,12 +24,16 @@ struct ChunkScorer {
     var judge: ExpectationJudge
     var binding: ModelBinding?
     var router = RoutedPredictor()
+    var canary = CanaryPredictor()
   }
 
-  init(connection: Connection, models: ModelCache, observations: Observations) {
+  init(
+    connection: Connection, models: ModelCache, observations: Observations, canaries: CanaryLedger
+  ) {
     self.connection = connection
     self.models = models
     self.observations = observations
+    self.canaries = canaries
   }
 
   /// The scorer's name, for reports; its number where it is not known yet.
@@ -46,7 +51,8 @@ struct ChunkScorer {
     let cpuStart = ThreadClock.seconds
     let rows = try read(chunk, prepared)
     let read = clock.now
-    var result = try predict(rows, chunk, &prepared)
+    var count: CanaryCount?
+    var result = try predict(rows, chunk, &prepared, &count)
     let predicted = clock.now
     var outcomes = prepared.judge.judgeRows(rows, &result)
     let columns = prepared.profile.measure(rows, result)
@@ -56,6 +62,7 @@ struct ChunkScorer {
     outcomes += others
     let outcome = try writer.write(result, of: rows, chunk, prepared.plan, on: connection)
     let written = clock.now
+    if let count, let canary = prepared.plan.canary { canaries.add(count, to: canary.id) }
     let latency = chunk.changedAt.map { Duration.seconds(max(0, Date.now.timeIntervalSince($0))) }
     observations.add(
       Observations.Entry(
@@ -116,7 +123,12 @@ struct ChunkScorer {
     let plan = prepared.plan
     var reads = Array(repeating: true, count: plan.features.count)
     if !plan.isRouted, let binding = prepared.binding, binding.model.id == chunk.model {
-      reads = binding.reads.enumerated().map { $1 || prepared.judge.reads($0) }
+      if plan.canary == nil {
+        reads = binding.reads
+      } else if let others = prepared.canary.reads {
+        reads = reads.indices.map { binding.reads[$0] || others.contains(true) && others[$0] }
+      }
+      reads = reads.enumerated().map { $1 || prepared.judge.reads($0) }
     }
     let query: Query
     switch chunk.kind {
@@ -131,7 +143,7 @@ struct ChunkScorer {
     let rows = try run(query, of: plan)
     let keyCount = plan.keyTypes.count
     let readCount = reads.count { $0 }
-    let width = keyCount + readCount + (plan.isRouted ? 1 : 0)
+    let width = keyCount + readCount + (plan.isRouted ? 1 : 0) + (plan.canary != nil ? 1 : 0)
     guard rows.columns.count == width else {
       throw .scoring(
         ScoringError(
@@ -162,7 +174,17 @@ struct ChunkScorer {
     if plan.readsQuery { try refuseTwins(keys, rows: rows.count, plan) }
     return ChunkRows(
       count: rows.count, keys: keys, features: features,
-      models: plan.isRouted ? try names(rows, column: width - 1) : nil, reads: reads)
+      models: plan.isRouted ? try names(rows, column: width - 1) : nil,
+      canaryMembers: plan.canary != nil ? try members(rows, column: width - 1) : nil,
+      reads: reads)
+  }
+
+  private func members(_ rows: Rows, column: Int) throws(WorkError) -> [Bool] {
+    let vector = try database { () throws(PostgresError) in try rows.column(column) }
+    guard case .bool(let members) = vector.values else {
+      throw .scoring(ScoringError(.scorer, "the share of the canary gives no boolean"))
+    }
+    return members
   }
 
   private func run(_ query: Query, of plan: ScorerPlan) throws(WorkError) -> Rows {
@@ -195,9 +217,9 @@ struct ChunkScorer {
 
   // MARK: Predicting
 
-  private func predict(_ rows: ChunkRows, _ chunk: Chunk, _ prepared: inout Prepared)
-    throws(WorkError) -> ChunkResult
-  {
+  private func predict(
+    _ rows: ChunkRows, _ chunk: Chunk, _ prepared: inout Prepared, _ count: inout CanaryCount?
+  ) throws(WorkError) -> ChunkResult {
     guard rows.count > 0 else {
       let outputs = prepared.plan.outputs.map { Column(blank: $0.type.element, count: 0) }
       return ChunkResult(outputs: outputs, attribution: .none, failures: [])
@@ -222,6 +244,13 @@ struct ChunkScorer {
       }
     }
     let binding = prepared.binding!
+    if let canary = prepared.plan.canary, let members = rows.canaryMembers {
+      let scored = try prepared.canary.predict(
+        rows, members: members, champion: binding, canary: canary, plan: prepared.plan,
+        models: models, connection: connection, workspace: workspace)
+      count = scored.count
+      return scored.result
+    }
     let cpuStart = ThreadClock.seconds
     let predictions = try binding.predict(
       rows.features, rowCount: rows.count, workspace: workspace)

@@ -75,7 +75,8 @@ final class Lane {
     var session = LaneSession(
       context: context, connection: connection, lane: lane,
       scorer: ChunkScorer(
-        connection: connection, models: models, observations: context.observations),
+        connection: connection, models: models, observations: context.observations,
+        canaries: context.canaries),
       jobs: JobScorer(
         connection: connection, models: models, observations: context.observations,
         steps: JobSteps(context: context, files: files), files: files))

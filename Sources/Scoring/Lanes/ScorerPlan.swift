@@ -59,21 +59,25 @@ struct ScorerPlan {
   var copySQL: String
   /// The features come from somebody's query and not from the source's columns.
   var readsQuery: Bool
+  /// Another version that scores a share of the rows.
+  var canary: Canary?
 }
 
 extension ScorerPlan {
   /// One of the plan's queries, without the features that a model does not read: PostgreSQL neither
-  /// fetches their values from where long ones are kept, nor sends them.
+  /// fetches their values from where long ones are kept, nor sends them. With a canary, whether the row
+  /// is its comes last.
   ///
   /// Rows stay in the key's order, which the query already has them in.
   func sql(_ query: String, reading reads: [Bool]) -> String {
-    guard reads.contains(false) else { return query }
+    guard reads.contains(false) || canary != nil else { return query }
     let keys = keyTypes.indices.map { "c\($0)" }
     let all = features.indices.map { "c\(keys.count + $0)" }
     let read = zip(all, reads).filter(\.1).map(\.0)
     let route = isRouted ? ["c\(keys.count + all.count)"] : []
     let order = (1...max(keys.count, 1)).map(String.init)
-    return "select \((keys + read + route).joined(separator: ", ")) from (\(query)) "
+    let arm = canary.map { [$0.armSQL] } ?? []
+    return "select \((keys + read + route + arm).joined(separator: ", ")) from (\(query)) "
       + "as r (\((keys + all + route).joined(separator: ", "))) "
       + "order by \(order.joined(separator: ", "))"
   }
@@ -108,7 +112,8 @@ extension ScorerPlan {
         readRangeSQL: try rows.value(0, "read_range_sql", as: String.self),
         writeSQL: try rows.value(0, "write_sql", as: String.self),
         copySQL: try rows.value(0, "copy_sql", as: String.self),
-        readsQuery: try rows.value(0, "reads_query", as: Bool.self))
+        readsQuery: try rows.value(0, "reads_query", as: Bool.self),
+        canary: try Canary.load(scorer, on: connection))
     } catch {
       throw .postgres(error)
     }

@@ -117,6 +117,7 @@ final class Control {
       let now = clock.now
       if now >= beatAt {
         try beat(connection)
+        try context.canaries.flush(to: connection, events: context.events)
         beatAt = now.advanced(by: context.configuration.beat)
       }
       if now >= pollAt {
@@ -209,6 +210,7 @@ final class Control {
           try Connection(context.settings(for: "control"), timeout: .seconds(2))
         }
       try writeObservations(connection, all: true)
+      try context.canaries.flush(to: connection, events: context.events)
       try connection.run("select rowcast.unregister_worker(\(worker))")
       connection.close()
     } catch {

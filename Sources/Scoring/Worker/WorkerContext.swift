@@ -16,6 +16,8 @@ final class WorkerContext: Sendable {
   let audit = WakeUp()
   /// Wakes the control thread.
   let control = WakeUp()
+  /// What lanes counted of canaries; the control thread writes it down.
+  let canaries = CanaryLedger()
 
   private struct State {
     var workerID: Int32?
