@@ -523,6 +523,7 @@ begin
     -- Lanes lock their chunk, then the scorer's writes: the same order here.
     delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;
     perform pg_advisory_xact_lock(1919907685, own.scorer_id);
+    perform rowcast.remove_history(own.scorer_id, keep_predictions);
     delete from rowcast.scorer as s where s.scorer_id = own.scorer_id;
     -- Those that were cut or split meanwhile. What a tick still adds is removed by tidy.
     delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;

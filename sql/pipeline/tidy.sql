@@ -222,6 +222,7 @@ begin
     perform rowcast.watch_definitions();
     perform rowcast.drop_leftovers();
     perform rowcast.tidy_canaries();
+    perform rowcast.tidy_histories();
     -- Last, because new chunks wait for its lock until the end of the transaction.
     perform rowcast.raise_floor();
 end

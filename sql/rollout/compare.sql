@@ -58,11 +58,26 @@ begin
         rows_sql := format('select s.* from predictions.%I as s', side.name)
             || case when version is null then '' else format(
                 ' where s.%I = %L and s.%I = %s', audit[1], model, audit[2], version) end;
+    elsif version is not null and exists (
+        select from rowcast.history as h where h.scorer_id = own.scorer_id) then
+        -- The last that it made of each row, whether it still stands or not.
+        outputs := own.outputs;
+        rows_sql := format(
+            'select distinct on (%1$s) r.* from ('
+            'select %2$s, ''infinity''::timestamptz as until from predictions.%3$I as s '
+            'union all select %2$s, s.%4$I from predictions.%5$I as s) as r '
+            'where r.%6$I = %7$L and r.%8$I = %9$s order by %1$s, r.until desc',
+            (select string_agg(format('r.%I', k), ', ') from unnest(src.key_columns) as k),
+            (select string_agg(format('s.%I', c), ', ')
+             from unnest(src.key_columns || audit || array(
+                 select o ->> 'column' from jsonb_array_elements(own.outputs) as o)) as c),
+            own.name, (rowcast.history_columns(own.scorer_id)).ended, own.name || '_history',
+            audit[1], model, audit[2], version);
     end if;
 end
 $$;
 comment on function rowcast.side_sql(rowcast.scorer, rowcast.scorer, text) is
-    'The query of the rows that a version scored: in the scorer''s table or in its shadow''s.';
+    'The query of the rows that a version scored: in the scorer''s table, its shadow''s, or its history.';
 revoke all on function rowcast.side_sql(rowcast.scorer, rowcast.scorer, text) from public;
 
 create or replace function rowcast.comparison(
@@ -243,7 +258,7 @@ end
 $$;
 comment on function rowcast.compare(text, text, text, int) is
     'Compares what two versions (aliases, or numbers) made of the rows of a scorer that both have scored, '
-    'one of them as its shadow: for each score the differences, other minus base, Spearman''s rank '
+    'one of them as its shadow, or formerly where a history is kept: for each score the differences, other minus base, Spearman''s rank '
     'correlation and the population stability index; for each label the share of rows that it changed '
     'in, and from what to what; and the rows that are furthest apart. Cost: several sorts of all rows.';
 revoke all on function rowcast.compare(text, text, text, int) from public;
