@@ -537,7 +537,9 @@ begin
     foreach query in array queries loop
         execute format('drop function %s', query);
     end loop;
-    execute format('drop view if exists rowcast.canary_row_%s', own.scorer_id);
+    if rowcast.canary_view(own.scorer_id) is not null then
+        execute format('drop view %s', rowcast.canary_view(own.scorer_id));
+    end if;
     if not keep_predictions then
         execute format('drop table if exists predictions.%I, predictions.%I', own.name,
                        own.name || '_failure');

@@ -193,7 +193,9 @@ begin
     if not exists (select from rowcast.history as h where h.scorer_id = remove_history.scorer_id) then
         return;
     end if;
-    execute format('drop function rowcast.keep_history_%s() cascade', scorer_id);
+    execute format('drop trigger rowcast_history_update on predictions.%I', own_name);
+    execute format('drop trigger rowcast_history_delete on predictions.%I', own_name);
+    execute format('drop function rowcast.keep_history_%s()', scorer_id);
     if not keep_rows then
         execute format('drop function predictions.%I(timestamptz)', own_name || '_as_of');
         execute format('drop table predictions.%I', own_name || '_history');
