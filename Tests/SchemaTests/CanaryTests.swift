@@ -125,10 +125,7 @@ import Testing
     try connection.run("select rowcast.tidy_canaries()")
     #expect(try connection.texts("select kind from rowcast.job_progress") == ["rescore"])
     #expect(try state(connection) == "stopping 2 0.25")
-    #expect(
-      try connection.numbers(
-        "select sum(key_count)::int from rowcast.chunk where rowcast.make_job_chunks(4, 1) > 0")
-        == [])
+    try connection.run("select rowcast.make_job_chunks(4, 1)")
     #expect(try connection.numbers("select sum(key_count)::int from rowcast.chunk") == [31])
     try connection.runScript(
       """

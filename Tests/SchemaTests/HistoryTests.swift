@@ -66,7 +66,7 @@ import Testing
     try lane.settle()
     #expect(
       try connection.numbers("select count(*)::int from predictions.s_history") == [0])
-    try connection.run("update t set x = 1 where id <= 3")
+    try connection.run("update t set x = -1 where id <= 3")
     try lane.settle()
     #expect(
       try connection.texts(
@@ -145,7 +145,7 @@ import Testing
   @Test func aHistoryGoesWithItsScorerOrStays() throws {
     let (connection, lane) = try prepare()
     try connection.run("select rowcast.keep_history('s')")
-    try connection.run("update t set x = 1")
+    try connection.run("update t set x = -1")
     try lane.settle()
     try connection.run("select rowcast.drop_scorer('s', keep_predictions => true)")
     #expect(
