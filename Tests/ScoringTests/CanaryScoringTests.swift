@@ -179,7 +179,7 @@ struct CanaryScoringTests {
         try connection.run("select state from rowcast.rollouts").value(0, 0, as: String.self)
           == "running")
       #expect(
-        try connection.run("select rows_failed between 50 and 150 from rowcast.rollouts").value(
+        try connection.run("select rows_failed between 50 and 300 from rowcast.rollouts").value(
           0, 0, as: Bool.self))
     }
   }

@@ -114,7 +114,10 @@ struct CanaryPredictor {
   private mutating func give(up canary: Canary, because error: WorkError, _ connection: Connection)
     throws(WorkError)
   {
-    if case .postgres = error { throw error }
+    switch Verdict(error, isUsable: connection.isUsable) {
+    case .sessionLost, .chunkLost, .tryAgain: throw error
+    case .scorerUnfit, .chunkFailed: break
+    }
     try database { () throws(PostgresError) in
       try connection.run(
         """
