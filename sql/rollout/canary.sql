@@ -38,8 +38,8 @@ begin
         'create or replace view rowcast.canary_row_%s as '
         'select %s from predictions.%I where %I = %s union all '
         'select %2$s from predictions.%6$I where %7$I = %5$s',
-        sco.scorer_id, keys, sco.name, (rowcast.audit_names(src.key_columns, false))[2], version,
-        sco.name || '_failure', (rowcast.audit_names(src.key_columns, true))[4]);
+        sco.scorer_id, keys, sco.name, (rowcast.row_audit(sco.scorer_id, false))[2], version,
+        sco.name || '_failure', (rowcast.row_audit(sco.scorer_id, true))[4]);
     execute format('comment on view rowcast.canary_row_%s is %L', sco.scorer_id,
                    format('Keys of the rows that the canary of scorer %s scored, or failed at.', sco.name));
 end

@@ -24,13 +24,11 @@ create or replace function rowcast.side_sql(
     out outputs jsonb)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-    src rowcast.source;
-    audit text[];
+    audit constant text[] := rowcast.row_audit(own.scorer_id, false);
+    keys constant text[] := array(select k.name from rowcast.row_key(own.scorer_id) as k order by k.place);
     side rowcast.scorer;
     model text;
 begin
-    select s.* into strict src from rowcast.source as s where s.source_id = own.source_id;
-    audit := rowcast.audit_names(src.key_columns || own.result_key, false);
     if own.route is not null then
         if which = own.alias then
             side := own;
@@ -67,9 +65,9 @@ begin
             'select %2$s, ''infinity''::timestamptz as until from predictions.%3$I as s '
             'union all select %2$s, s.%4$I from predictions.%5$I as s) as r '
             'where r.%6$I = %7$L and r.%8$I = %9$s order by %1$s, r.until desc',
-            (select string_agg(format('r.%I', k), ', ') from unnest(src.key_columns) as k),
+            (select string_agg(format('r.%I', k), ', ') from unnest(keys) as k),
             (select string_agg(format('s.%I', c), ', ')
-             from unnest(src.key_columns || audit || array(
+             from unnest(keys || audit || array(
                  select o ->> 'column' from jsonb_array_elements(own.outputs) as o)) as c),
             own.name, (rowcast.history_columns(own.scorer_id)).ended, own.name || '_history',
             audit[1], model, audit[2], version);
@@ -97,11 +95,9 @@ begin
             hint = 'Name the scorer that it runs beside.';
     end if;
     select s.* into shadow from rowcast.scorer as s where s.shadow_of = own.scorer_id;
-    select s.key_columns || own.result_key, s.key_operators || coalesce((
-               select jsonb_agg(jsonb_build_object('=', rowcast.equality(r.type)) order by r.place)
-               from unnest(own.result_types) with ordinality as r (type, place)), '[]')
-    into key_columns, key_operators
-    from rowcast.source as s where s.source_id = own.source_id;
+    select array_agg(k.name order by k.place),
+           jsonb_agg(jsonb_build_object('=', k.equals) order by k.place)
+    into key_columns, key_operators from rowcast.row_key(own.scorer_id) as k;
     select * into base_side from rowcast.side_sql(own, shadow, base);
     select * into other_side from rowcast.side_sql(own, shadow, other);
     if base = other or base_side.version = other_side.version then

@@ -14,13 +14,9 @@ create or replace function rowcast.history_columns(
     scorer_id int, out name text, out history text, out columns text, out added text, out ended text,
     out scored text, out matches text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-    src rowcast.source;
 begin
     select s.name into strict name from rowcast.scorer as s
     where s.scorer_id = history_columns.scorer_id;
-    select o.* into strict src from rowcast.source as o
-    join rowcast.scorer as s on s.source_id = o.source_id where s.scorer_id = history_columns.scorer_id;
     history := name || '_history';
     select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
            rowcast.fit_name('ended_at', array_agg(a.attname::text)),
@@ -32,10 +28,9 @@ begin
     into columns, ended, added
     from pg_attribute as a
     where a.attrelid = format('predictions.%I', name)::regclass and a.attnum > 0 and not a.attisdropped;
-    scored := (rowcast.audit_names(src.key_columns, false))[4];
-    select string_agg(format('o.%I %s n.%1$I', k.name, src.key_operators -> (k.place::int - 1) ->> '='),
-                      ' and ' order by k.place)
-    into matches from unnest(src.key_columns) with ordinality as k (name, place);
+    scored := (rowcast.row_audit(scorer_id, false))[4];
+    select string_agg(format('o.%I %s n.%1$I', k.name, k.equals), ' and ' order by k.place)
+    into matches from rowcast.row_key(scorer_id) as k;
 end
 $$;
 comment on function rowcast.history_columns(int) is
@@ -50,9 +45,7 @@ declare
 begin
     if to_regclass(format('predictions.%I', n.history)) is null then
         select string_agg(quote_ident(k.name), ', ' order by k.place) into key_list
-        from rowcast.scorer as s join rowcast.source as o on o.source_id = s.source_id
-        cross join unnest(o.key_columns) with ordinality as k (name, place)
-        where s.scorer_id = make_history.scorer_id;
+        from rowcast.row_key(scorer_id) as k;
         execute format('create table predictions.%I (like predictions.%I, %I timestamptz not null) '
                        'partition by range (%3$I)', n.history, n.name, n.ended);
         execute format('create index on predictions.%I (%s)', n.history, key_list);

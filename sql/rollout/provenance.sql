@@ -74,8 +74,8 @@ declare
     matches text;
 begin
     select o.* into strict src from rowcast.source as o where o.source_id = own.source_id;
-    audit := rowcast.audit_names(src.key_columns || own.result_key, false);
-    code := rowcast.audit_names(src.key_columns || own.result_key, true);
+    audit := rowcast.row_audit(own.scorer_id, false);
+    code := rowcast.row_audit(own.scorer_id, true);
     wanted := format('select %s from (select ($1::%s[])[1] as k) as k',
         case when src.composite then (
             select string_agg(format('(k.k).%I as key_%s', k.name, k.place), ', ' order by k.place)
@@ -166,7 +166,8 @@ comment on function rowcast.what_scored(text, anyelement) is
     'Which version scored a row of a scorer, when, at which tick and for which job (null: a change of the '
     'row). state: scored; failed, with code and reason; pending, where a change or a job is still to be '
     'scored, with what was there before; absent. A key of several columns is given as array of texts in '
-    'the key''s order, or as JSON object by column.';
+    'the key''s order, or as JSON object by column; where a key has several results, one of them speaks '
+    'for all.';
 revoke all on function rowcast.what_scored(text, anyelement) from public;
 grant execute on function rowcast.what_scored(text, anyelement) to rowcast_reader;
 
