@@ -210,6 +210,47 @@ extension Database {
         == ["age", "amount"])
   }
 
+  @Test func aShadowReadsTheSameQueryAndWatchesTheSame() throws {
+    let connection = try Database.current.prepared()
+    try connection.runScript(versionSQL)
+    try connection.runScript(
+      """
+      create schema shop;
+      set search_path = shop;
+      create table customer (id int primary key, plan int);
+      create table faq (f int primary key, w real);
+      insert into customer values (1, 10), (2, 20);
+      insert into faq values (1, 1), (2, 0.5);
+      select * from rowcast.create_scorer('s', 'customer', 'double', result_key => array['f'],
+          feature_query => 'select c.id, f.f, (c.plan * f.w)::real as x from customer c cross join faq f');
+      select rowcast.also_watch('s', 'faq', mapping => 'select id from customer cross join (select from changed) q');
+      select rowcast.set_alias('double', 'challenger', 1);
+      select * from rowcast.start_shadow('s');
+      select rowcast.keep_history('s');
+      """)
+    #expect(
+      try connection.texts("select scorer || ' ' || relation from rowcast.watches order by 1")
+        == ["s shop.faq", "s_shadow shop.faq"])
+    #expect(
+      try connection.texts(
+        """
+        select string_agg(attname, ' ' order by attnum) from pg_attribute
+        where attrelid = 'predictions.s_shadow'::regclass and attnum in (1, 2)
+        """) == ["id f"])
+    // A key's results are told apart in comparisons and histories too.
+    try connection.runScript(
+      """
+      insert into predictions.s values (1, 1, 10, 'double', 1, 1), (1, 2, 5, 'double', 1, 1);
+      update predictions.s set score = 6, scored_at = clock_timestamp() where f = 2;
+      """)
+    #expect(
+      try connection.texts(
+        """
+        select format('%s %s %s', id, f, score) from predictions.s_as_of(
+            (select scored_at from predictions.s where f = 1)) order by f
+        """) == ["1 1 10", "1 2 5"])
+  }
+
   // MARK: Promotion
 
   private func failed(_ connection: Connection, _ query: Query) throws -> [String] {
