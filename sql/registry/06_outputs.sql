@@ -95,6 +95,9 @@ begin
         update rowcast.scorer as s set outputs = s.outputs || appended, revision = s.revision + 1
         where s.scorer_id = follower.scorer_id;
         perform rowcast.make_write(follower.scorer_id);
+        if exists (select from rowcast.history as h where h.scorer_id = follower.scorer_id) then
+            perform rowcast.make_history(follower.scorer_id);
+        end if;
     end loop;
 end
 $$;
