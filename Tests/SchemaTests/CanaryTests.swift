@@ -64,7 +64,7 @@ import Testing
     let connection = try Database.current.withRollout()
     func judge(_ counts: String) throws -> String? {
       try connection.run("select rowcast.start_canary('churn', max_latency_ratio => 2)")
-      defer { try? connection.run("delete from rowcast.canary") }
+      defer { _ = try? connection.run("delete from rowcast.canary") }
       return try connection.run(
         Query(
           text: """
