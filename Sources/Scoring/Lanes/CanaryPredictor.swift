@@ -118,7 +118,7 @@ struct CanaryPredictor {
     case .sessionLost, .chunkLost, .tryAgain: throw error
     case .scorerUnfit, .chunkFailed: break
     }
-    try database { () throws(PostgresError) in
+    _ = try database { () throws(PostgresError) in
       try connection.run(
         """
         select rowcast.fail_canary(\(canary.id), \
