@@ -59,6 +59,10 @@ begin
                        'When it was replaced or removed: it held from its scored_at until before.');
         execute format('revoke all on predictions.%I from public', n.history);
         execute format('grant select on predictions.%I to rowcast_reader', n.history);
+        if (select c.relrowsecurity from pg_class as c
+            where c.oid = format('predictions.%I', n.name)::regclass) then
+            perform rowcast.set_protection(scorer_id, true);  -- As the predictions themselves are.
+        end if;
     elsif n.added is not null then
         execute format('alter table predictions.%I %s', n.history, n.added);
     end if;

@@ -79,17 +79,23 @@ create or replace function rowcast.mark_shadow(scorer text, shadow text) returns
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own constant rowcast.scorer := rowcast.own_scorer(scorer);
+    shadow_id int;
 begin
     update rowcast.scorer as s set shadow_of = own.scorer_id
     where s.name = shadow and s.created_at = now() and s.created_by = rowcast.caller()
       and s.source_id = own.source_id and own.shadow_of is null
-      and s.name = own.name || '_shadow';
+      and s.name = own.name || '_shadow'
+    returning s.scorer_id into shadow_id;
     if not found then
         raise exception using errcode = 'RC306',
             message = format('scorer "%s" is not being made in this transaction', shadow),
             hint = format('select * from rowcast.start_shadow(%L);', scorer);
     end if;
     perform rowcast.share_watches(scorer, shadow);
+    if (select c.relrowsecurity from pg_class as c
+        where c.oid = format('predictions.%I', own.name)::regclass) then
+        perform rowcast.set_protection(shadow_id, true);  -- Who may not see the one may not see the other.
+    end if;
 end
 $$;
 comment on function rowcast.mark_shadow(text, text) is
