@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import Schema
 import TestSupport
@@ -24,6 +25,14 @@ import Testing
       failed: try rows.value(0, "failed"), missing: try rows.value(0, "missing"),
       orphaned: try rows.value(0, "orphaned"), stale: try rows.value(0, "stale"),
       isConsistent: try rows.value(0, "consistent"))
+  }
+
+  /// What the server's process of a session has used, in user and system mode.
+  static func processorSeconds(_ connection: Connection) throws -> Double {
+    let status = try String(contentsOfFile: "/proc/\(connection.backendPID)/stat", encoding: .utf8)
+    // After the name, which is in brackets, the 12th and 13th field: clock ticks of 10 ms.
+    let fields = status[(status.lastIndex(of: ")") ?? status.startIndex)...].split(separator: " ")
+    return ((Double(fields[12]) ?? 0) + (Double(fields[13]) ?? 0)) / 100
   }
 
   /// A table, how its rows are written, and keys as the examples show them.
@@ -272,9 +281,10 @@ import Testing
       select rowcast.create_scorer('s', 't', 'double', backfill => false);
       insert into predictions.s select id, 2 * x, 'double', 1, 1 from t;
       """)
-    let start = ContinuousClock.now
+    // Processor time: other tests run beside this one.
+    let before = try Self.processorSeconds(connection)
     #expect(try Self.audit(connection) == Found(rows: 1_000_000, scored: 1_000_000))
-    #expect(start.duration(to: .now) < .seconds(5))
+    #expect(try Self.processorSeconds(connection) - before < 5)
   }
 
   @Test func keysAreShownToWhoMayReadThem() throws {

@@ -37,7 +37,8 @@ struct AuditScoringTests {
       try Self.eventually(
         connection,
         """
-        select (missing, orphaned, stale, stale_changed, repaired) = (100, 10, 11, 10, 121)
+        select (missing, orphaned, stale, coalesce(stale_changed, -1), repaired)
+          = (100, 10, 11, 10, 121)
         from rowcast.audits where background and repaired > 0 and state = 'done'
         union all select false limit 1
         """)
