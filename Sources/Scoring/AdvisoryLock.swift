@@ -18,4 +18,6 @@ enum Channel {
   static let chunk = "rowcast_chunk"
   /// Models, aliases, scorers or jobs changed.
   static let control = "rowcast_control"
+  /// Somebody waits for an answer; the payload is the question's number.
+  static let question = "rowcast_question"
 }

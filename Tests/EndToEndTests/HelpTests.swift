@@ -6,7 +6,8 @@ import Testing
 struct HelpTests {
   static let commands = [
     "", "up", "down", "demo", "bench", "migrate", "worker", "status", "doctor", "push", "models",
-    "scorers", "inspect", "predict", "bench database", "bench engine", "bench load", "bench job",
+    "scorers", "inspect", "predict", "bench database", "bench ask", "bench engine", "bench load",
+    "bench job",
     "jobs",
     "jobs list", "jobs watch",
   ]

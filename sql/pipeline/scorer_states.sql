@@ -512,7 +512,6 @@ declare
               and p.oid not in (select w.maps_with from rowcast.watch as w
                                 where w.scorer_id <> own.scorer_id));
     query regprocedure;
-    stale regprocedure;
 begin
     -- Whoever makes a scorer of the same source meanwhile would find triggers that are about to go.
     perform from rowcast.source as s where s.source_id = own.source_id for update;
@@ -527,12 +526,7 @@ begin
     delete from rowcast.scorer as s where s.scorer_id = own.scorer_id;
     -- Those that were cut or split meanwhile. What a tick still adds is removed by tidy.
     delete from rowcast.chunk as c where c.scorer_id = own.scorer_id;
-    for stale in
-        select p.oid::regprocedure from pg_proc as p
-        where p.pronamespace = 'rowcast'::regnamespace and p.proname = 'write_' || own.scorer_id
-    loop
-        execute format('drop function %s', stale);
-    end loop;
+    perform rowcast.drop_write(own.scorer_id);
     execute format('drop table if exists rowcast.retraction_%s, rowcast.set_%1$s', own.scorer_id);
     foreach query in array queries loop
         execute format('drop function %s', query);

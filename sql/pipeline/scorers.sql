@@ -8,6 +8,8 @@
 
 drop function if exists rowcast.create_scorer(
     text, text, text, text, text, int, text[], jsonb, int, boolean);
+drop function if exists rowcast.create_scorer(
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]);
 drop function if exists rowcast.make_scorer(
     text, regclass, text, text, text, int, text[], jsonb, int, boolean);
 drop function if exists rowcast.add_scorer(
@@ -17,7 +19,7 @@ create or replace function rowcast.create_scorer(
     name text, source text, model text default null, route text default null,
     alias text default 'champion', version int default null, key text[] default null,
     features jsonb default null, top_k int default null, backfill boolean default true,
-    feature_query text default null, result_key text[] default null)
+    feature_query text default null, result_key text[] default null, explain int default 0)
 returns table (input text, input_type text, column_name text, column_type text, on_null text)
 -- No search_path of its own: an unqualified source is looked up on the caller's.
 language plpgsql as $$
@@ -44,19 +46,20 @@ begin
     end if;
     return query select * from rowcast.make_scorer(
         name, relation, model, route, alias, version, key, features, top_k, backfill, options);
+    perform rowcast.set_explanations(name, coalesce(explain, 0), rescore => false);
 end
 $$;
 comment on function rowcast.create_scorer(
-    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]) is
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[], int) is
     'Has a table watched, and scored with a model into predictions.<name>. Features are columns of the '
     'table, or of feature_query: a query, or the name of a view, that returns the table''s key and the '
     'features; with result_key, several rows for a key. Returns the column that each input of the model is '
     'read from, and what a NULL in it leads to: a failure, missing (the model has a rule), or never (the '
-    'column is not null).';
+    'column is not null). explain: how many of each prediction''s largest contributions are written beside it.';
 revoke all on function rowcast.create_scorer(
-    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]) from public;
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[], int) from public;
 grant execute on function rowcast.create_scorer(
-    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[]) to rowcast_analyst;
+    text, text, text, text, text, int, text[], jsonb, int, boolean, text, text[], int) to rowcast_analyst;
 
 create or replace function rowcast.make_scorer(
     name text, relation regclass, model text, route text, alias text, version int, key text[],

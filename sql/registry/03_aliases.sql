@@ -58,6 +58,14 @@ begin
                       rowcast.output_columns(new_signature)),
                   hint = 'Create a scorer for this version beside it.';
     end if;
+    if not rowcast.is_explained(own.model_id, version) and exists (
+        select from jsonb_array_elements(own.outputs) as o
+        where o ->> 'reason' is not null and o ->> 'blank' is null) then
+        raise exception 'predictions of model "%" % cannot be explained, as scorer "%" wants',
+            model_name, version, own.name
+            using errcode = 'RC104',
+                  hint = format('Do without: select rowcast.set_explanations(%L, 0);', own.name);
+    end if;
 end
 $$;
 comment on function rowcast.check_scorer_fits(int, int) is

@@ -25,7 +25,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         select o ->> 'type' from jsonb_array_elements(signature -> 'outputs') as o
         where o ->> 'name' = own.entry ->> 'output'
     ) as n (type) on true
-    where own.entry ? 'output'
+    -- Reasons come with any version that can be explained.
+    where own.entry ? 'output' and not own.entry ? 'reason'
 $$;
 comment on function rowcast.outputs_fit(jsonb, jsonb) is
     'Whether a version fills the columns of a scorer: each, but for those that were appended.';

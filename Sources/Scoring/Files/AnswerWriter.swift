@@ -192,7 +192,7 @@ extension AnswerWriter {
   }
 
   /// What JSON has no number for is a string, which this program reads back.
-  private static func append(json column: Column, _ row: Int, to bytes: inout [UInt8]) {
+  static func append(json column: Column, _ row: Int, to bytes: inout [UInt8]) {
     switch column.values {
     case .float32(let v) where !v[row].isFinite: append(json: name(Double(v[row])), to: &bytes)
     case .float64(let v) where !v[row].isFinite: append(json: name(v[row]), to: &bytes)

@@ -236,7 +236,8 @@ struct ChunkScorer {
           hint: "Set the alias with rowcast.set_alias."))
     }
     if prepared.binding?.model.id != id {
-      let model = try models.model(id, on: connection)
+      let model = try models.model(
+        id, reasons: prepared.plan.reasons, on: connection)
       do throws(ScoringError) {
         prepared.binding = try ModelBinding(model, to: prepared.plan)
       } catch {

@@ -9,7 +9,7 @@ struct ModelBinding {
       /// An output of the model, as it is.
       case output(Int)
       case topClass(rank: Int)
-      /// The model has no such output: the column is null.
+      /// The model has no such output, or nobody wants it any more: the column is null.
       case absent
       case topProbability(rank: Int)
     }
@@ -45,7 +45,9 @@ struct ModelBinding {
           sources.append(part == .class ? .topClass(rank: rank) : .topProbability(rank: rank))
           continue
         }
-        if output.appended == true, !signature.outputs.contains(where: { $0.name == output.output })
+        if output.blank == true
+          || output.appended == true
+            && !signature.outputs.contains(where: { $0.name == output.output })
         {
           sources.append(.absent)
           continue

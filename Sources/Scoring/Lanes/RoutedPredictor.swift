@@ -96,7 +96,8 @@ struct RoutedPredictor {
       return .failure(code: code, reason: reason, version: version)
     case .model(let id, let fit):
       do throws(WorkError) {
-        return .binding(ModelBinding(try models.model(id, on: connection), fit))
+        return .binding(ModelBinding(
+            try models.model(id, reasons: plan.reasons, on: connection), fit))
       } catch {
         if case .postgres = error { throw error }
         return .failure(code: "model_refused", reason: error.message, version: id.version)
@@ -135,7 +136,7 @@ struct RoutedPredictor {
     _ id: ModelVersionID, _ plan: ScorerPlan, _ models: ModelCache, _ connection: Connection
   ) throws(WorkError) -> Resolution {
     do throws(WorkError) {
-      let model = try models.model(id, on: connection)
+      let model = try models.model(id, reasons: plan.reasons, on: connection)
       do throws(ScoringError) {
         return .model(id, try ModelBinding.Fit(model, to: plan))
       } catch {

@@ -24,6 +24,10 @@ struct ScorerPlan {
     var of: RankedPart?
     /// Came with a later version than the scorer was made for: a version may lack it.
     var appended: Bool?
+    /// Of the columns of a reason, from 1, the largest contribution.
+    var reason: Int?
+    /// Whether the column is written as null: nobody wants it any more.
+    var blank: Bool?
   }
 
   /// The types that prediction columns have, by SQL's names.
@@ -52,6 +56,10 @@ struct ScorerPlan {
   var keyTypes: [(element: OID, array: OID)]
   var features: [Feature]
   var outputs: [Output]
+  /// How many of each row's largest contributions are written.
+  var reasons: Int {
+    outputs.filter { $0.blank != true }.compactMap(\.reason).max() ?? 0
+  }
   var readKeysSQL: String
   var readRangeSQL: String
   var writeSQL: String

@@ -80,7 +80,7 @@ struct Inspection {
   var refusal: String?
 
   mutating func accept(_ model: Model) {
-    signature = Self.json(model.signature)
+    signature = Self.json(model)
     format = model.format
     refusal = nil
   }
@@ -92,10 +92,21 @@ struct Inspection {
         values: [id.model, id.version, signature.map(JSON.init), refusal, format?.rawValue]))
   }
 
-  static func json(_ signature: Signature) -> String {
+  /// The signature, with what else the registry keeps of a model beside it.
+  private struct Record: Encodable {
+    var features: [Signature.Feature]
+    var outputs: [Signature.Output]
+    /// Whether a scorer may ask for reasons.
+    var explained: Bool
+  }
+
+  static func json(_ model: Model) -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    // Strings and enumerations only: encoding cannot fail.
-    return String(decoding: try! encoder.encode(signature), as: UTF8.self)
+    let record = Record(
+      features: model.signature.features, outputs: model.signature.outputs,
+      explained: model.givesReasons)
+    // Strings, truths and enumerations only: encoding cannot fail.
+    return String(decoding: try! encoder.encode(record), as: UTF8.self)
   }
 }

@@ -22,15 +22,15 @@ extension LoadedModel {
   ///
   /// - Throws: `.scoring` where the registry does not have it ready or its golden rows disagree,
   ///   `.model` where the engine refuses the bytes.
-  static func load(_ id: ModelVersionID, on connection: Connection) throws(WorkError)
-    -> LoadedModel
-  {
+  static func load(
+    _ id: ModelVersionID, reasons: Int, on connection: Connection
+  ) throws(WorkError) -> LoadedModel {
     let stored = try StoredVersion.read(id, on: connection)
     guard stored.state == "ready" else {
       throw .scoring(
         ScoringError(.model, "model \"\(stored.name)\" \(id.version) is \(stored.state)"))
     }
-    let model = try stored.open()
+    let model = try stored.open(reasons: reasons)
     try GoldenRows.stored(for: id, on: connection)
       .verify(model, named: "model \"\(stored.name)\" \(id.version)")
     return LoadedModel(id: id, name: stored.name, model: model)
@@ -79,9 +79,10 @@ struct StoredVersion {
     }
   }
 
-  func open() throws(WorkError) -> Model {
+  func open(reasons: Int = 0) throws(WorkError) -> Model {
     do throws(ModelError) {
-      return try Model.load(bytes, format: format, labels: labels)
+      return try Model.load(
+        bytes, format: format, labels: labels, options: ModelOptions(reasons: reasons))
     } catch {
       throw .model(error)
     }

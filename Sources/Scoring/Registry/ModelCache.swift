@@ -27,8 +27,14 @@ final class ModelCache: Sendable {
     var lastUse: UInt64 = 0
   }
 
+  /// What explains its predictions is another model than what does not, and takes more memory.
+  private struct Key: Hashable {
+    var id: ModelVersionID
+    var reasons: Int
+  }
+
   private struct State {
-    var entries: [ModelVersionID: Entry] = [:]
+    var entries: [Key: Entry] = [:]
     var byteCount = 0
     var uses: UInt64 = 0
   }
@@ -46,13 +52,17 @@ final class ModelCache: Sendable {
     self.events = events
   }
 
+  /// - Parameter reasons: How many of each row's largest contributions the model answers too.
   /// - Throws: `.postgres` where the connection is at fault, which is not remembered; else why the
   ///   model cannot be used, which is, for ten seconds.
-  func model(_ id: ModelVersionID, on connection: Connection) throws(WorkError) -> LoadedModel {
+  func model(
+    _ id: ModelVersionID, reasons: Int = 0, on connection: Connection
+  ) throws(WorkError) -> LoadedModel {
+    let key = Key(id: id, reasons: reasons)
     let slot = state.withLock { state in
       state.uses += 1
-      state.entries[id, default: Entry()].lastUse = state.uses
-      return state.entries[id]!.slot
+      state.entries[key, default: Entry()].lastUse = state.uses
+      return state.entries[key]!.slot
     }
     let outcome: Result<(LoadedModel, isNew: Bool), WorkError> = slot.content.withLock { content in
       switch content {
@@ -63,7 +73,7 @@ final class ModelCache: Sendable {
       }
       do throws(WorkError) {
         let start = ContinuousClock.now
-        let model = try LoadedModel.load(id, on: connection)
+        let model = try LoadedModel.load(id, reasons: reasons, on: connection)
         content = .loaded(model)
         events(
           .modelLoaded(
@@ -78,22 +88,22 @@ final class ModelCache: Sendable {
       }
     }
     let (model, isNew) = try outcome.get()
-    if isNew { keep(model) }
+    if isNew { keep(model, key) }
     return model
   }
 
   /// Counts a model that was loaded, and lets go of others for it. Lanes that still score with
   /// those keep them alive until they are done.
-  private func keep(_ model: LoadedModel) {
+  private func keep(_ model: LoadedModel, _ key: Key) {
     state.withLock { state in
-      state.entries[model.id]?.byteCount = model.model.byteCount
+      state.entries[key]?.byteCount = model.model.byteCount
       state.byteCount += model.model.byteCount
       guard state.byteCount > capacity else { return }
-      let oldest = state.entries.filter { $0.key != model.id && $0.value.byteCount > 0 }
+      let oldest = state.entries.filter { $0.key != key && $0.value.byteCount > 0 }
         .sorted { $0.value.lastUse < $1.value.lastUse }
-      for (id, entry) in oldest where state.byteCount > capacity {
+      for (other, entry) in oldest where state.byteCount > capacity {
         state.byteCount -= entry.byteCount
-        state.entries[id] = nil
+        state.entries[other] = nil
       }
     }
   }

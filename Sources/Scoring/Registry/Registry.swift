@@ -108,7 +108,7 @@ public struct Registry {
       try connection.run(
         """
         select rowcast.record_inspection(i.model_id, i.version, \
-        \(JSON(Inspection.json(model.signature))), null, \(model.format.rawValue)) \
+        \(JSON(Inspection.json(model))), null, \(model.format.rawValue)) \
         from rowcast.models_to_inspect() as i \
         where i.name = \(submission.name) and i.version = \(version)
         """)

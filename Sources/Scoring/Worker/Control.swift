@@ -32,7 +32,11 @@ final class Control {
         Lane(context, seat: seat, models: models).run()
       }
     }
-    var others: [WorkThread] = []
+    var others = [
+      WorkThread(name: "rowcast answers") { [context, models] in
+        Answerer(context, models: models).run()
+      }
+    ]
     if configuration.dispatches {
       others.append(WorkThread(name: "rowcast tick") { [context] in Dispatcher(context).run() })
       others.append(

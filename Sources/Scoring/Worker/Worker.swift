@@ -4,9 +4,9 @@ public import ServiceLifecycle
 /// Scores what a database's scorers want scored, until it is told to stop.
 ///
 /// Threads: one a lane, each with a connection; one that stands for the election of the
-/// dispatcher, with a connection; one for control, with a connection that listens; one that
-/// inspects models and one that audits, which connect when there is something to do. Any number of
-/// workers may serve a database.
+/// dispatcher, with a connection; one for control, with a connection that listens; one that answers
+/// questions, likewise; one that inspects models and one that audits, which connect when there is
+/// something to do. Any number of workers may serve a database.
 public final class Worker: Service, Sendable {
   public let statistics: WorkerStatistics
   public let configuration: WorkerConfiguration

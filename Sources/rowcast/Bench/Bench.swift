@@ -10,13 +10,15 @@ struct Bench: AsyncParsableCommand {
       EXAMPLE
         rowcast bench
         rowcast bench bulk --rows 200000 --json > bulk.json
+        rowcast bench ask
         rowcast bench engine --model churn.txt --rows golden.csv
         rowcast bench load --model churn.txt
         rowcast bench job --rows 10000000
         rowcast bench models
       """,
     subcommands: [
-      DatabaseBench.self, EngineBench.self, LoadBench.self, JobBench.self, ModelsBench.self,
+      DatabaseBench.self, AskBench.self, EngineBench.self, LoadBench.self, JobBench.self,
+      ModelsBench.self,
     ],
     defaultSubcommand: DatabaseBench.self)
 }
