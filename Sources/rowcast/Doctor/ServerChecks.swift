@@ -175,8 +175,8 @@ struct ServerChecks {
                - (select count(*) from pg_stat_activity where backend_type = 'client backend')::int4
       """)
     let free = try rows.value(0, 0, as: Int32.self)
-    // A connection a lane, the dispatcher's and one for control.
-    let wanted = Machine.coreCount + 2
+    // A connection a lane, the dispatcher's, one for control and one for questions.
+    let wanted = Machine.coreCount + 3
     return Check(
       "connections", Int(free) < wanted ? .bad : .good,
       "\(free) free, a worker here takes \(wanted)",
