@@ -74,10 +74,10 @@ import Testing
   func refused(name: String) throws {
     let bytes = try ParityCase.read(name).bytes()
     #expect(try !Model.load(bytes).givesReasons)
-    do {
+    do throws(ModelError) {
       _ = try Model.load(bytes, options: ModelOptions(reasons: 2))
       Issue.record("\(name) was explained")
-    } catch let error as ModelError {
+    } catch {
       #expect(error.code == .unsupported)
       #expect(error.message == "the ONNX model cannot be explained")
     }

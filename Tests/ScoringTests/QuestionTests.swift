@@ -113,12 +113,26 @@ struct QuestionTests {
           })
       }
     }
+    try await Scene.blocking {
+      try Self.waitForQuestions(1, on: Connection(settings))
+    }
     try await scene.withWorkers { connection, _ in
-      while try connection.run("select count(*) from rowcast.question").value(0, 0, as: Int64.self)
-        > 0
-      { Thread.sleep(forTimeInterval: 0.01) }
+      try Self.waitForQuestions(0, on: connection)
     }
     #expect(try await answer.contains("score"))
+  }
+
+  /// Waits until so many questions are there.
+  static func waitForQuestions(_ count: Int64, on connection: Connection) throws {
+    let deadline = ContinuousClock.now.advanced(by: Scene.patience)
+    while try connection.run("select count(*) from rowcast.question").value(0, 0, as: Int64.self)
+      != count
+    {
+      guard ContinuousClock.now < deadline else {
+        throw Scene.Overdue("there are never \(count) questions")
+      }
+      Thread.sleep(forTimeInterval: 0.01)
+    }
   }
 
   @Test func manyCallersOfTwoWorkersEachGetTheirOwn() async throws {
