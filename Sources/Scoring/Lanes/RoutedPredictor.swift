@@ -44,7 +44,7 @@ struct RoutedPredictor {
     var versions = Array(repeating: Int32(0), count: rows.count)
     var shares: [ChunkResult.Share] = []
     for (name, members) in groups {
-      switch try use(name, models, connection) {
+      switch try use(name, plan, models, connection) {
       case .failure(let code, let reason, let version):
         for row in members {
           failures.append(
@@ -88,7 +88,9 @@ struct RoutedPredictor {
     case failure(code: String, reason: String, version: Int32?)
   }
 
-  private func use(_ name: String, _ models: ModelCache, _ connection: Connection)
+  private func use(
+    _ name: String, _ plan: ScorerPlan, _ models: ModelCache, _ connection: Connection
+  )
     throws(WorkError) -> Means
   {
     switch resolutions[name]! {
@@ -96,7 +98,8 @@ struct RoutedPredictor {
       return .failure(code: code, reason: reason, version: version)
     case .model(let id, let fit):
       do throws(WorkError) {
-        return .binding(ModelBinding(
+        return .binding(
+          ModelBinding(
             try models.model(id, reasons: plan.reasons, on: connection), fit))
       } catch {
         if case .postgres = error { throw error }
