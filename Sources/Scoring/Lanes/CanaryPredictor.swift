@@ -95,7 +95,8 @@ struct CanaryPredictor {
     case .refused: return nil
     case .unknown:
       do throws(WorkError) {
-        let model = try models.model(canary.model, on: connection)
+        let model = try models.model(
+          canary.model, reasons: plan.reasons, on: connection)
         let binding: ModelBinding
         do throws(ScoringError) {
           binding = try ModelBinding(model, to: plan)
