@@ -680,12 +680,14 @@ begin
     insert into rowcast.scorer as s (
         name, source_id, model_id, alias, pinned_version, route, features, outputs, top_k,
         created_tick, created_by, state, state_reason, feature_query, features_from, features_row,
-        result_key, result_types)
+        result_key, result_types, chunk_rows)
     values (name, source_id, own_model_id, alias, version, route, mapped, outputs, top_k,
             (select max(t.tick_id) from rowcast.tick as t), rowcast.caller(),
             'suspended', 'it was not started',
             case when input.features_from is not null then coalesce(options ->> 'feature_query', '') end,
-            input.features_from, input.written_by, input.result_key, input.result_types)
+            input.features_from, input.written_by, input.result_key, input.result_types,
+            -- Until it is measured. Where rows name their model, a few of each should meet in a chunk.
+            case when route is null then 1024 else 4096 end)
     returning s.scorer_id into scorer_id;
     perform rowcast.make_tables(scorer_id);
     if relation_row.relrowsecurity then

@@ -100,12 +100,14 @@ begin
     -- Below 256 rows only where that takes 700 ms: a chunk of any size takes its round trips, and
     -- with a distant server or a slow disk these alone are 100 ms, which smaller chunks never reach.
     -- The median, so that one slow disk write changes nothing; full chunks only, small ones are all
-    -- overhead.
+    -- overhead. Half a second where each row names its model: such a chunk takes as long as there are
+    -- models in it, however few rows each has.
     for own in
         select s.scorer_id, s.chunk_rows,
                least(16384, greatest(
                    1,
-                   round(s.chunk_rows * least(2.0, greatest(0.5, 0.1 / greatest(t.seconds, 0.001)))),
+                   round(s.chunk_rows * least(2.0, greatest(0.5,
+                       case when s.route is null then 0.1 else 0.5 end / greatest(t.seconds, 0.001)))),
                    least(256, round(s.chunk_rows * least(2.0, greatest(0.5, 0.7 / greatest(t.seconds, 0.001)))))
                ))::int as better
         from (
