@@ -469,6 +469,31 @@ def onnx_files():
         ),
         "executor",
     )
+    # Before their opset bounds and fillers are attributes, and more inputs are nobody's.
+    file(
+        "bound-before-its-opset",
+        onnx_model([node("Clip", ["x", "n"], ["y"])], initializers=[tensor("n", [1])], opset=10),
+        "executor",
+    )
+    file(
+        "filler-before-its-opset",
+        onnx_model(
+            [node("Pad", ["x", "", "n"], ["y"], pads=[0, 1, 0, 0])],
+            outputs=[helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])],
+            initializers=[tensor("n", [], [0])],
+            opset=10,
+        ),
+        "executor",
+    )
+    file(
+        "filler-of-another-type",
+        onnx_model(
+            [node("Pad", ["x", "pads", "n"], ["y"])],
+            outputs=[helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])],
+            initializers=[tensor("pads", [0, 1, 0, 0]), tensor("n", [1], [])],
+        ),
+        "executor",
+    )
     write(
         "executor",
         "categories-of-a-frame.txt",

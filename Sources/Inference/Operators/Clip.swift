@@ -11,6 +11,7 @@ struct Clip: Operator {
       throw node.error(.unsupported, "input of type \(info.type.onnxName) is not supported")
     }
     if node.opset < 11 {
+      try node.checkInputs(1...1)
       least = try node.float("min").map(Double.init)
       greatest = try node.float("max").map(Double.init)
     } else {

@@ -222,10 +222,14 @@ struct Pad: Operator {
     }
     self.before = before
     if isOld {
+      try node.checkInputs(1...1)
       value = Double(try node.float("value", default: 0))
-    } else if let info = node.optionalInput(2) {
-      guard !info.shape.isBatched, info.shape.elementCount == 1 else {
-        throw node.error(.malformed, "a value of shape \(info.shape) is not one element")
+    } else if let filler = node.optionalInput(2) {
+      guard filler.type == info.type, !filler.shape.isBatched, filler.shape.elementCount == 1
+      else {
+        throw node.error(
+          .malformed,
+          "a value of type \(filler.type.onnxName) and shape \(filler.shape) is not one element")
       }
       value = 0
     } else {
