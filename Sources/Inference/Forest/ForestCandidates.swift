@@ -200,8 +200,9 @@ struct ForestChoice {
       reports = [report(many, from: 1, to: nil)]
       return
     }
-    // Kernels for many rows cost the same for any few of them.
-    let batch = most.few * Double(ForestTrial.fewRows)
+    // Kernels for many rows cost the same for any few of them; where it is close, theirs is the cost
+    // that spreads less.
+    let batch = 0.8 * most.few * Double(ForestTrial.fewRows)
     let row = min(one.one, one.few)
     fewRows = Int(min(max(batch / row, 1), Double(2 * ForestTrial.fewRows)))
     reports = [

@@ -70,11 +70,8 @@ struct ForestTrial {
     let stands = kernels.map {
       Stand($0, rows: rows, precision: precision, sumStride: sumStride)
     }
-    // Large forests take a thread's time as long as all else; kernels hardly disturb each other.
-    let isLarge = kernels.reduce(0) { $0 + $1.byteCount } > Self.large
-    var figures =
-      isLarge
-      ? Concurrently.map(stands.count) { stands[$0].few() } : stands.map { $0.few() }
+    // One after the other: side by side they would take each other's cache and memory.
+    var figures = stands.map { $0.few() }
     var best = Double.infinity
     for index in figures.indices.sorted(by: { figures[$0].few < figures[$1].few }) {
       // More rows at once make a row cheaper by no more than this.
@@ -91,9 +88,6 @@ struct ForestTrial {
     }
     return figures
   }
-
-  /// Bytes of kernels that do not stay near a core.
-  private static let large = 1 << 18
 
   /// A kernel with what it needs to score the rows.
   private final class Stand: @unchecked Sendable {
