@@ -116,7 +116,8 @@ struct RoutedPredictor {
     let found = try database { () throws(PostgresError) in
       try connection.run("select * from rowcast.resolve_models(\(names), \(plan.alias))")
     }
-    for row in 0..<found.count {
+    // Lanes that meet the same models at the same time load different ones first, not all the same.
+    for row in (0..<found.count).shuffled() {
       let answer = try database { () throws(PostgresError) in
         (
           name: try found.value(row, "name", as: String.self),
