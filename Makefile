@@ -34,11 +34,14 @@ demo: build ## Start an appliance, stream sensor readings, show predictions (DEM
 build: needs ## Build the release binary, .build/release/rowcast
 	swift build -c release $(SWIFT_FLAGS) --product rowcast
 
-# The fault tests load all cores for minutes, so they come by themselves at the end.
+# Many tests run workers of their own: too many at once would wait for cores longer than workers do
+# for an answer. The fault tests load all cores for minutes, so they come by themselves at the end.
+TESTS_AT_ONCE ?= 8
 .PHONY: test
 test: needs ## Run every test, against a PostgreSQL that the tests start themselves
 	swift build -c release $(SWIFT_FLAGS) --build-tests
-	swift test -c release $(SWIFT_FLAGS) --skip-build --skip FaultTests
+	swift test -c release $(SWIFT_FLAGS) --skip-build --skip FaultTests \
+	  --experimental-maximum-parallelization-width $(TESTS_AT_ONCE)
 	swift test -c release $(SWIFT_FLAGS) --skip-build --filter FaultTests
 
 .PHONY: bench

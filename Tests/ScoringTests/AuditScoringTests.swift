@@ -34,14 +34,20 @@ struct AuditScoringTests {
       try scene.waitForEvent { event in
         if case .discrepanciesFound("item_score", _) = event { true } else { nil }
       }
+      // What had changed is known once the rows were scored again.
       try Self.eventually(
         connection,
         """
-        select (missing, orphaned, stale, coalesce(stale_changed, -1), repaired)
-          = (100, 10, 11, 10, 121)
-        from rowcast.audits where background and repaired > 0 and state = 'done'
-        union all select false limit 1
+        select exists (select from rowcast.audits
+                       where background and repaired > 0 and stale_changed is not null)
         """)
+      #expect(
+        try connection.run(
+          """
+          select string_agg(concat_ws(' ', missing, orphaned, stale, stale_changed, repaired), '; ')
+          from rowcast.audits where background and repaired > 0
+          """
+        ).value(0, 0, as: String.self) == "100 10 11 10 121")
       try connection.run("select rowcast.set_audit('item_score', null)")
       try scene.settle(connection)
       try LiveScoringTests.expectOracle(connection)

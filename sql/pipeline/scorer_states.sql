@@ -129,11 +129,14 @@ create or replace function rowcast.suspend_scorer(
     scorer_id int, reason text, revision bigint default null) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    own rowcast.scorer;
+    own_source constant int := (
+        select s.source_id from rowcast.scorer as s where s.scorer_id = suspend_scorer.scorer_id);
 begin
-    select s.* into own from rowcast.scorer as s where s.scorer_id = suspend_scorer.scorer_id;
-    -- A source that was renamed is read anew, by those too that had read how to before.
-    if rowcast.follow_definition(own.source_id) or own.revision > suspend_scorer.revision then
+    -- A source that was renamed is read anew, by those too that had read how to before: another lane may
+    -- have followed it by now, so the revision is looked at last.
+    if rowcast.follow_definition(own_source) or exists (
+        select from rowcast.scorer as s
+        where s.scorer_id = suspend_scorer.scorer_id and s.revision > suspend_scorer.revision) then
         return false;
     end if;
     perform from rowcast.scorer as s
