@@ -36,7 +36,7 @@ build: needs ## Build the release binary, .build/release/rowcast
 
 # Many tests run workers of their own: too many at once would wait for cores longer than workers do
 # for an answer. The fault tests load all cores for minutes, so they come by themselves at the end.
-TESTS_AT_ONCE ?= 8
+TESTS_AT_ONCE ?= $(shell expr 2 \* $$(nproc))
 .PHONY: test
 test: needs ## Run every test, against a PostgreSQL that the tests start themselves
 	swift build -c release $(SWIFT_FLAGS) --build-tests
