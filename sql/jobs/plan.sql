@@ -20,7 +20,7 @@ begin
 end
 $$;
 comment on function rowcast.job_model(text, text, int) is
-    'The version that a job scores with, from its first row to its last.';
+    'The version that a job, from its first row to its last, or a question is scored with.';
 revoke all on function rowcast.job_model(text, text, int) from public;
 
 create or replace function rowcast.column_type(relation regclass, name text) returns jsonb

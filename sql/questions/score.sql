@@ -85,19 +85,8 @@ declare
     stranger text;
     asked uuid := gen_random_uuid();
 begin
-    select m.model_id, coalesce(ask.version, a.version) into own_model_id, own_version
-    from rowcast.model as m
-    left join rowcast.alias as a on a.model_id = m.model_id and a.alias = ask.alias
-    where m.name = model;
-    if not found then
-        raise exception using errcode = 'RC101', message = format('model "%s" does not exist', model),
-            hint = 'select * from rowcast.models lists them; "rowcast push" adds one.';
-    elsif own_version is null then
-        raise exception using errcode = 'RC101',
-            message = format('model "%s" has no alias "%s"', model, alias),
-            hint = format('select rowcast.set_alias(%L, %L, <version>);', model, alias);
-    end if;
-    signature := rowcast.ready_signature(model, own_version);
+    select m.model_id, m.own_version, m.signature into own_model_id, own_version, signature
+    from rowcast.job_model(model, alias, version) as m;
 
     if timeout is null or timeout <= interval '0' or timeout > interval '1 hour' then
         raise exception using errcode = 'RC330',

@@ -84,35 +84,17 @@ struct Fleet: Sendable {
     let worker = Worker(
       configuration, logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
     let stage = stage
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await worker.run() }
-      let pass: ModelsBenchReport.Pass
-      do {
-        pass = try await withCheckedThrowingContinuation { continuation in
-          Thread.detachNewThread {
-            continuation.resume(
-              with: Result {
-                let connection = try stage.connect()
-                let query = try prepare(connection)
-                let loads = worker.statistics.snapshot().modelsLoaded
-                let start = ContinuousClock.now
-                try connection.run(query)
-                try connection.run("call rowcast.wait(\(scorer), '1 hour')")
-                return ModelsBenchReport.Pass(
-                  models: models, rows: rows,
-                  seconds: Format.seconds(start.duration(to: .now)),
-                  loads: Int(worker.statistics.snapshot().modelsLoaded - loads),
-                  limitBytes: limit, heapBytes: Heap.byteCount)
-              })
-          }
-        }
-      } catch {
-        worker.stop()
-        throw error
-      }
-      worker.stop()
-      try await group.waitForAll()
-      return pass
+    return try await WorkerRun.during(worker) {
+      let connection = try stage.connect()
+      let query = try prepare(connection)
+      let loads = worker.statistics.snapshot().modelsLoaded
+      let start = ContinuousClock.now
+      try connection.run(query)
+      try connection.run("call rowcast.wait(\(scorer), '1 hour')")
+      return ModelsBenchReport.Pass(
+        models: models, rows: rows, seconds: Format.seconds(start.duration(to: .now)),
+        loads: Int(worker.statistics.snapshot().modelsLoaded - loads),
+        limitBytes: limit, heapBytes: Heap.byteCount)
     }
   }
 
