@@ -34,15 +34,21 @@ demo: build ## Start an appliance, stream sensor readings, show predictions (DEM
 build: needs ## Build the release binary, .build/release/rowcast
 	swift build -c release $(SWIFT_FLAGS) --product rowcast
 
+# What failed is said again at the end, where it is looked for.
+define tests
+mkdir -p .data; \
+swift test -c release $(SWIFT_FLAGS) --skip-build $(1) 2>&1 | tee .data/test.log \
+  || { echo; echo "what failed:"; grep -A 3 -E 'recorded an issue|✘|[Ff]atal error' .data/test.log || true; exit 1; }
+endef
+
 # Many tests run workers of their own: too many at once would wait for cores longer than workers do
 # for an answer. The fault tests load all cores for minutes, so they come by themselves at the end.
 TESTS_AT_ONCE ?= $(shell expr 2 \* $$(nproc))
 .PHONY: test
 test: needs ## Run every test, against a PostgreSQL that the tests start themselves
 	swift build -c release $(SWIFT_FLAGS) --build-tests
-	swift test -c release $(SWIFT_FLAGS) --skip-build --skip FaultTests \
-	  --experimental-maximum-parallelization-width $(TESTS_AT_ONCE)
-	swift test -c release $(SWIFT_FLAGS) --skip-build --filter FaultTests
+	@$(call tests,--skip FaultTests --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
+	@$(call tests,--filter FaultTests)
 
 .PHONY: bench
 bench: build ## Measure bulk, latency and writers against their floors (BENCH=latency for one)

@@ -119,13 +119,11 @@ revoke all on function rowcast.open_parts(rowcast.model_job) from public;
 
 create or replace function rowcast.job_counts(
     job_id bigint, out rows_done bigint, out rows_failed bigint, out pages_done bigint,
-    out rows_recent bigint, out chunks_failed bigint)
+    out chunks_failed bigint)
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select (j.rows_scored + j.rows_failed + coalesce(sum(c.rows_scored + c.rows_failed), 0))::bigint,
            (j.rows_failed + coalesce(sum(c.rows_failed), 0))::bigint,
            (j.pages_done + coalesce(sum(c.pages), 0))::bigint,
-           coalesce(sum(c.rows_scored + c.rows_failed) filter (
-               where c.finished_at > clock_timestamp() - interval '30 seconds'), 0)::bigint,
            count(c.chunk_id) filter (where c.state = 'failed')
     from rowcast.job as j
     left join rowcast.chunk as c

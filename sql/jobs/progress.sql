@@ -1,5 +1,31 @@
 -- How far jobs are, of both kinds: those of scorers, and those with a source and destination of their own.
 
+create or replace function rowcast.job_rate(
+    job_id bigint, begun_at timestamptz, out per_second double precision, out steady double precision)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with span as (
+        select clock_timestamp() as now, greatest(0.001, least(30, extract(
+            epoch from clock_timestamp() - job_rate.begun_at)))::float8 as seconds
+    ), recent as (
+        select floor(extract(epoch from s.now - c.finished_at))::int as age,
+               sum(case when c.scorer_id is null then c.rows_scored + c.rows_failed
+                        else c.key_count end)::float8 as rows
+        from span as s join rowcast.chunk as c
+          on c.job_id = job_rate.job_id and c.state in ('done', 'failed') and c.kind <> 'step'
+         and c.finished_at > s.now - make_interval(secs => s.seconds)
+        group by 1
+    )
+    select coalesce((select sum(r.rows) from recent as r), 0) / s.seconds,
+           (select percentile_cont(0.5) within group (order by coalesce(r.rows, 0))
+            from generate_series(0, floor(s.seconds)::int - 1) as g (age)
+            left join recent as r on r.age = g.age)
+    from span as s
+$$;
+comment on function rowcast.job_rate(bigint, timestamptz) is
+    'Rows per second of a job over its last 30 seconds: their mean, and the median of the single seconds, '
+    'which a slow start or a short stop does not change; null in its first second.';
+revoke all on function rowcast.job_rate(bigint, timestamptz) from public;
+
 create or replace function rowcast.job_rows()
 returns table (
     job_id bigint, scorer text, kind text, state text, rows_done bigint, rows_failed bigint,
@@ -18,9 +44,10 @@ begin
                 else 0 end,
            p.per_second,
            case when j.state = 'running' and p.per_second > 0
-                then make_interval(secs => (p.rows_total - p.rows_done) / p.per_second) end,
+                then make_interval(secs => (p.rows_total - p.rows_done)
+                                           / greatest(p.per_second, r.steady)) end,
            coalesce(j.finished_at, clock_timestamp()) - j.created_at,
-           j.created_by, j.created_at, j.finished_at, m.name, coalesce(d.version, null),
+           j.created_by, j.created_at, j.finished_at, m.name, d.version,
            -- A query may hold values, and an error may: they are for who made the job.
            case when d.source_kind = 'query' and not p.is_mine then 'query'
                 else coalesce(d.source_text, o.relation_name) end,
@@ -31,16 +58,15 @@ begin
     left join rowcast.source as o on o.source_id = s.source_id
     left join rowcast.model_job as d on d.job_id = j.job_id
     left join rowcast.model as m on m.model_id = coalesce(d.model_id, s.model_id)
-    left join pg_roles as r on r.rolname = j.created_by
+    left join pg_roles as u on u.rolname = j.created_by
     cross join lateral (
         select coalesce(sum(c.key_count) filter (where c.state in ('available', 'running')), 0) as open,
-               coalesce(sum(c.rows_failed), 0) as failed,
-               sum(c.key_count) filter (
-                   where c.state in ('done', 'failed')
-                     and c.finished_at > clock_timestamp() - interval '30 seconds') as recent
+               coalesce(sum(c.rows_failed), 0) as failed
         from rowcast.chunk as c where c.job_id = j.job_id and d.job_id is null
     ) as c
     left join lateral rowcast.job_counts(j.job_id) as n on d.job_id is not null
+    left join lateral rowcast.job_rate(j.job_id, coalesce(d.begun_at, j.created_at)) as r
+      on j.finished_at is null
     cross join lateral (
         select case when d.job_id is null then j.rows_made - c.open else n.rows_done end::bigint
                    as rows_done,
@@ -59,11 +85,9 @@ begin
                case when j.finished_at is not null then
                     case when d.job_id is null then j.rows_made - c.open else n.rows_done end / greatest(
                         0.001, extract(epoch from j.finished_at - coalesce(d.begun_at, j.created_at)))
-                    else coalesce(case when d.job_id is null then c.recent else n.rows_recent end, 0)
-                         / least(30, greatest(0.001, extract(epoch from clock_timestamp()
-                                                             - coalesce(d.begun_at, j.created_at))))
+                    else r.per_second
                end::float8 as per_second,
-               coalesce(pg_has_role(viewer, r.oid, 'member'), false)
+               coalesce(pg_has_role(viewer, u.oid, 'member'), false)
                    or pg_has_role(viewer, 'rowcast_admin', 'member') as is_mine
     ) as p
     order by j.job_id;
@@ -84,7 +108,7 @@ comment on column rowcast.job_progress.rows_total is
 comment on column rowcast.job_progress.rows_failed is 'Of rows_done.';
 comment on column rowcast.job_progress.rows_per_second is
     'Over the last 30 seconds; of jobs that are over, over all their time.';
-comment on column rowcast.job_progress.eta is 'Time to the end at this rate; null while nothing moves.';
+comment on column rowcast.job_progress.eta is 'Time to the end at the rate of the last 30 seconds without their short stops; null while nothing moves.';
 comment on column rowcast.job_progress.phase is
     'Of submitted jobs: before (the SQL step), collect (a query''s rows), scan (a file), score, deliver, over.';
 comment on column rowcast.job_progress.error is 'Why it failed; for who made the job.';
