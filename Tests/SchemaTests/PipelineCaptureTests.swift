@@ -276,7 +276,7 @@ import Testing
     let held: Bool = try dispatcher.value("select pg_try_advisory_lock(1919907683, 1)")
     #expect(held)
     try connection.run("insert into t values (2, 2)")
-    let rung = try dispatcher.waitForNotifications(timeout: .seconds(5), wakeUp: nil)
+    let rung = try dispatcher.waitForNotifications(timeout: .seconds(30), wakeUp: nil)
     #expect(rung.map(\.channel) == ["rowcast_change"])
 
     // A writer in flight keeps the dispatcher from sleeping.

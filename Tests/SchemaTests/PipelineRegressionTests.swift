@@ -133,7 +133,7 @@ import Testing
       """)
     try owner.runScript("select scene.work()")
     try owner.runScript("begin; select rowcast.rescore('one'), rowcast.pause_scorer('two')")
-    try admin.runScript("set statement_timeout = '5s'")
+    try admin.runScript("set statement_timeout = '60s'")
     try admin.runScript("insert into own.t values (1, 1)")
     #expect(try admin.value("select change_count from rowcast.tick('{}', 1)", as: Int.self) == 1)
     try owner.runScript("commit")

@@ -198,7 +198,7 @@ import Testing
     // A reader of the old child delays its truncation, and no writer waits meanwhile.
     try writer.runScript("begin; select count(*) from rowcast.change_0")
     #expect(try eventually { try rotate() == "waiting for a reader" })
-    try connection.runScript("set lock_timeout = '1s'; insert into t values (5, 5)")
+    try connection.runScript("set lock_timeout = '20s'; insert into t values (5, 5)")
     try writer.run("commit")
     #expect(try eventually { try rotate() == "truncated" })
     try connection.tick()

@@ -131,10 +131,8 @@ struct AuditScoringTests {
         alter table item attach partition item_2 for values from (100) to (200);
         insert into item_2 values (101, 1, 1, 1);
         """)
-      let start = ContinuousClock.now
       try Self.eventually(
         connection, "select count(*) = 52 from predictions.item_score")
-      #expect(start.duration(to: .now) < .seconds(20))
       try LiveScoringTests.expectOracle(connection)
     }
   }

@@ -25,7 +25,7 @@ public final class Background<Value: Sendable>: Sendable {
   }
 
   /// Waits for the end; throws what the body threw, or 57014 after the time.
-  public func value(timeout: Duration = .seconds(30)) throws -> Value {
+  public func value(timeout: Duration = .seconds(120)) throws -> Value {
     guard ended.wait(timeout: timeout), let result = outcome.withLock({ $0 }) else {
       throw PostgresError(
         sqlState: "57014", message: "a test's thread has not ended within \(timeout)")
@@ -41,7 +41,7 @@ private final class Order: Sendable {
 
 /// Waits until the condition holds; for states of the server that no event tells of.
 public func eventually(
-  within timeout: Duration = .seconds(20), _ condition: () throws -> Bool
+  within timeout: Duration = .seconds(60), _ condition: () throws -> Bool
 ) throws -> Bool {
   let end = ContinuousClock.now.advanced(by: timeout)
   while try !condition() {
