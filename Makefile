@@ -13,6 +13,8 @@ DEMO_SECONDS ?=
 BENCH ?=
 PEERS_FLAGS ?= --quick
 PEERS := .data/peers
+PIPELINE_FLAGS ?=
+PIPELINE := $(PEERS)/venv/bin/python Tests/Peers/pipeline.py
 FUZZ_SECONDS ?= 60
 TARGET ?=
 FUZZ := .data/fuzz
@@ -51,14 +53,23 @@ test: needs ## Run every test, against a PostgreSQL that the tests start themsel
 	@$(call tests,--filter FaultTests)
 
 .PHONY: bench
-bench: build ## Measure bulk, latency and writers against their floors (BENCH=latency for one)
+bench: build ## Measure bulk, latency, writers and updates against their floors (BENCH=mixed for another part)
 	$(BINARY) bench $(BENCH)
 
-# A throw-away environment; peers that pip has not for this Python are left out and said so.
+# A throw-away environment.
+.PHONY: environment
+environment:
+	@[ -x $(PEERS)/venv/bin/python ] || python3 -m venv $(PEERS)/venv
+	@$(PEERS)/venv/bin/pip install -q --disable-pip-version-check -r Tests/Peers/requirements.txt
+
+.PHONY: pipeline
+pipeline: build environment ## Measure a backfill beside workers in Python (PIPELINE_FLAGS="--rows 200000")
+	$(BINARY) bench bulk $(PIPELINE_FLAGS) --peer "$(PIPELINE)" --peer "$(PIPELINE) --write unnest" \
+	  --peer "$(PIPELINE) --naive"
+
+# Peers that pip has not for this Python are left out and said so.
 .PHONY: peers
-peers: build ## Measure the engine beside its peers, in Python (PEERS_FLAGS="--quick --only a,f")
-	[ -x $(PEERS)/venv/bin/python ] || python3 -m venv $(PEERS)/venv
-	$(PEERS)/venv/bin/pip install -q --disable-pip-version-check -r Tests/Peers/requirements.txt
+peers: build environment ## Measure the engine beside its peers, in Python (PEERS_FLAGS="--quick --only a,f")
 	for peer in $$(grep -v '^#' Tests/Peers/requirements-optional.txt); do \
 	  $(PEERS)/venv/bin/pip install -q --disable-pip-version-check "$$peer" \
 	    || echo "$$peer is not to be had, and is left out"; \

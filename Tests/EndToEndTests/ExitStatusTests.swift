@@ -12,6 +12,7 @@ struct ExitStatusTests {
       ["push", "f", "--name", ""],
       ["up", "--listen", "70000"], ["up", "--lanes", "0"], ["worker", "--log-level", "loud"],
       ["demo", "--seconds", "-1"], ["bench", "sideways"], ["bench", "--rows", "3"],
+      ["bench", "soak", "--minutes", "0"], ["worker", "--model-memory", "0"],
       ["bench", "engine", "--batches", "0"], ["bench", "load", "--times", "-1"],
       ["status", "--interval", "0"], ["migrate", "--dryrun"],
     ])

@@ -26,7 +26,16 @@ struct WorkerOptions: ParsableArguments {
       "Let jobs read and write files in this directory. Default: none.", valueName: "directory"))
   var files: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Megabytes of models that are kept loaded. Default: a quarter of the memory.",
+      valueName: "megabytes"))
+  var modelMemory: Int?
+
   func validate() throws {
+    if let modelMemory, !(1...1_048_576).contains(modelMemory) {
+      throw ValidationError("--model-memory must be from 1 to 1048576")
+    }
     if let files {
       var isDirectory: ObjCBool = false
       guard FileManager.default.fileExists(atPath: files, isDirectory: &isDirectory),
@@ -41,6 +50,7 @@ struct WorkerOptions: ParsableArguments {
   func configuration(_ settings: ConnectionSettings) -> WorkerConfiguration {
     var configuration = WorkerConfiguration(settings: settings)
     if let lanes { configuration.laneCount = lanes }
+    if let modelMemory { configuration.modelByteCount = modelMemory << 20 }
     configuration.filesDirectory = files
     return configuration
   }

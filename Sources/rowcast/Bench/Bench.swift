@@ -10,6 +10,7 @@ struct Bench: AsyncParsableCommand {
       EXAMPLE
         rowcast bench
         rowcast bench bulk --rows 200000 --json > bulk.json
+        rowcast bench held-snapshot soak --minutes 10
         rowcast bench ask
         rowcast bench engine --model churn.txt --rows golden.csv
         rowcast bench load --model churn.txt

@@ -116,6 +116,8 @@ struct AskBench: AsyncParsableCommand {
   ) throws -> Report {
     let name = "rowcast_bench"
     let connection = try stage.connect()
+    if database != nil { try stage.refuseWhereTaken(connection) }
+    defer { if database != nil { try? stage.clear() } }
     try connection.runScript("create schema \(BenchStage.schema)")
     try connection.run(
       "select rowcast.register_model(name => \(name), artifact => \(bytes), alias => 'champion')")
@@ -133,10 +135,6 @@ struct AskBench: AsyncParsableCommand {
     if rows > 0 {
       stage.note("ask: beside a backfill of \(Format.count(rows)) rows")
       try busy(&report, stage, connection, caller, name, questions, model)
-    }
-    if database != nil {
-      try connection.runScript("drop schema \(BenchStage.schema) cascade")
-      try connection.run("select rowcast.drop_model(\(name))")
     }
     return report
   }

@@ -1,157 +1,232 @@
 import Foundation
 import Postgres
 
-/// Backfills a table and compares with reading its features and copying its predictions.
+/// Backfills a table and scores it again, beside the least that the server needs for either.
 ///
-/// The floor reads with `COPY (select key, features … by key range) TO '/dev/null'` and writes with
-/// `COPY … FROM` files of the very predictions that the backfill made, both in binary, by as many
-/// connections as lanes, into a table with the same columns and primary key.
+/// The floor of a backfill reads with `COPY (select key, features … by key range) TO '/dev/null'` and
+/// writes with `COPY … FROM` files of the very predictions that the backfill made, both in binary, by as
+/// many connections as lanes, into a table with the same columns, fillfactor and primary key. The
+/// floor of scoring again is `INSERT … SELECT key, constants … ON CONFLICT DO UPDATE` over that table.
 struct BulkBench {
   let stage: BenchStage
+  let workers: WorkerProcesses
   let rows: Int
   let repeats: Int
+  let peers: [BulkPeer]
 
-  private let scorer = "rowcast_bench_bulk"
-
-  /// - Parameter features: The model's, quoted as identifiers.
-  func run(model: String, features: [String]) throws -> BenchReport.Bulk {
-    let connection = try stage.connect()
-    try fill(connection, features: features)
+  /// Figures of all rounds.
+  private struct Rounds {
     var scored: [Double] = []
     var read: [Double] = []
     var written: [Double] = []
+    var rescored: [Double] = []
+    var replaced: [Double] = []
+    var peers: [[BulkPeer.Figure]] = []
+    var costs: [CostRow: [Cost.PerRow]] = [:]
+  }
+
+  private enum CostRow { case backfill, read, write, rescore, replace }
+
+  func run(model: String, modelPath: String, features: [String]) throws
+    -> (BenchReport.Bulk, BenchReport.Rescore)
+  {
+    let connection = try stage.connect()
+    let source = BenchTable(stage, "bulk", features: features)
+    try source.create(connection, rows: rows)
+    let scorer = BenchScorer(stage, "bulk", workers: workers)
+    let meter = try Meter(connection, workers: workers.processIDs)
+    var rounds = Rounds()
     for round in 1...repeats {
-      stage.note("bulk \(round)/\(repeats): backfill")
-      scored.append(try backfill(connection, model: model))
-      stage.note("bulk \(round)/\(repeats): floor")
-      read.append(try floorRead(connection, features: features))
-      written.append(try floorWrite(connection))
-      try connection.run("select rowcast.drop_scorer(\(scorer))")
+      let title = "bulk \(round)/\(repeats): "
+      stage.note(title + "backfill")
+      rounds.scored.append(
+        try measure(.backfill, scorer, connection, meter, &rounds) {
+          try scorer.create(connection, source: source, model: model)
+        })
+      try scorer.verify(connection, rows: rows)
+      let floor = BulkFloor(
+        stage: stage, source: source, predictions: scorer.predictions, rows: rows)
+      try floor.prepare(connection)
+      stage.note(title + "floor")
+      rounds.read.append(
+        try measure(.read, meter, connection, &rounds) { try floor.read() })
+      rounds.written.append(
+        try measure(.write, meter, connection, &rounds) { try floor.write() })
+      if !peers.isEmpty {
+        let order = BulkPeer.Order(
+          stage: stage, source: source, scorer: scorer, like: floor, rows: rows,
+          modelPath: modelPath)
+        rounds.peers.append(
+          try peers.map { peer in
+            stage.note(title + peer.title)
+            return try peer.measure(order, connection)
+          })
+      }
+      // As long after the rows were written, when vacuum has been there.
+      try connection.runScript("vacuum \(scorer.predictions)")
+      try connection.runScript("vacuum \(floor.table)")
+      stage.note(title + "scoring again")
+      rounds.rescored.append(
+        try measure(.rescore, scorer, connection, meter, &rounds) {
+          try connection.run("select rowcast.rescore(\(scorer.name))")
+        })
+      try scorer.verify(connection, rows: rows)
+      stage.note(title + "floor of scoring again")
+      rounds.replaced.append(
+        try measure(.replace, meter, connection, &rounds) { try floor.replace() })
+      try scorer.drop(connection)
+      try floor.drop(connection)
     }
-    let readRate = Sample(read).median ?? 0
-    let writtenRate = Sample(written).median ?? 0
-    let rate = Sample(scored).median ?? 0
-    let floor = 1 / (1 / readRate + 1 / writtenRate)
-    return BenchReport.Bulk(
-      rows: rows, features: features.count, scored: scored, read: read, written: written,
-      rowsPerSecond: rate, readRowsPerSecond: readRate, writtenRowsPerSecond: writtenRate,
-      floorRowsPerSecond: floor, ratio: rate / floor)
+    try connection.runScript("drop table \(source.name)")
+    return report(rounds, features: features.count)
   }
 
-  /// Rows of independent standard normal features, the same at each run.
-  private func fill(_ connection: Connection, features: [String]) throws {
-    stage.note("bulk: \(Format.count(rows)) rows of \(features.count) features")
-    let columns = features.map { $0 + " real not null" }.joined(separator: ", ")
-    let table = stage.table("bulk")
-    try connection.runScript("create table \(table) (id bigint primary key, \(columns))")
-    // Twelve uniform numbers make a normal one well enough; one is drawn anew each time.
-    let sum = Array(repeating: "random()", count: 4).joined(separator: " + ")
-    let values = features.map { _ in "((\(sum) - 2) * 1.7320508)::real" }.joined(separator: ", ")
-    try connection.runScript("select setseed(0.5)")
-    try connection.run(
-      Query(
-        text: "insert into \(table) select i, \(values) from generate_series(1, $1::bigint) as i",
-        values: [Int64(rows)]))
-    try connection.runScript("vacuum analyze \(table)")
-  }
-
-  /// Rows per second from the call of create_scorer to the last prediction written.
-  private func backfill(_ connection: Connection, model: String) throws -> Double {
+  /// Rows per second from the call of `start` to the last prediction written.
+  private func measure(
+    _ row: CostRow, _ scorer: BenchScorer, _ connection: Connection, _ meter: Meter,
+    _ rounds: inout Rounds, start body: () throws -> Void
+  ) throws -> Double {
     try stage.settle(connection)
-    let clock = ContinuousClock()
-    let start = clock.now
-    try connection.run(
-      """
-      select count(*) from rowcast.create_scorer(
-        name => \(scorer), source => \(stage.table("bulk")), model => \(model))
-      """)
-    while try !isDone(connection) { usleep(2_000) }
-    let seconds = Format.seconds(clock.now - start)
-    let counts = try connection.run(
-      Query(
-        text: "select count(*), (select count(*) from predictions.\(scorer)_failure) "
-          + "from predictions.\(scorer)"))
-    let predictions = try counts.value(0, 0, as: Int64.self)
-    let failures = try counts.value(0, 1, as: Int64.self)
-    guard predictions == Int64(rows), failures == 0 else {
-      throw CommandError(
-        .failed, "\(predictions) predictions and \(failures) failures for \(rows) rows")
-    }
-    return Double(rows) / seconds
+    let counters = try meter.counters()
+    let reading = try meter.reading()
+    let start = ContinuousClock.now
+    try body()
+    let finish = try scorer.wait(connection)
+    var cost = try meter.cost(since: reading, rows: rows)
+    try meter.complete(
+      &cost, since: counters, table: scorer.predictions, looks: finish.looks)
+    rounds.costs[row, default: []].append(cost.perRow)
+    return Double(rows) / Format.seconds(finish.at - start)
   }
 
-  private func isDone(_ connection: Connection) throws -> Bool {
-    let status = try connection.run(
-      """
-      select coalesce(backfill_done >= 1 and backlog_rows = 0, false), state,
-             coalesce(state_reason, last_error)
-      from rowcast.scorer_status where name = \(scorer)
-      """)
-    let state = try status.value(0, 1, as: String.self)
-    guard state == "active" else {
-      throw CommandError(
-        .failed, "the scorer is \(state)", detail: try status.value(0, 2, as: String?.self))
-    }
-    return try status.value(0, 0, as: Bool.self)
-  }
-
-  private func ranges() -> [(lower: Int64, upper: Int64)] {
-    (0..<stage.lanes).map { lane in
-      (
-        Int64(rows * lane / stage.lanes + 1), Int64(rows * (lane + 1) / stage.lanes)
-      )
-    }
-  }
-
-  private func floorRead(_ connection: Connection, features: [String]) throws -> Double {
+  /// Rows per second of a floor.
+  private func measure(
+    _ row: CostRow, _ meter: Meter, _ connection: Connection, _ rounds: inout Rounds,
+    _ body: () throws -> Duration
+  ) throws -> Double {
     try stage.settle(connection)
-    let columns = (["id"] + features).joined(separator: ", ")
-    let ranges = ranges()
-    let table = stage.table("bulk")
-    let place = stage
-    let outcome = try Crew.run(
-      place.lanes, prepare: { _ in try place.connect() },
-      work: { member, connection in
-        try connection.runScript(
-          """
-          copy (select \(columns) from \(table)
-                where id between \(ranges[member].lower) and \(ranges[member].upper))
-          to '/dev/null' (format binary)
-          """)
+    let reading = try meter.reading()
+    let duration = try body()
+    rounds.costs[row, default: []].append(try meter.cost(since: reading, rows: rows).perRow)
+    return Double(rows) / Format.seconds(duration)
+  }
+
+  private func report(_ rounds: Rounds, features: Int) -> (
+    BenchReport.Bulk, BenchReport.Rescore
+  ) {
+    func median(_ values: [Double]) -> Double { Sample(values).median ?? 0 }
+    func cost(_ row: CostRow) -> Cost.PerRow { .median(rounds.costs[row] ?? []) }
+    let floor = 1 / (1 / median(rounds.read) + 1 / median(rounds.written))
+    let bulk = BenchReport.Bulk(
+      rows: rows, features: features, scored: rounds.scored, read: rounds.read,
+      written: rounds.written, rowsPerSecond: median(rounds.scored),
+      readRowsPerSecond: median(rounds.read), writtenRowsPerSecond: median(rounds.written),
+      floorRowsPerSecond: floor, ratio: median(rounds.scored) / floor, cost: cost(.backfill),
+      readCost: cost(.read), writeCost: cost(.write),
+      peers: peers.indices.map { index in
+        BulkPeer.Result(rounds.peers.map { $0[index] })
       })
-    return Double(rows) / Format.seconds(outcome.duration)
+    let rescore = BenchReport.Rescore(
+      rows: rows, rescored: rounds.rescored, floor: rounds.replaced,
+      rowsPerSecond: median(rounds.rescored), floorRowsPerSecond: median(rounds.replaced),
+      ratio: median(rounds.rescored) / median(rounds.replaced), cost: cost(.rescore),
+      floorCost: cost(.replace))
+    return (bulk, rescore)
+  }
+}
+
+extension BenchReport {
+  struct Bulk: Encodable {
+    var rows: Int
+    var features: Int
+    /// Rows per second, a value a repeat.
+    var scored: [Double]
+    var read: [Double]
+    var written: [Double]
+    /// Medians.
+    var rowsPerSecond: Double
+    var readRowsPerSecond: Double
+    var writtenRowsPerSecond: Double
+    /// 1 / (1/read + 1/write), of the medians.
+    var floorRowsPerSecond: Double
+    var ratio: Double
+    /// What a row cost, and a row of the floors.
+    var cost: Cost.PerRow
+    var readCost: Cost.PerRow
+    var writeCost: Cost.PerRow
+    var peers: [BulkPeer.Result]
   }
 
-  private func floorWrite(_ connection: Connection) throws -> Double {
-    let table = stage.table("bulk_floor")
-    let ranges = ranges()
-    let directory = stage.serverDirectory
-    // Literals of SQL.
-    let files = try ranges.indices.map {
-      try stage.quoted(literal: "\(directory)/rowcast_bench_\($0).bin")
+  struct Rescore: Encodable {
+    var rows: Int
+    /// Rows per second, a value a repeat.
+    var rescored: [Double]
+    var floor: [Double]
+    /// Medians.
+    var rowsPerSecond: Double
+    var floorRowsPerSecond: Double
+    var ratio: Double
+    /// What a row cost, and a row of the floor.
+    var cost: Cost.PerRow
+    var floorCost: Cost.PerRow
+  }
+}
+
+extension BenchReport.Bulk {
+  var lines: [String] {
+    var table = TextTable(
+      [
+        ("bulk, \(Format.count(rows)) rows x \(features) features", .left), ("rows/s", .right),
+        ("of floor", .right),
+      ] + Cost.PerRow.titles)
+    table.append(["read features (COPY out)", Format.rate(readRowsPerSecond), ""] + readCost.cells)
+    table.append(
+      ["write predictions (COPY in)", Format.rate(writtenRowsPerSecond), ""] + writeCost.cells)
+    table.append(
+      ["floor = 1 / (1/read + 1/write)", Format.rate(floorRowsPerSecond), "1.00"]
+        + Cost.PerRow.titles.map { _ in "" })
+    table.append(
+      [
+        "backfill, create_scorer to last prediction", Format.rate(rowsPerSecond),
+        Format.decimal(ratio, places: 2),
+      ] + cost.cells)
+    return table.lines + peerLines
+  }
+
+  private var peerLines: [String] {
+    guard !peers.isEmpty else { return [] }
+    var table = TextTable([
+      ("peers on the same table, in turn", .left), ("rows/s", .right), ("ours / theirs", .right),
+      ("worker us", .right), ("theirs / ours", .right), ("most apart", .right),
+    ])
+    for peer in peers {
+      table.append([
+        peer.name, Format.rate(peer.rowsPerSecond),
+        Format.decimal(rowsPerSecond / peer.rowsPerSecond, places: 2),
+        Format.decimal(peer.workerMicroseconds, places: 2),
+        cost.workerMicroseconds.map {
+          Format.decimal(peer.workerMicroseconds / $0, places: 1)
+        } ?? "", String(format: "%.1e", peer.largestDifference),
+      ])
     }
-    for (range, file) in zip(ranges, files) {
-      try connection.runScript(
-        """
-        copy (select * from predictions.\(scorer)
-              where id between \(range.lower) and \(range.upper) order by id)
-        to \(file) (format binary)
-        """)
-    }
-    try connection.runScript(
-      """
-      drop table if exists \(table);
-      create table \(table) (like predictions.\(scorer) including all)
-      """)
-    try stage.settle(connection)
-    let place = stage
-    let outcome = try Crew.run(
-      place.lanes, prepare: { _ in try place.connect() },
-      work: { member, connection in
-        try connection.runScript(
-          "copy \(table) from \(files[member]) (format binary)")
-      })
-    try connection.runScript("drop table \(table)")
-    return Double(rows) / Format.seconds(outcome.duration)
+    return [""] + table.lines
+  }
+}
+
+extension BenchReport.Rescore {
+  var lines: [String] {
+    var table = TextTable(
+      [
+        ("scoring \(Format.count(rows)) rows again", .left), ("rows/s", .right),
+        ("of floor", .right),
+      ] + Cost.PerRow.titles)
+    table.append(
+      ["floor: INSERT … ON CONFLICT DO UPDATE", Format.rate(floorRowsPerSecond), "1.00"]
+        + floorCost.cells)
+    table.append(
+      [
+        "rescore to last prediction", Format.rate(rowsPerSecond), Format.decimal(ratio, places: 2),
+      ] + cost.cells)
+    return table.lines
   }
 }

@@ -1,5 +1,4 @@
 import Foundation
-import Glibc
 import Inference
 import Postgres
 import Scoring
@@ -15,14 +14,13 @@ struct JobRun {
   private let clock = ContinuousClock()
 
   func measure(model bytes: [UInt8]) throws -> JobBenchReport {
-    let workers = Workers(database: appliance.database, lanes: lanes / 2)
+    let workers = WorkerProcesses(database: appliance.database)
     defer { workers.kill() }
     var connection = try stage.connect()
     try connection.runScript("create schema \(BenchStage.schema)")
     try connection.run(
       "select rowcast.register_model(name => 'bench', artifact => \(bytes), alias => 'champion')")
-    try workers.start(0)
-    try workers.start(1)
+    for number in 0...1 { try workers.start(number, .init(lanes: lanes / 2)) }
     try connection.run("call rowcast.wait_for_model('bench')")
     let features = try stage.quoted(
       identifiers: try Model.load(bytes).signature.features.map(\.name))
@@ -210,48 +208,5 @@ struct JobRun {
           "copy \(stage.table("floor")) from \(paths[member]) (format binary)")
       })
     return Double(rows) / Format.seconds(outcome.duration)
-  }
-}
-
-/// `rowcast worker` processes of this very program, to be killed.
-private final class Workers {
-  private let database: ConnectionSettings
-  private let lanes: Int
-  private var processes: [Int: Process] = [:]
-
-  init(database: ConnectionSettings, lanes: Int) {
-    (self.database, self.lanes) = (database, lanes)
-  }
-
-  func start(_ number: Int) throws {
-    let process = Process()
-    process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.arguments = [
-      "worker", "--lanes", "\(lanes)", "--name", "bench\(number)", "--log-level", "error",
-    ]
-    var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") }
-    for (keyword, variable) in [
-      ("host", "PGHOST"), ("port", "PGPORT"), ("user", "PGUSER"), ("dbname", "PGDATABASE"),
-    ] {
-      environment[variable] = database[keyword]
-    }
-    process.environment = environment
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    processes[number] = process
-  }
-
-  func restart(_ number: Int) throws {
-    stop(number)
-    try start(number)
-  }
-
-  func kill() { for number in Array(processes.keys) { stop(number) } }
-
-  private func stop(_ number: Int) {
-    guard let process = processes.removeValue(forKey: number) else { return }
-    Glibc.kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
   }
 }

@@ -101,86 +101,12 @@ struct Fleet: Sendable {
   /// Predictions of a sample that are not, to the bit, what the engine says.
   private func differing(_ connection: Connection, _ scorer: String, _ table: String) throws -> Int
   {
-    let columns = Self.features.map { "t." + $0 }.joined(separator: ", ")
-    let found = try connection.run(
-      Query(
-        text: """
-          select p.score, t.device, p.model_name, \(columns)
-          from \(stage.table(table)) as t left join predictions.\(scorer) as p using (id)
-          order by hashint4(id), id limit $1
-          """, values: [Int64(Self.sampled)]))
-    let workspace = Workspace()
-    var differing = 0
-    for row in 0..<found.count {
-      let device = try found.value(row, "device", as: Int32.self)
-      let values = try Self.features.map {
-        Column(.float32([try found.value(row, $0, as: Float.self)]))
-      }
-      let answer = try Model.load(Self.model(Int(device))).predict(
-        Batch(rowCount: 1, columns: values), workspace: workspace)
-      guard case .float64(let scores) = answer.columns[0].values,
-        let score = try found.value(row, "score", as: Double?.self),
-        score.bitPattern == scores[0].bitPattern,
-        try found.value(row, "model_name", as: String?.self) == "fleet_\(device)"
-      else {
-        differing += 1
-        continue
-      }
-    }
-    return differing
+    try RoutedCheck(stage: stage, prefix: "fleet_", features: Self.features, model: Self.model)
+      .differing(connection, scorer: scorer, table: table, sample: Self.sampled)
   }
-
-  // MARK: Models
 
   /// A LightGBM regression of 20 trees of 8 leaves, another for each number.
   static func model(_ number: Int) -> [UInt8] {
-    var state = UInt64(number) &* 0x9E37_79B9_7F4A_7C15 &+ 1
-    func draw(_ bound: UInt64) -> Int {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Int((state >> 33) % bound)
-    }
-    func list(_ count: Int, _ value: () -> String) -> String {
-      (0..<count).map { _ in value() }.joined(separator: " ")
-    }
-    var trees = ""
-    for tree in 0..<20 {
-      trees += """
-        Tree=\(tree)
-        num_leaves=8
-        num_cat=0
-        split_feature=\(list(7) { "\(draw(10))" })
-        split_gain=\(list(7) { "1" })
-        threshold=\(list(7) { "\(Double(draw(800)) / 100 - 4 + 0.005)" })
-        decision_type=\(list(7) { "2" })
-        left_child=1 3 5 -1 -3 -5 -7
-        right_child=2 4 6 -2 -4 -6 -8
-        leaf_value=\(list(8) { "\(Double(draw(2000)) / 1000 - 1)" })
-        leaf_weight=\(list(8) { "1" })
-        leaf_count=\(list(8) { "1" })
-        internal_value=\(list(7) { "0" })
-        internal_weight=\(list(7) { "2" })
-        internal_count=\(list(7) { "2" })
-        is_linear=0
-        shrinkage=1
-
-
-        """
-    }
-    return Array(
-      """
-      tree
-      version=v4
-      num_class=1
-      num_tree_per_iteration=1
-      label_index=0
-      max_feature_idx=9
-      objective=regression
-      feature_names=\(features.joined(separator: " "))
-      feature_infos=\(features.map { _ in "[-4:4]" }.joined(separator: " "))
-
-      \(trees)
-      end of trees
-
-      """.utf8)
+    SyntheticForest(number: number, trees: 20, depth: 3).bytes
   }
 }
