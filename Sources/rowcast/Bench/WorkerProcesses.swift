@@ -14,7 +14,7 @@ final class WorkerProcesses {
     var arguments: [String] = []
     /// What its sessions set, as libpq's `options`.
     var sessionOptions: String?
-    /// Gets what the worker tells, appended; else only its errors are seen.
+    /// Gets what the worker tells, appended; else only why it ends by itself is seen.
     var log: String?
   }
 
@@ -42,7 +42,7 @@ final class WorkerProcesses {
     let arguments =
       [
         "worker", "--lanes", "\(order.lanes)", "--name", name(number), "--log-level",
-        order.log == nil ? "error" : "info",
+        order.log == nil ? "critical" : "info",
       ] + order.arguments
     let process = Process()
     let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].first {

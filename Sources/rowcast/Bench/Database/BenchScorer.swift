@@ -51,7 +51,7 @@ struct BenchScorer {
                        where c.scorer_id = s.scorer_id and c.state in ('available', 'running'))
                or exists (select from rowcast.job as j
                           where j.scorer_id = s.scorer_id and j.state in ('running', 'paused')
-                            and not (j.bounded and j.last_key is null)),
+                            and not (j.bounded and coalesce(j.next_key = j.last_key, j.last_key is null))),
                exists (select from rowcast.job as j
                        where j.scorer_id = s.scorer_id and j.state in ('running', 'paused'))
         from rowcast.scorer as s where s.name = \(name)
@@ -65,8 +65,8 @@ struct BenchScorer {
         finish = Finish(at: clock.now, looks: looks)
       }
       if let finish, try !rows.value(0, 3, as: Bool.self) { return finish }
-      try workers.check()
       try stage.check()
+      try workers.check()
       guard clock.now < end else {
         throw CommandError(.failed, "scorer \"\(name)\" is not up to date after \(limit)")
       }
@@ -83,8 +83,8 @@ struct BenchScorer {
         "select backlog_rows from rowcast.scorer_status where name = \(name)"
       ).value(0, 0, as: Int64.self)
       if backlog == 0 { return }
-      try workers.check()
       try stage.check()
+      try workers.check()
       guard clock.now < end else {
         throw CommandError(
           .failed, "\(backlog) rows of scorer \"\(name)\" wait still after \(seconds) s")

@@ -110,7 +110,7 @@ extension BenchStage {
       guard exists else { continue }
       let quoted = "'" + path.replacing("'", with: "'\\''") + "'"
       try connection.runScript(
-        "copy (select) to program \(try self.quoted(literal: "rm -f -- " + quoted))")
+        "copy (select where false) to program \(try self.quoted(literal: "rm -f -- " + quoted))")
     }
   }
 }

@@ -107,7 +107,8 @@ struct BulkBench {
     try stage.settle(connection)
     let reading = try meter.reading()
     let duration = try body()
-    rounds.costs[row, default: []].append(try meter.cost(since: reading, rows: rows).perRow)
+    rounds.costs[row, default: []].append(
+      try meter.cost(since: reading, rows: rows, isScored: false).perRow)
     return Double(rows) / Format.seconds(duration)
   }
 

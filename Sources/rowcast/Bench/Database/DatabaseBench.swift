@@ -26,7 +26,7 @@ struct DatabaseBench: ParsableCommand {
       unwatched
         mixed          single-row inserts while a backfill runs
         held-snapshot  rows at a steady rate, without and with a snapshot held all the time
-        workers        1, 2 and 4 worker processes with a slow model
+        workers        1, 2 and 4 worker processes with a slow model that says its reasons
         soak           inserts, updates and deletes while workers are killed and models come and go
 
       EXAMPLE
@@ -80,7 +80,7 @@ struct DatabaseBench: ParsableCommand {
   var killEvery = 20
 
   @Option(help: "Rows of workers.")
-  var workerRows = 200_000
+  var workerRows = 60_000
 
   @Option(
     help: ArgumentHelp(

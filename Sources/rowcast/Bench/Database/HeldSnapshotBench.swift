@@ -13,7 +13,7 @@ struct HeldSnapshotBench {
   let rate: Int
 
   private static let windowCount = 8
-  private static let writers = 16
+  private static let writers = 32
   private static let bursts = 5
   private static let burstRows = 100_000
 

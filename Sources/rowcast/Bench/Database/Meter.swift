@@ -102,10 +102,11 @@ struct Meter {
       ).value(0, 0, as: Double.self))
   }
 
-  func cost(since start: Reading, rows: Int) throws -> Cost {
+  /// - Parameter isScored: False for floors, in which the workers have nothing to do.
+  func cost(since start: Reading, rows: Int, isScored: Bool = true) throws -> Cost {
     let end = try reading()
     return Cost(
-      rows: rows, workerSeconds: workers.isEmpty ? nil : end.workerSeconds - start.workerSeconds,
+      rows: rows, workerSeconds: isScored ? end.workerSeconds - start.workerSeconds : nil,
       serverSeconds: start.serverSeconds.flatMap { start in end.serverSeconds.map { $0 - start } },
       walBytes: end.wal - start.wal)
   }

@@ -37,9 +37,9 @@ struct MixedBench {
       var end = start
       // Rows of earlier rounds are part of the backfill.
       let first = Int64(round) << 32
-      let found = try trips.measure(from: first) { _ in
+      let found = try trips.measure(from: first, warmUp: 0) { count in
         end = .now
-        return try isBackfilling(connection, scorer)
+        return try isBackfilling(connection, scorer) || count == 0
       }
       rates.append(Double(rows) / Format.seconds(end - start))
       live.append(try BenchReport.Quantiles(found.map(\.fromInsert)))

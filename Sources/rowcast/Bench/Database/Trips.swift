@@ -25,12 +25,13 @@ struct Trips {
   /// Microseconds between looks, for machines whose cores others keep busy.
   var look: UInt32 = 0
 
-  /// The first five warm caches and plans and do not count.
-  ///
   /// - Parameters:
   ///   - first: The first row's id.
+  ///   - warmUp: How many trips warm caches and plans, and do not count.
   ///   - goesOn: Asked before each insert with the number of trips that count so far.
-  func measure(from first: Int64 = 1, while goesOn: (Int) throws -> Bool) throws -> [Trip] {
+  func measure(from first: Int64, warmUp: Int = 5, while goesOn: (Int) throws -> Bool) throws
+    -> [Trip]
+  {
     let writer = try stage.connect()
     let observer = try stage.connect()
     let insert = table.insertRow
@@ -55,7 +56,7 @@ struct Trips {
         if self.look > 0 { usleep(self.look) }
       }
       seen = clock.now
-      if id >= first + 5 {
+      if id >= first + Int64(warmUp) {
         trips.append(
           Trip(
             fromInsert: Format.seconds(seen - start) * 1000,

@@ -1,8 +1,8 @@
 import Foundation
 import Postgres
 
-/// A backfill by one, two and four worker processes of one lane each, with a model so slow that the
-/// server has little to do; in turn.
+/// A backfill by one, two and four worker processes of one lane each, in turn, with a model that is slow
+/// because it says its reasons too, so that the server has little to do.
 ///
 /// The clock runs from the first fifth of the rows on: by then each worker has loaded the model, and
 /// chunks have found their size.
@@ -12,8 +12,9 @@ struct WorkersBench {
   let repeats: Int
 
   private static let counts = [1, 2, 4]
-  /// Some 20 microseconds a row on a core of today.
-  private static let forest = SyntheticForest(number: 1, trees: 2000, depth: 6)
+  /// With reasons, more than a hundred microseconds a row on a core of today.
+  private static let forest = SyntheticForest(number: 1, trees: 200, depth: 6)
+  private static let reasons = 3
 
   private struct Round {
     var rowsPerSecond: Double
@@ -48,7 +49,7 @@ struct WorkersBench {
     try connection.runScript("drop table \(source.name)")
     let one = Sample(rounds[1]?.map(\.rowsPerSecond) ?? []).median ?? 0
     return BenchReport.Workers(
-      rows: rows, trees: Self.forest.trees, leaves: 1 << Self.forest.depth,
+      rows: rows, trees: Self.forest.trees, leaves: 1 << Self.forest.depth, reasons: Self.reasons,
       processes: Self.counts.map { count in
         let rates = rounds[count]?.map(\.rowsPerSecond) ?? []
         let median = Sample(rates).median ?? 0
@@ -64,7 +65,12 @@ struct WorkersBench {
     let scorer = BenchScorer(stage, "workers", workers: workers)
     let meter = try Meter(connection, workers: workers.processIDs)
     try stage.settle(connection)
-    try scorer.create(connection, source: source, model: model)
+    try connection.run(
+      """
+      select count(*) from rowcast.create_scorer(
+        name => \(scorer.name), source => \(source.name), model => \(model),
+        explain => \(Int32(Self.reasons)))
+      """)
     var scored = try self.scored(connection, scorer)
     while scored < rows / 5 {
       usleep(2_000)
@@ -109,6 +115,8 @@ extension BenchReport {
     /// Of the slow model, and leaves of each.
     var trees: Int
     var leaves: Int
+    /// Contributions that each row is explained with.
+    var reasons: Int
     var processes: [Figure]
   }
 }
@@ -116,7 +124,9 @@ extension BenchReport {
 extension BenchReport.Workers {
   var lines: [String] {
     var table = TextTable([
-      ("workers of one lane, model of \(trees) x \(leaves), \(Format.count(rows)) rows", .left),
+      (
+        "workers of one lane, \(trees) x \(leaves) with reasons, \(Format.count(rows)) rows", .left
+      ),
       ("rows/s", .right), ("of one", .right), ("worker us", .right), ("server us", .right),
     ])
     for figure in processes {
