@@ -246,7 +246,7 @@ declare
     total int := 0;
     -- Of all workers, not of the dispatcher's own alone.
     lanes constant int := greatest(lane_count, (select count(*) from rowcast.lane));
-    most constant int := greatest(max_open, 2 * lanes);
+    most constant int := greatest(max_open, max_open / greatest(lane_count, 1) * lanes);
 begin
     for number in
         select j.job_id from rowcast.job as j

@@ -73,6 +73,68 @@ comment on function rowcast.shun_job(bigint, int, text) is
     'What becomes of a job whose keys cannot be read: its scorer is suspended, or it is tried again.';
 revoke all on function rowcast.shun_job(bigint, int, text) from public;
 
+create or replace function rowcast.cut_ranges(
+    src rowcast.source, relation regclass, next_key text, last_key text, size int, most int)
+returns table (lower_key text, upper_key text, key_count int, keys text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    selection constant text := format('select %s as k from %s as t where ', rowcast.key_of(src), relation);
+    bound constant text[] := array(
+        select replace(replace(rowcast.key_range(src, b.sign, '<='),
+                               chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
+                       chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src)))
+        from unnest(array['', '>']) with ordinality as b (sign, place) order by b.place);
+    query text;
+begin
+    for number in 1..most loop
+        query := selection || bound[case when next_key is null then 1 else 2 end]
+                 || ' order by ' || rowcast.key_order(src, false);
+        -- The keys between are stepped over in the index, and never made into anything.
+        execute format('select low.k::text, high.k::text from (%1$s limit 1) as low '
+                       'left join lateral (%1$s offset $3 limit 1) as high on true', query)
+        into lower_key, upper_key using next_key, last_key, size - 1;
+        exit when lower_key is null;
+        if upper_key is null then
+            execute format('select count(*) from (%s) as k', query) into key_count using next_key, last_key;
+            upper_key := last_key;
+        else
+            key_count := size;
+        end if;
+        return next;
+        exit when key_count < size;
+        next_key := upper_key;
+    end loop;
+end
+$$;
+comment on function rowcast.cut_ranges(rowcast.source, regclass, text, text, int, int) is
+    'Up to most ranges of size keys each, from after one key to another; fewer, or a smaller one, where that '
+    'is all. Cost: an entry of the key''s index a row.';
+revoke all on function rowcast.cut_ranges(rowcast.source, regclass, text, text, int, int) from public;
+
+create or replace function rowcast.cut_keys(
+    src rowcast.source, relation regclass, next_key text, last_key text, size int, most int)
+returns table (lower_key text, upper_key text, key_count int, keys text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    bound constant text := replace(replace(
+        rowcast.key_range(src, case when next_key is null then '' else '>' end, '<='),
+        chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
+        chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src)));
+begin
+    return query execute format(
+        'select null::text, s.keys[cardinality(s.keys)]::text, cardinality(s.keys), s.keys::text '
+        'from (select array_agg(n.k order by n.place) as keys, min(n.place) as place '
+        '      from (select k.k, row_number() over () - 1 as place '
+        '            from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
+        '      group by n.place / $4) as s order by s.place',
+        rowcast.key_of(src), relation, bound, rowcast.key_order(src, false))
+    using next_key, last_key, most * size, size;
+end
+$$;
+comment on function rowcast.cut_keys(rowcast.source, regclass, text, text, int, int) is
+    'The same by lists of keys, of a relation where a key may have no row or several.';
+revoke all on function rowcast.cut_keys(rowcast.source, regclass, text, text, int, int) from public;
+
 create or replace function rowcast.make_job_chunks(max_open int, lane_count int) returns int
 language plpgsql security definer
 -- The texts of keys that it writes must read the same in every session.
@@ -83,7 +145,6 @@ set row_security = off as $$
 declare
     job record;
     src rowcast.source;
-    bound text;
     size int;
     room int;
     cut record;
@@ -92,6 +153,9 @@ declare
     upper_key text;
     problem text;
     estimate json;
+    -- Lanes of all workers take part, not the dispatcher's own alone.
+    most constant int := greatest(max_open, max_open / greatest(lane_count, 1)
+                                            * (select count(*) from rowcast.lane)::int);
 begin
     for job in
         -- Where a key may have no row, or several, a chunk says which keys it has.
@@ -103,6 +167,8 @@ begin
         order by j.job_id
         for update of j skip locked
     loop
+        -- Cut many at once: looking at the source takes longer than a chunk's keys.
+        continue when job.bounded and job.open > case when job.last_key is null then 0 else most / 2 end;
         if job.relation is not null and not exists (
             select from pg_class as c where c.oid = job.relation) then
             -- A partition that is gone again: nothing is left to cut.
@@ -148,35 +214,21 @@ begin
             end if;
             continue;
         end if;
-        room := max_open - job.open;
-        continue when room <= 0;
+        room := most - job.open;
         size := job.chunk_rows;
-        bound := rowcast.key_range(src, case when job.next_key is null then '' else '>' end, '<=');
-        bound := replace(replace(bound, chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
-                         chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src)));
         upper_key := null;
         rows_cut := 0;
         begin
-            for cut in execute format(
-                'select (array_agg(n.k order by n.place))[1]::text as lower_key, '
-                '(array_agg(n.k order by n.place desc))[1]::text as upper_key, '
-                'count(*)::int as key_count%s '
-                'from (select k.k, row_number() over () - 1 as place '
-                '      from (select %s as k from %s as t where %s order by %s limit $3) as k) as n '
-                'group by n.place / $4 order by min(n.place)',
-                case when job.by_keys then ', array_agg(n.k)::text as keys'
-                     else ', null::text as keys' end,
-                rowcast.key_of(src),
-                coalesce(job.relation, src.relation), bound, rowcast.key_order(src, false))
-                using job.next_key, job.last_key, room * size, size
+            for cut in execute format('select * from rowcast.%s($1, $2, $3, $4, $5, $6)',
+                                      case when job.by_keys then 'cut_keys' else 'cut_ranges' end)
+                using src, coalesce(job.relation, src.relation), job.next_key, job.last_key, size, room
             loop
                 insert into rowcast.chunk (scorer_id, tick_id, job_id, key_count, priority, kind,
                                            lower_key, upper_key, keys)
                 values (job.scorer_id, job.tick_id, job.job_id, cut.key_count,
                         case job.kind when 'backfill' then 2 else 1 end,
                         case when cut.keys is null then 'range' else 'keys' end,
-                        case when cut.keys is null then cut.lower_key end,
-                        case when cut.keys is null then cut.upper_key end, cut.keys);
+                        cut.lower_key, case when cut.keys is null then cut.upper_key end, cut.keys);
                 made := made + 1;
                 rows_cut := rows_cut + cut.key_count;
                 upper_key := cut.upper_key;
@@ -195,8 +247,8 @@ begin
 end
 $$;
 comment on function rowcast.make_job_chunks(int, int) is
-    'Cuts chunks for running jobs until each has max_open open ones, counts them, and ends the jobs '
-    'that have none left. Cost: one entry of the key''s index a row.';
+    'Cuts chunks for running jobs that have few open ones until each has max_open, or as many a lane of all '
+    'workers, counts them, and ends the jobs that have none left. Cost: one entry of the key''s index a row.';
 revoke all on function rowcast.make_job_chunks(int, int) from public;
 grant execute on function rowcast.make_job_chunks(int, int) to rowcast_worker;
 
