@@ -8,6 +8,8 @@ enum AdvisoryLock {
   static let doorbell: Int32 = 1
   /// Within `once`: held by the elected dispatcher's session.
   static let election: Int32 = 2
+  /// A lane is alive; the second integer is its number.
+  static let lane: Int32 = 1_919_907_684
 }
 
 /// Channels of NOTIFY.

@@ -59,12 +59,16 @@ import Testing
   @Test func namesOfColumnsStayNames() throws {
     let (admin, owner) = try scene()
     for (number, name) in [
-      "x$body$;select own.note($$ran$$);--", "a\"b", "$lo", "%1$I %s", "missing_1", "own", "tick",
+      "x$body$;select own.note($$ran$$);--", "a, b", "a\"b", "$lo", "%1$I %s", "missing_1", "own",
+      "tick",
     ].enumerated() {
       try owner.run(
         "create table \(identifier: "own").t (\(identifier: name) int primary key, x real)")
       try owner.run("select from rowcast.create_scorer(\("s\(number)"), 'own.t', 'double')")
+      try owner.run("select rowcast.keep_history(\("s\(number)"))")
       try owner.runScript("insert into own.t values (1, 1), (2, 2)")
+      try owner.runScript("select scene.work()")
+      try owner.runScript("update own.t set x = 3 where x = 2")
       try owner.runScript("select scene.work()")
       try owner.runScript("delete from own.t where x = 1")
       try owner.runScript("select scene.work()")
@@ -72,6 +76,10 @@ import Testing
         try admin.value(
           "select count(*) from predictions.\(identifier: "s\(number)")", as: Int.self)
           == 1, "\(name)")
+      #expect(
+        try admin.value(
+          "select count(*) from predictions.\(identifier: "s\(number)_history")", as: Int.self)
+          == 2, "\(name)")
       try owner.run("select from rowcast.drop_scorer(\("s\(number)"))")
       try owner.runScript("drop table own.t")
     }
@@ -249,68 +257,5 @@ import Testing
     #expect(try admin.value("select chunk_rows from rowcast.scorer", as: Int.self) >= 256)
   }
 
-  // MARK: The scene
-
-  /// A superuser's session, and that of an analyst with a schema `own`, who can do nothing else.
-  private func scene() throws -> (admin: Connection, owner: Connection) {
-    let admin = try Database.current.connect()
-    try admin.runScript(Self.laneSQL)
-    let role = "owner_of_\(Database.current.name)"
-    try admin.run("create role \(identifier: role) login in role rowcast_analyst")
-    try admin.run("create schema own authorization \(identifier: role)")
-    let owner = try Connection(Database.current.settings.setting("user", to: role))
-    try owner.runScript(
-      """
-      grant usage on schema own to public;
-      create table own.noted (who text, what text);
-      grant insert, select on own.noted to public;
-      create function own.note(what text) returns boolean language plpgsql as $$
-      begin
-        insert into own.noted values (current_user, what);
-        return true;
-      end $$;
-      """)
-    return (admin, owner)
-  }
-
-  /// A model that doubles `x`, and a lane in SQL for keys of one column.
-  private static let laneSQL = """
-    select rowcast.register_model('double', 'tree'::bytea, 'champion');
-    select rowcast.record_inspection(1, 1, '{
-      "features": [{"name": "x", "type": "float32", "missing": "refused"}],
-      "outputs": [{"name": "score", "type": "float32", "role": "score"}]}', null);
-    create schema scene;
-    grant usage on schema scene to public;
-    create function scene.work(wanted text default null) returns int
-    language plpgsql security definer as $work$
-    declare
-      lane int := rowcast.register_lane(rowcast.register_worker('test', 'here', 1, 'test', 1));
-      chunk record;
-      plan record;
-      written int := 0;
-      before int;
-    begin
-      perform from rowcast.tick('{}', 1);
-      loop
-        before := written;
-        perform rowcast.make_job_chunks(8, 1);
-        for chunk in select c.* from rowcast.claim_chunks(lane, 100) as c loop
-          select * into strict plan from rowcast.load_scorer(chunk.scorer_id);
-          continue when plan.name <> wanted;
-          execute format(
-            'select rowcast.write_%s($1, $2, coalesce(array_agg(r.k), ''{}''), '
-            'coalesce(array_agg((2 * r.x)::real), ''{}''), array[''double''], array[1], ''{}'', ''{}'', '
-            '''{}'', ''{}'', ''{}'', count(*)::int) from (%s) as r (k, x)', chunk.scorer_id,
-            case chunk.kind when 'range' then replace(replace(plan.read_range_sql, '$1',
-                quote_literal(chunk.lower_key)), '$2', quote_literal(chunk.upper_key))
-              else replace(plan.read_keys_sql, '$1', quote_literal(coalesce(chunk.keys, '{}'))) end)
-          using chunk.chunk_id, chunk.attempt;
-          written := written + 1;
-        end loop;
-        exit when written = before;
-      end loop;
-      return written;
-    end
-    $work$;
-    """
+  private func scene() throws -> (admin: Connection, owner: Connection) { try OwnerScene.make() }
 }

@@ -55,10 +55,13 @@ grant execute on function rowcast.query_text(text) to rowcast_analyst;
 create or replace function rowcast.describe_query(
     query text, what text, with_list text default '')
 returns table (name text, type_id oid, base_type text, place int, reads oid[])
--- Runs as the caller, on his search_path: what he may not read is refused here.
+-- Runs as the caller, on his search_path: what he may not read is refused here. Operators whose arguments are
+-- not exactly theirs are written with their schema, or somebody's on that path would fit better.
 language plpgsql as $$
 declare
-    view_name constant text := pg_catalog.format('rowcast_run.described_%s', pg_catalog.pg_backend_pid());
+    -- Nobody can have taken it before.
+    view_name constant text := pg_catalog.format('rowcast_run.described_%s',
+        pg_catalog.translate(pg_catalog.gen_random_uuid()::text, '-', ''));
     error_text text;
     error_hint text;
 begin
@@ -75,22 +78,22 @@ begin
         with recursive depends (relid) as (
             select d.refobjid from pg_catalog.pg_depend as d
             join pg_catalog.pg_rewrite as r on r.oid = d.objid
-            where d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-              and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-              and r.ev_class = view_name::pg_catalog.regclass and d.refobjid <> r.ev_class
+            where d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+              and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+              and r.ev_class operator(pg_catalog.=) view_name::pg_catalog.regclass and d.refobjid <> r.ev_class
             union
             select d.refobjid from depends as b
             join pg_catalog.pg_rewrite as r on r.ev_class = b.relid
             join pg_catalog.pg_depend as d on d.objid = r.oid
-            where d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-              and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> r.ev_class
+            where d.classid operator(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+              and d.refclassid operator(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass and d.refobjid <> r.ev_class
         )
         select a.attname::pg_catalog.text, a.atttypid,
                rowcast.typed_name(rowcast.base_type(a.atttypid)), a.attnum::int,
                array(select b.relid from depends as b join pg_catalog.pg_class as c on c.oid = b.relid
                      where c.relkind in ('r', 'p'))
         from pg_catalog.pg_attribute as a
-        where a.attrelid = view_name::pg_catalog.regclass and a.attnum > 0
+        where a.attrelid operator(pg_catalog.=) view_name::pg_catalog.regclass and a.attnum > 0
         order by a.attnum;
     execute pg_catalog.format('drop view %s', view_name);
 end
@@ -172,7 +175,7 @@ begin
                 from pg_catalog.unnest(src.key_columns) with ordinality as k (name, place)) else '' end));
 
     select pg_catalog.string_agg(pg_catalog.format('%s', r.relid::pg_catalog.regclass), ', ' order by r.relid)
-    into unwatched from pg_catalog.unnest(reads) as r (relid) where r.relid <> relation;
+    into unwatched from pg_catalog.unnest(reads) as r (relid) where r.relid operator(pg_catalog.<>) relation;
     if unwatched is not null then
         raise notice using
             message = pg_catalog.format('scorer "%s" also reads %s', scorer, unwatched),

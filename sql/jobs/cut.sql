@@ -247,11 +247,14 @@ declare
     -- Of all workers, not of the dispatcher's own alone.
     lanes constant int := greatest(lane_count, (select count(*) from rowcast.lane));
     most constant int := greatest(max_open, max_open / greatest(lane_count, 1) * lanes);
+    started constant timestamptz := clock_timestamp();
 begin
     for number in
-        select j.job_id from rowcast.job as j
-        where j.state = 'running' and j.scorer_id is null order by j.job_id
+        select j.job_id from rowcast.job as j join rowcast.model_job as m on m.job_id = j.job_id
+        where j.state = 'running' and j.scorer_id is null order by m.checked_at nulls first, j.job_id
     loop
+        -- Ticks wait for this. Those that were not looked at come first the next time.
+        exit when clock_timestamp() > started + interval '100 milliseconds';
         perform from rowcast.job as j where j.job_id = number and j.state = 'running'
         for update skip locked;
         continue when not found;
@@ -268,7 +271,9 @@ begin
             if own.begun_at is null then
                 begin
                     perform rowcast.open_parts(own);
-                exception when others then
+                exception when lock_not_available then
+                    continue;  -- Somebody holds the source; the next round.
+                when others then
                     perform rowcast.fail_job(number, sqlerrm);
                     continue;
                 end;

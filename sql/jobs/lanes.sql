@@ -128,6 +128,13 @@ begin
         do update set code = excluded.code, reason = excluded.reason, failed_at = excluded.failed_at;
         return;
     end if;
+    -- By its name, which may be another's by now: a view can have all these columns, and functions in them.
+    execute format('lock table only %s in access share mode', chunk.keys);
+    if not exists (select from rowcast.job_part as p join pg_class as c on c.oid = p.relation
+                   where p.job_id = own.job_id and p.relation = to_regclass(chunk.keys)
+                     and c.relkind in ('r', 'm')) then
+        raise exception using errcode = '42P01', message = format('table "%s" is not the source any more', chunk.keys);
+    end if;
     -- Values of types that are not PostgreSQL's own are written as text: a cast to JSON may be somebody's
     -- function.
     select string_agg(format(case when (k.value ->> 'is_plain')::boolean then '%L, t.%I'

@@ -174,7 +174,7 @@ declare
     new_tick bigint;
     answer jsonb := '{}';
 begin
-    if proof::oid is distinct from to_regproc(format('rowcast_run.job_%s', number))::oid then
+    if proof::oid is distinct from to_regprocedure(format('rowcast_run.job_%s()', number))::oid then
         raise exception using errcode = '42501', message = format('job %s is not yours', number);
     end if;
     perform rowcast.check_job_options(o);
@@ -223,6 +223,15 @@ begin
         if found then
             raise exception using errcode = 'RC303',
                 message = format('column "%s" cannot be passed through: its type has no arrays', wrong);
+        end if;
+        -- Values go to a file as text; those of a table are read again, by workers.
+        select k ->> 'column' into wrong from jsonb_array_elements(kept) as k
+        where not to_file and rowcast.runs_code((k ->> 'oid')::int8::oid) limit 1;
+        if found then
+            raise exception using errcode = 'RC303',
+                message = format('column "%s" cannot be passed through: whoever reads a value of its type may '
+                                 'run a check of a domain', wrong),
+                hint = 'keep => array[...] names the columns to pass through.';
         end if;
     end if;
 
@@ -343,6 +352,18 @@ comment on function rowcast.check_job_source(regclass, name, boolean, bigint) is
     'Whether a relation can be the source of a job: the view of its query, or a table.';
 revoke all on function rowcast.check_job_source(regclass, name, boolean, bigint) from public;
 
+create or replace function rowcast.job_function(number bigint, part text, author name) returns regproc
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    -- Of the author: others may have made functions of that name, to hide his or to stand for it.
+    select p.oid::regproc from pg_proc as p
+    where p.pronamespace = 'rowcast_run'::regnamespace and p.proname = format('job_%s_%s', number, part)
+      and pg_get_userbyid(p.proowner) = author
+    order by p.oid limit 1
+$$;
+comment on function rowcast.job_function(bigint, text, name) is
+    'The function of a part of a job that its author made; null where there is none.';
+revoke all on function rowcast.job_function(bigint, text, name) from public;
+
 create or replace function rowcast.start_model_job(proof regprocedure, number bigint) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -353,7 +374,7 @@ declare
 begin
     select m.* into own from rowcast.model_job as m join rowcast.job as j on j.job_id = m.job_id
     where m.job_id = number and m.phase = 'new' and j.created_by = author;
-    if not found or proof::oid is distinct from to_regproc(format('rowcast_run.job_%s', number))::oid then
+    if not found or proof::oid is distinct from to_regprocedure(format('rowcast_run.job_%s()', number))::oid then
         raise exception using errcode = '42501', message = format('job %s is not yours', number);
     end if;
     target := own.destination;
@@ -374,12 +395,12 @@ begin
     end if;
     update rowcast.model_job as m
     set destination = target,
-        before_function = to_regproc(format('rowcast_run.job_%s_before', number)),
-        collect_function = to_regproc(format('rowcast_run.job_%s_collect', number)),
-        write_function = to_regproc(format('rowcast_run.job_%s_write', number)),
-        deliver_function = to_regproc(format('rowcast_run.job_%s_deliver', number)),
+        before_function = rowcast.job_function(number, 'before', author),
+        collect_function = rowcast.job_function(number, 'collect', author),
+        write_function = rowcast.job_function(number, 'write', author),
+        deliver_function = rowcast.job_function(number, 'deliver', author),
         phase = case
-            when to_regproc(format('rowcast_run.job_%s_before', number)) is not null then 'before'
+            when rowcast.job_function(number, 'before', author) is not null then 'before'
             when m.source_kind = 'query' then 'collect'
             when m.source_kind = 'file' then 'scan' else 'score' end
     where m.job_id = number;

@@ -30,10 +30,7 @@ begin
         cross join lateral generate_series(b.lower, b.upper - 1, w.width) as s (lower)
     ) as p;
     get diagnostics pieces = row_count;
-    update rowcast.chunk as c
-    set state = 'cancelled', claimed_by = null, finished_at = clock_timestamp(), deaths = lost.deaths,
-        error = format('split into %s after %s deaths', pieces, lost.deaths)
-    where c.chunk_id = lost.chunk_id;
+    perform rowcast.end_split(lost, pieces);
     return pieces;
 end
 $$;

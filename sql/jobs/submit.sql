@@ -10,8 +10,24 @@
 -- else, and always for upserts, rows go through a function of the author, with his rights.
 
 create or replace function rowcast.draw_job() returns bigint
-language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-    select nextval(pg_get_serial_sequence('rowcast.job', 'job_id'))
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    number bigint;
+begin
+    loop
+        number := nextval(pg_get_serial_sequence('rowcast.job', 'job_id'));
+        -- Every analyst may create in rowcast_run: what somebody called like a job to come is passed by.
+        exit when not exists (
+            select from unnest(array['', '_before', '_collect', '_write', '_deliver']) as part
+            join pg_proc as p on p.proname = 'job_' || number || part
+            where p.pronamespace = 'rowcast_run'::regnamespace
+        ) and not exists (
+            select from unnest(array['', '_source', '_in', '_rows']) as part
+            join pg_class as c on c.relname = 'job_' || number || part
+            where c.relnamespace in ('rowcast_run'::regnamespace, 'predictions'::regnamespace));
+    end loop;
+    return number;
+end
 $$;
 comment on function rowcast.draw_job() is 'The number of a new job.';
 revoke all on function rowcast.draw_job() from public;

@@ -210,6 +210,37 @@ comment on function rowcast.release_chunks(int) is
 revoke all on function rowcast.release_chunks(int) from public;
 grant execute on function rowcast.release_chunks(int) to rowcast_worker;
 
+create or replace function rowcast.put_off(chunk_id bigint, attempt int) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
+declare
+    own record;
+begin
+    update rowcast.chunk as c
+    set state = 'available', claimed_by = null, claimed_at = null, held = true
+    where c.chunk_id = put_off.chunk_id and c.attempt = put_off.attempt and c.state = 'running'
+    returning c.scorer_id, c.job_id into own;
+    if not found then
+        return false;
+    end if;
+    -- The others would meet the same lock, one lane after the other.
+    with others as (
+        select c.chunk_id from rowcast.chunk as c
+        where c.state = 'available' and not c.held
+          and case when own.scorer_id is null then c.scorer_id is null and c.job_id = own.job_id
+                   else c.scorer_id = own.scorer_id end
+        for update skip locked
+    )
+    update rowcast.chunk as c set held = true from others where c.chunk_id = others.chunk_id;
+    perform pg_notify('rowcast_control', 'chunk');  -- Tidying goes on.
+    return true;
+end
+$$;
+comment on function rowcast.put_off(bigint, int) is
+    'Gives a chunk back that met somebody''s lock, and holds what else its scorer or job has until the next '
+    'tidying: lanes wait for nobody''s transaction. False where the lane has it no more.';
+revoke all on function rowcast.put_off(bigint, int) from public;
+grant execute on function rowcast.put_off(bigint, int) to rowcast_worker;
+
 create or replace function rowcast.refuse_stale(chunk_id bigint, attempt int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

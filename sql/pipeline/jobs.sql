@@ -140,8 +140,9 @@ language plpgsql security definer
 -- The texts of keys that it writes must read the same in every session.
 set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
 set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set jit = off
--- A source that got row security is refused, rather than its owner's policies run with our rights.
-set row_security = off as $$
+-- A source that got row security is refused, rather than its owner's policies run with our rights. And who
+-- holds a lock on his table makes no tick wait, which comes after this.
+set row_security = off set lock_timeout = '50ms' as $$
 declare
     job record;
     src rowcast.source;
@@ -156,17 +157,25 @@ declare
     -- Lanes of all workers take part, not the dispatcher's own alone.
     most constant int := greatest(max_open, max_open / greatest(lane_count, 1)
                                             * (select count(*) from rowcast.lane)::int);
+    started constant timestamptz := clock_timestamp();
 begin
     for job in
+        -- The oldest of each scorer: who orders thousands of one stops nobody else's.
         -- Where a key may have no row, or several, a chunk says which keys it has.
         select j.*, s.chunk_rows, s.source_id, j.relation is not null or s.features_from is not null as by_keys,
                (select count(*) from rowcast.chunk as c
                 where c.job_id = j.job_id and c.state in ('available', 'running')) as open
         from rowcast.job as j join rowcast.scorer as s on s.scorer_id = j.scorer_id
         where j.state = 'running' and s.state = 'active'
+          and j.job_id in (
+              select o.job_id from rowcast.scorer as a cross join lateral (
+                  select r.job_id from rowcast.job as r
+                  where r.scorer_id = a.scorer_id and r.state = 'running' order by r.tick_id limit 4) as o)
         order by j.job_id
         for update of j skip locked
     loop
+        -- Ticks wait for this. The first ones end in time.
+        exit when clock_timestamp() > started + interval '100 milliseconds';
         -- Cut many at once: looking at the source takes longer than a chunk's keys.
         continue when job.bounded and job.open > case when job.last_key is null then 0 else most / 2 end;
         if job.relation is not null and not exists (
@@ -180,9 +189,11 @@ begin
         -- What was altered since may only be read by functions of whoever altered it. The lock keeps it
         -- as it was checked.
         begin
-            execute format('lock table only %s in access share mode', src.relation);
+            execute format('lock table only %s in access share mode nowait', src.relation);
             problem := rowcast.scorer_problem(job.scorer_id);
-        exception when others then
+        exception when lock_not_available then
+            continue;  -- The next round.
+        when others then
             problem := sqlerrm;
         end;
         if problem is not null then
@@ -197,7 +208,9 @@ begin
                 -- The planner knows the size of now, also of a table that was never analysed.
                 execute format('explain (format json) select from %s',
                                coalesce(job.relation, src.relation)) into estimate;
-            exception when others then
+            exception when lock_not_available then
+                continue;
+            when others then
                 perform rowcast.shun_job(job.job_id, job.scorer_id, sqlerrm);
                 continue;
             end;
@@ -233,7 +246,9 @@ begin
                 rows_cut := rows_cut + cut.key_count;
                 upper_key := cut.upper_key;
             end loop;
-        exception when others then
+        exception when lock_not_available then
+            continue;
+        when others then
             -- One source that cannot be read stops no other's job.
             perform rowcast.shun_job(job.job_id, job.scorer_id, sqlerrm);
             continue;

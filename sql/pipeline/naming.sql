@@ -10,6 +10,7 @@
 --   (1919907684, lane_id)    a lane is alive, for its session
 --   (1919907685, scorer_id)  writes of a scorer: shared by plain upserts, exclusive for the rest
 --   (1919907686, chunk_id)   a step of a job runs, for its transaction
+--   (1919907687, schedule_id) a schedule's function runs, for its transaction
 
 create or replace function rowcast.typed_name(type_id oid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -34,6 +35,43 @@ $$;
 comment on function rowcast.base_type(oid) is 'The type below a domain, or the type itself.';
 revoke all on function rowcast.base_type(oid) from public;
 grant execute on function rowcast.base_type(oid) to rowcast_analyst;
+
+create or replace function rowcast.runs_code(type_id oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with recursive part (type_id) as (
+        select runs_code.type_id
+        union
+        select i.type_id
+        from part as p
+        join pg_type as t on t.oid = p.type_id
+        cross join lateral (
+            select t.typelem where t.typelem <> 0
+            union all
+            select r.rngsubtype from pg_range as r where t.oid in (r.rngtypid, r.rngmultitypid)
+        ) as i (type_id)
+    )
+    -- Columns may be added to a composite type, whatever it has now.
+    select exists (select from part as p join pg_type as t on t.oid = p.type_id where t.typtype in ('d', 'c'))
+$$;
+comment on function rowcast.runs_code(oid) is
+    'Whether reading a value of a type runs, or could run, the check of a domain inside it: a function of '
+    'somebody, with the rights of whoever reads.';
+revoke all on function rowcast.runs_code(oid) from public;
+grant execute on function rowcast.runs_code(oid) to rowcast_analyst;
+
+create or replace function rowcast.key_json(alias text, columns text[], types text[]) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    -- Who owns a type may have written a cast to JSON, which would run with our rights; what is no type of
+    -- PostgreSQL's own is written by its output function.
+    select format('jsonb_build_object(%s)', string_agg(format(
+        case when t.typnamespace = 'pg_catalog'::regnamespace then '%L, %I.%1$I'
+             else '%L, pg_catalog.concat(%I.%1$I)' end, k.name, alias), ', ' order by k.place))
+    from unnest(columns, types) with ordinality as k (name, type, place)
+    left join pg_type as t on t.oid = to_regtype(k.type)
+$$;
+comment on function rowcast.key_json(text, text[], text[]) is
+    'An expression for columns of an alias as a JSON object.';
+revoke all on function rowcast.key_json(text, text[], text[]) from public;
 
 create or replace function rowcast.fit_name(wanted text, taken text[]) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -81,19 +119,63 @@ comment on function rowcast.audit_names(text[], boolean) is
     '_output where a key column has that name.';
 revoke all on function rowcast.audit_names(text[], boolean) from public;
 
+create or replace function rowcast.lent_to() returns name
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+-- By locks of the session that nobody can give up before its transaction is over: of a step (begin_step), and
+-- of a schedule's function (start_run).
+declare
+    authors name[];
+begin
+    select array_agg(distinct coalesce(j.created_by, s.created_by, '')) into authors
+    from pg_locks as k
+    left join rowcast.chunk as c
+      on k.classid = 1919907686 and (c.chunk_id % 2147483648)::int::oid = k.objid and c.kind = 'step'
+     and c.state = 'running'
+    left join rowcast.job as j on j.job_id = c.job_id
+    left join rowcast.schedule as s on k.classid = 1919907687 and s.schedule_id = k.objid::bigint
+    where k.locktype = 'advisory' and k.pid = pg_backend_pid() and k.objsubid = 2
+      and k.classid in (1919907686, 1919907687);
+    -- A lane reads and writes by functions of authors of queries, and of owners of tables.
+    if authors is null and exists (
+        select from rowcast.lane as l join rowcast.chunk as c on c.claimed_by = l.lane_id
+        where l.backend_pid = pg_backend_pid() and c.state = 'running') then
+        return '';
+    end if;
+    return case when cardinality(authors) > 1 then '' else authors[1] end;
+end
+$$;
+comment on function rowcast.lent_to() is
+    'Whose SQL the session runs, where it runs somebody else''s for him; empty where that is not known, null in a '
+    'session of one''s own.';
+revoke all on function rowcast.lent_to() from public;
+
 create or replace function rowcast.caller() returns name
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+    own name;
+    author name;
 begin
     -- In a security definer function current_user is the owner. The role setting is not touched by
     -- that, and nobody can set it to a role that he may not become. But ANALYZE, REINDEX and the like
     -- run the functions of an index as the table's owner, in the session of a superuser (autovacuum),
     -- whose name would then be answered here. Such operations are refused UNLISTEN.
     execute 'unlisten rowcast_none';
-    return case current_setting('role') when 'none' then session_user
-                else current_setting('role')::name end;
+    own := case current_setting('role') when 'none' then session_user else current_setting('role')::name end;
+    -- So do sessions that run what others wrote, with its author's rights: he must not be taken for them. A
+    -- worker's may act for him. In anybody else's such a lock is no proof of more rights, only of less.
+    author := rowcast.lent_to();
+    if author is null or author = own then
+        return own;
+    elsif author = '' or not pg_has_role(own, 'rowcast_worker', 'member')
+          or not exists (select from pg_roles as r where r.rolname = author) then
+        raise exception using errcode = '42501',
+            message = 'this cannot be done by SQL that somebody else''s session runs';
+    end if;
+    return author;
 end
 $$;
 comment on function rowcast.caller() is
-    'The role whose rights count, seen from inside a security definer function. Raises 42501 inside '
-    'an operation that runs functions for somebody else, such as ANALYZE.';
+    'The role whose rights count, seen from inside a security definer function: in a worker''s session the '
+    'author of the step that it runs. Raises 42501 inside what runs functions for somebody else: ANALYZE, a '
+    'lane that reads or writes, rowcast.run_now of another''s schedule.';
 revoke all on function rowcast.caller() from public;

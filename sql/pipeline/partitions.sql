@@ -35,7 +35,11 @@ begin
             when insufficient_privilege or undefined_table then
                 null;  -- What is not watched is noted, what is gone is seen below.
         end;
-        perform rowcast.follow_partitions(source_id);
+        begin
+            perform rowcast.follow_partitions(source_id);
+        exception when lock_not_available then
+            null;  -- The next time.
+        end;
     end loop;
     return made;
 end

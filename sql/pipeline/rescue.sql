@@ -65,6 +65,16 @@ comment on function rowcast.rescue_chunks() is
 revoke all on function rowcast.rescue_chunks() from public;
 grant execute on function rowcast.rescue_chunks() to rowcast_worker;
 
+create or replace function rowcast.end_split(lost rowcast.chunk, pieces int) returns void
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+    update rowcast.chunk as c
+    set state = 'cancelled', claimed_by = null, finished_at = clock_timestamp(), deaths = lost.deaths,
+        error = format('split into %s after %s deaths', pieces, lost.deaths)
+    where c.chunk_id = lost.chunk_id
+$$;
+comment on function rowcast.end_split(rowcast.chunk, int) is 'Ends a chunk whose pieces stand for it.';
+revoke all on function rowcast.end_split(rowcast.chunk, int) from public;
+
 create or replace function rowcast.split_chunk(lost rowcast.chunk) returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -98,10 +108,7 @@ begin
     join rowcast.scorer as s on s.scorer_id = lost.scorer_id
     group by (k.place - 1) / ceil(cardinality(keys) / 8.0)::int, s.state;
     get diagnostics pieces = row_count;
-    update rowcast.chunk as c
-    set state = 'cancelled', claimed_by = null, finished_at = clock_timestamp(), deaths = lost.deaths,
-        error = format('split into %s after %s deaths', pieces, lost.deaths)
-    where c.chunk_id = lost.chunk_id;
+    perform rowcast.end_split(lost, pieces);
     return pieces;
 end
 $$;

@@ -217,8 +217,9 @@ begin
                 from rowcast.route_parts(sco.route) as r where r.literal <> ''
                 union all
                 select r.place, 2, format(
-                    case when y.typtype = 'e' then 'pg_catalog.textin(pg_catalog.enum_out(t.%I))'
-                         else 't.%I::pg_catalog.text' end, r.column_name)
+                    case when y.typnamespace = 'pg_catalog'::regnamespace then 't.%I::pg_catalog.text'
+                         else 'case when t.%1$I is not null then pg_catalog.concat(t.%1$I) end' end,
+                    r.column_name)
                 from rowcast.route_parts(sco.route) as r
                 left join rowcast.input_columns(src.relation, sco.features_from) as a
                     on a.name = r.column_name

@@ -165,12 +165,18 @@ declare
     own record;
     problem text;
 begin
-    for own in select s.scorer_id from rowcast.scorer as s
-        where s.state = 'active' and (
+    for own in select s.scorer_id, s.state from rowcast.scorer as s
+        where s.state in ('active', 'paused') and (
             s.source_id = suspend_unfit.source_id
             or exists (select from rowcast.watch as w
                        where w.scorer_id = s.scorer_id and w.source_id = suspend_unfit.source_id))
     loop
+        if own.state = 'paused' then
+            -- It stays so; all its rows are looked at when somebody resumes it.
+            perform rowcast.make_job(own.scorer_id, 'rescore');
+            perform rowcast.remove_orphans(own.scorer_id);
+            continue;
+        end if;
         problem := rowcast.scorer_problem(own.scorer_id);
         -- A key was not readable, and it may be mended already; which rows were touched nobody knows,
         -- so check_suspended has to look at all of them.
@@ -347,7 +353,7 @@ comment on function rowcast.mend_scorer(int) is
 revoke all on function rowcast.mend_scorer(int) from public;
 
 create or replace function rowcast.check_suspended() returns setof text
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
     own record;
     problem text;
@@ -361,7 +367,9 @@ begin
             begin
                 perform rowcast.mend_scorer(own.scorer_id);
                 return next own.name;
-            exception when others then
+            exception when lock_not_available then
+                null;  -- The next time.
+            when others then
                 -- One scorer that cannot be mended keeps no other suspended.
                 raise warning using errcode = '01000',
                     message = format('scorer "%s" stays suspended: %s', own.name, sqlerrm);

@@ -215,7 +215,7 @@ begin
                 message = format('key column "%s" of source "%s" may be null', wrong.attname, relation),
                 hint = format('alter table %s alter column %I set not null;', relation, wrong.attname);
         elsif wrong.typcategory in ('A', 'C') or wrong.typarray = 0
-              or wrong.oid = 'money'::regtype then
+              or wrong.oid = 'money'::regtype or rowcast.runs_code(wrong.oid) then
             raise exception using errcode = 'RC302',
                 message = format('key column "%s" is %s, which cannot be a key here',
                                  wrong.attname, rowcast.typed_name(wrong.oid));

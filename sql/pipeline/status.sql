@@ -130,16 +130,15 @@ declare
     audit text[];
 begin
     for own in
-        select s.name, src.key_columns || s.result_key as key_columns from rowcast.scorer as s
+        select s.name, src.key_columns || s.result_key as key_columns,
+               src.key_types || s.result_types as key_types
+        from rowcast.scorer as s
         join rowcast.source as src on src.source_id = s.source_id order by s.name
     loop
         audit := rowcast.audit_names(own.key_columns, true);
         return query execute format(
-            'select %L::text, jsonb_build_object(%s), f.%I, f.%I, f.%I, f.%I, f.%I, f.%I '
-            'from predictions.%I as f',
-            own.name,
-            (select string_agg(format('%L, f.%1$I', k.name), ', ' order by k.place)
-             from unnest(own.key_columns) with ordinality as k (name, place)),
+            'select %L::text, %s, f.%I, f.%I, f.%I, f.%I, f.%I, f.%I from predictions.%I as f',
+            own.name, rowcast.key_json('f', own.key_columns, own.key_types),
             audit[1], audit[2], audit[3], audit[4], audit[5], audit[6], own.name || '_failure');
     end loop;
 end

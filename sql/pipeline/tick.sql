@@ -14,6 +14,23 @@
 -- asynchronously: a crash may lose it, and with it the cursor and the chunks, never one without the
 -- others; the next tick finds the same changes. An idle tick writes nothing and takes no xid.
 
+create or replace function rowcast.heed(source_id int, op "char") returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10ms' as $$
+begin
+    if op = 'X' then
+        perform rowcast.suspend_unfit(source_id);
+    else
+        -- Which keys a row mapped to that is gone by TRUNCATE nobody knows.
+        perform rowcast.make_job(w.scorer_id, 'rescore')
+        from (select distinct w.scorer_id from rowcast.watch as w where w.source_id = heed.source_id) as w;
+    end if;
+end
+$$;
+comment on function rowcast.heed(int, "char") is
+    'What a change without keys comes to: X, a key that was not readable; W, a watched relation that was '
+    'emptied. Waits for nobody: 55P03.';
+revoke all on function rowcast.heed(int, "char") from public;
+
 create or replace function rowcast.tick(lanes int[], lane_count int)
 returns table (
     tick_id bigint, change_count int, chunk_count int,
@@ -35,8 +52,7 @@ declare
     this_snapshot txid_snapshot;
     this_tick bigint;
     counts record;
-    source_id int;
-    scorer_id int;
+    heard record;
 begin
     perform pg_advisory_xact_lock(1919907683, 4);
 
@@ -151,16 +167,26 @@ begin
            (select count(*)::int from made) as chunks,
            array(select m.chunk_id from made as m where m.state = 'running' order by 1) as handed,
            array(select distinct f.source_id from fresh as f where f.op = 'X') as unreadable,
-           array(select distinct l.scorer_id from listening as l join fresh as f on f.source_id = l.source_id
-                 where f.op = 'T' and l.watch_id is not null) as emptied
+           array(select distinct l.source_id from listening as l join fresh as f on f.source_id = l.source_id
+                 where f.op in ('T', 'W') and l.watch_id is not null) as emptied
     into counts;
 
-    foreach source_id in array counts.unreadable loop
-        perform rowcast.suspend_unfit(source_id);
-    end loop;
-    -- Which keys a row mapped to that is gone by TRUNCATE nobody knows.
-    foreach scorer_id in array counts.emptied loop
-        perform rowcast.make_job(scorer_id, 'rescore');
+    for heard in
+        select 'X'::"char" as op, u as source_id from unnest(counts.unreadable) as u
+        union all
+        select 'W', e from unnest(counts.emptied) as e
+    loop
+        begin
+            perform rowcast.heed(heard.source_id, heard.op);
+        exception when lock_not_available then
+            -- Somebody's transaction holds the scorer, or the registry: no reason to let others wait. The next
+            -- tick hears of it again.
+            if pg_sequence_last_value('rowcast.change_slot'::regclass) = 0 then
+                insert into rowcast.change_0 (op, source_id, key_count) values (heard.op, heard.source_id, 0);
+            else
+                insert into rowcast.change_1 (op, source_id, key_count) values (heard.op, heard.source_id, 0);
+            end if;
+        end;
     end loop;
     perform rowcast.summarise_log();
 

@@ -88,7 +88,7 @@ revoke all on function rowcast.rotate_log(bigint) from public;
 
 create or replace function rowcast.tidy_up()
 returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 #variable_conflict use_column
 declare
     own record;
@@ -133,14 +133,21 @@ begin
 
     -- Chunks that are over are of use for ten minutes: rates, last errors.
     with old as (
-        select c.chunk_id from rowcast.chunk as c
+        select c.chunk_id, c.job_id from rowcast.chunk as c
         where c.finished_at < clock_timestamp() - interval '10 minutes'
           -- A chunk that was given up counts until its job is over, and may be retried.
           and not (c.scorer_id is null and c.state = 'failed' and exists (
               select from rowcast.model_job as m where m.job_id = c.job_id and not m.is_cleared))
         order by c.finished_at limit 20000 for update skip locked
+    ), free as (
+        -- A job that somebody's transaction holds keeps its chunks until that is over.
+        select j.job_id from rowcast.job as j
+        where j.job_id in (select o.job_id from old as o) for no key update skip locked
     ), gone as (
-        delete from rowcast.chunk as c using old where c.chunk_id = old.chunk_id
+        delete from rowcast.chunk as c using old
+        where c.chunk_id = old.chunk_id
+          and (old.job_id is null or old.job_id in (select f.job_id from free as f)
+               or not exists (select from rowcast.job as j where j.job_id = old.job_id))
         returning c.job_id, c.state, c.rows_scored, c.rows_failed, c.pages
     ), remembered as (
         update rowcast.job as j
@@ -184,17 +191,25 @@ begin
         from rowcast.scorer as s join rowcast.source as src on src.source_id = s.source_id
         where s.state = 'active' and not exists (select from pg_class as c where c.oid = src.relation)
     loop
-        perform rowcast.suspend_scorer(own.scorer_id,
-                                       format('source "%s" was dropped', own.relation_name));
+        begin
+            perform rowcast.suspend_scorer(own.scorer_id,
+                                           format('source "%s" was dropped', own.relation_name));
+        exception when lock_not_available then
+            null;  -- The next time.
+        end;
     end loop;
 
     -- Chunks of dropped scorers, and those that a change of state passed by.
     delete from rowcast.chunk as c
     where c.state in ('available', 'running') and c.scorer_id is not null
       and not exists (select from rowcast.scorer as s where s.scorer_id = c.scorer_id);
-    update rowcast.chunk as c set held = s.state <> 'active'
-    from rowcast.scorer as s
-    where c.state = 'available' and s.scorer_id = c.scorer_id and c.held <> (s.state <> 'active');
+    -- Those that were put off come back, too.
+    with wrong as (
+        select c.chunk_id from rowcast.chunk as c left join rowcast.scorer as s on s.scorer_id = c.scorer_id
+        where c.state = 'available' and c.held <> coalesce(s.state <> 'active', false)
+        for update of c skip locked
+    )
+    update rowcast.chunk as c set held = not c.held from wrong where c.chunk_id = wrong.chunk_id;
     if found then
         perform pg_notify('rowcast_chunk', '');
     end if;

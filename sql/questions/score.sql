@@ -102,6 +102,13 @@ begin
                    'models.';
     end if;
 
+    -- Workers hold it in memory, and answer other questions meanwhile.
+    if pg_column_size(given) > 16 << 20 then
+        raise exception using errcode = 'RC330',
+            message = format('the values take %s, up to 16 MB can be asked at once',
+                             pg_size_pretty(pg_column_size(given)::bigint)),
+            hint = 'Larger sets are for a scorer, or a job.';
+    end if;
     case jsonb_typeof(given)
         when 'object' then
             lines := given::text;

@@ -36,6 +36,8 @@ language sql volatile set search_path = pg_catalog, pg_temp as $$
         select j.job_id from rowcast.job as j
         where j.finished_at < older_than
           and not exists (select from rowcast.chunk as c where c.job_id = j.job_id)
+          -- What it has in rowcast_run would be nobody's.
+          and not exists (select from rowcast.model_job as m where m.job_id = j.job_id and not m.is_cleared)
         order by j.job_id limit max_rows for update skip locked
     ), gone as (
         delete from rowcast.job as j using old where j.job_id = old.job_id returning 1

@@ -314,7 +314,7 @@ comment on function rowcast.settle_canaries(int, text, int) is
 revoke all on function rowcast.settle_canaries(int, text, int) from public;
 
 create or replace function rowcast.tidy_canaries() returns void
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
     own record;
     rows_left boolean;
@@ -333,21 +333,25 @@ begin
         for update of c skip locked
     loop
         continue when own.is_rescoring;
-        execute format('select exists (select from %s)', rowcast.canary_view(own.scorer_id))
-        into rows_left;
-        if rows_left and own.needs_rescore then
-            update rowcast.canary as c
-            set job_id = rowcast.make_job(own.scorer_id, 'rescore', rowcast.canary_view(own.scorer_id)),
-                rescores = c.rescores + 1,
-                -- Three times: rows that are left then are not scored for another reason.
-                needs_rescore = c.state = 'stopping' and c.rescores < 2
-            where c.canary_id = own.canary_id;
-        else
-            update rowcast.canary as c
-            set needs_rescore = false,
-                state = case c.state when 'stopping' then 'stopped' else c.state end
-            where c.canary_id = own.canary_id;
-        end if;
+        begin
+            execute format('select exists (select from %s)', rowcast.canary_view(own.scorer_id))
+            into rows_left;
+            if rows_left and own.needs_rescore then
+                update rowcast.canary as c
+                set job_id = rowcast.make_job(own.scorer_id, 'rescore', rowcast.canary_view(own.scorer_id)),
+                    rescores = c.rescores + 1,
+                    -- Three times: rows that are left then are not scored for another reason.
+                    needs_rescore = c.state = 'stopping' and c.rescores < 2
+                where c.canary_id = own.canary_id;
+            else
+                update rowcast.canary as c
+                set needs_rescore = false,
+                    state = case c.state when 'stopping' then 'stopped' else c.state end
+                where c.canary_id = own.canary_id;
+            end if;
+        exception when lock_not_available then
+            null;  -- The next time.
+        end;
     end loop;
 end
 $$;

@@ -78,10 +78,11 @@ comment on function rowcast.side_sql(rowcast.scorer, rowcast.scorer, text) is
     'The query of the rows that a version scored: in the scorer''s table, its shadow''s, or its history.';
 revoke all on function rowcast.side_sql(rowcast.scorer, rowcast.scorer, text) from public;
 
-create or replace function rowcast.comparison(
+drop function if exists rowcast.comparison(text, text, text);
+create function rowcast.comparison(
     scorer text, base text, other text,
     out base_sql text, out other_sql text, out base_version int, out other_version int,
-    out key_columns text[], out key_operators jsonb, out columns jsonb)
+    out key_columns text[], out key_operators jsonb, out key_json text, out columns jsonb)
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     own constant rowcast.scorer := rowcast.own_scorer(scorer);
@@ -98,6 +99,8 @@ begin
     select array_agg(k.name order by k.place),
            jsonb_agg(jsonb_build_object('=', k.equals) order by k.place)
     into key_columns, key_operators from rowcast.row_key(own.scorer_id) as k;
+    key_json := rowcast.key_json('b', key_columns, (
+        select o.key_types || own.result_types from rowcast.source as o where o.source_id = own.source_id));
     select * into base_side from rowcast.side_sql(own, shadow, base);
     select * into other_side from rowcast.side_sql(own, shadow, other);
     if base = other or base_side.version = other_side.version then
@@ -183,7 +186,6 @@ language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $
 declare
     plan record;
     joined text;
-    keys text;
     part record;
     shown_name text;
     shown_other text;
@@ -238,15 +240,13 @@ begin
     end loop;
 
     if shown_name is not null then
-        select string_agg(format('%L, b.%1$I', k.name), ', ' order by k.place) into keys
-        from unnest(plan.key_columns) with ordinality as k (name, place);
         return query execute format(
-            'select ''example'', $1, %1$s, jsonb_build_object(''key'', jsonb_build_object(%2$s), '
+            'select ''example'', $1, %1$s, jsonb_build_object(''key'', %2$s, '
             '    ''base'', b.%3$I, ''other'', o.%4$I) %5$s where b.%3$I is distinct from o.%4$I '
             'order by 3 desc nulls last, %6$s limit %7$s',
             case when shown_is_score then format('abs(o.%I::float8 - b.%I::float8)', shown_other,
                                                  shown_name) else 'null::float8' end,
-            keys, shown_name, shown_other, joined,
+            plan.key_json, shown_name, shown_other, joined,
             (select string_agg(format('b.%I', k), ', ') from unnest(plan.key_columns) as k), examples)
             using shown_name;
     end if;

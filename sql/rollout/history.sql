@@ -10,22 +10,24 @@
 -- Written by triggers on the predictions, in the transaction of the write. Moments are those of the
 -- write, a little before its commit.
 
-create or replace function rowcast.history_columns(
-    scorer_id int, out name text, out history text, out columns text, out added text, out ended text,
-    out scored text, out matches text)
+drop function if exists rowcast.history_columns(int);
+create function rowcast.history_columns(
+    scorer_id int, out name text, out history text, out columns text, out old_columns text, out added text,
+    out ended text, out scored text, out matches text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
     select s.name into strict name from rowcast.scorer as s
     where s.scorer_id = history_columns.scorer_id;
     history := name || '_history';
     select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
+           string_agg(format('o.%I', a.attname), ', ' order by a.attnum),
            rowcast.fit_name('ended_at', array_agg(a.attname::text)),
            string_agg(format('add column %I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
                       order by a.attnum) filter (where not exists (
                select from pg_attribute as h
                where h.attrelid = to_regclass(format('predictions.%I', name || '_history'))
                  and h.attname = a.attname and not h.attisdropped))
-    into columns, ended, added
+    into columns, old_columns, ended, added
     from pg_attribute as a
     where a.attrelid = format('predictions.%I', name)::regclass and a.attnum > 0 and not a.attisdropped;
     scored := (rowcast.row_audit(scorer_id, false))[4];
@@ -67,24 +69,20 @@ begin
         execute format('alter table predictions.%I %s', n.history, n.added);
     end if;
 
-    execute format($sql$
-        create or replace function rowcast.keep_history_%1$s() returns trigger
-        language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
+    -- As a literal, whatever dollars and quotes are in the names of columns.
+    execute format('create or replace function rowcast.keep_history_%s() returns trigger language plpgsql '
+                   'security definer set search_path = pg_catalog, pg_temp as %L', scorer_id, format($sql$
         begin
             if tg_op = 'UPDATE' then
-                insert into predictions.%2$I (%3$s, %4$I)
-                select %5$s, n.%6$I from old_rows as o join new_rows as n on %7$s;
+                insert into predictions.%1$I (%2$s, %3$I)
+                select %4$s, n.%5$I from old_rows as o join new_rows as n on %6$s;
             else
-                insert into predictions.%2$I (%3$s, %4$I)
-                select %5$s, clock_timestamp() from old_rows as o;
+                insert into predictions.%1$I (%2$s, %3$I)
+                select %4$s, clock_timestamp() from old_rows as o;
             end if;
             return null;
         end
-        $body$ $sql$,
-        scorer_id, n.history, n.columns, n.ended,
-        (select string_agg('o.' || c, ', ' order by place)
-         from regexp_split_to_table(n.columns, ', ') with ordinality as c (c, place)),
-        n.scored, n.matches);
+        $sql$, n.history, n.columns, n.ended, n.old_columns, n.scored, n.matches));
     execute format('comment on function rowcast.keep_history_%s() is %L', scorer_id,
                    format('Keeps replaced predictions of scorer %s.', n.name));
     execute format('revoke all on function rowcast.keep_history_%s() from public', scorer_id);

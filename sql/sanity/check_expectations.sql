@@ -244,9 +244,9 @@ begin
 
     for plan in select p.* from rowcast.expectation_plan(scorer) as p loop
         if plan.column_kind = 'input' and rowcast.can_measure(plan.is_text, types[plan.place]) then
-            pieces := pieces || rowcast.measure_sql(
+            pieces := pg_catalog.array_append(pieces, rowcast.measure_sql(
                 plan.kind, plan.place, plan.is_text, plan.minimum, plan.maximum, plan.allowed,
-                plan.edges, plan.labels);
+                plan.edges, plan.labels));
         end if;
         has_columns := has_columns or plan.kind = 'columns';
     end loop;

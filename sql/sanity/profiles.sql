@@ -68,7 +68,9 @@ begin
         return null;
     end if;
     insert into rowcast.profile (scorer_id, origin, made_at, made_by)
-    values (begin_profile.scorer_id, origin, now(), rowcast.caller())
+    values (begin_profile.scorer_id, origin, now(),
+            -- The first one is a lane's.
+            case when is_first then session_user else rowcast.caller() end)
     returning profile_id into new_profile;
     return new_profile;
 end
@@ -333,9 +335,9 @@ begin
     outputs_from := pg_catalog.format('predictions.%I as t', scorer);
     if is_now then
         inputs_from := own.source || ' as t' || case
-            when own.query is null and own.source_rows > 20 * sample_rows
+            when own.query is null and own.source_rows operator(pg_catalog.>) (20 * sample_rows)::pg_catalog.float8
             -- Ten times what is kept, so that the order of pages shows less.
-            then pg_catalog.format(' tablesample system (%s)', 1000.0 * sample_rows / own.source_rows)
+            then pg_catalog.format(' tablesample system (%s)', (1000 * sample_rows)::pg_catalog.float8 operator(pg_catalog./) own.source_rows)
             else '' end;
     elsif span_text is not null then
         begin

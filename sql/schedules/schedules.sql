@@ -66,8 +66,18 @@ grant execute on function rowcast.create_schedule(
     text, text, text, text, text, text, boolean, jsonb, text) to rowcast_analyst;
 
 create or replace function rowcast.draw_schedule() returns int
-language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-    select nextval(pg_get_serial_sequence('rowcast.schedule', 'schedule_id'))::int
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    number int;
+begin
+    loop
+        number := nextval(pg_get_serial_sequence('rowcast.schedule', 'schedule_id'));
+        -- As in draw_job.
+        exit when not exists (select from pg_proc as p where p.pronamespace = 'rowcast_run'::regnamespace
+                              and p.proname = 'schedule_' || number);
+    end loop;
+    return number;
+end
 $$;
 comment on function rowcast.draw_schedule() is 'The number of a new schedule.';
 revoke all on function rowcast.draw_schedule() from public;
@@ -188,6 +198,8 @@ begin
     end if;
     begin
         if own.template is not null then
+            -- Its author's SQL is not ours: see caller.
+            perform pg_advisory_xact_lock_shared(1919907687, own.schedule_id);
             execute 'select ' || rowcast.run_call(own.run_function, own.created_by)
             into strict new_job;
         elsif own.command is not null then
@@ -249,26 +261,46 @@ comment on function rowcast.run_now(text) is
 revoke all on function rowcast.run_now(text) from public;
 grant execute on function rowcast.run_now(text) to rowcast_analyst;
 
-create or replace function rowcast.fire_schedules(moment timestamptz default clock_timestamp())
+create or replace function rowcast.due_schedule(
+    tried int[] default '{}', moment timestamptz default clock_timestamp()) returns int
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    -- Each by its index: this is asked every second, whatever the number of schedules.
+    select d.schedule_id
+    from (
+        (select s.schedule_id, s.next_at as at from rowcast.schedule as s
+         where not s.paused and s.next_at <= moment and s.schedule_id <> all (tried)
+         order by s.next_at limit 1)
+        union all
+        (select r.schedule_id, r.due_at from rowcast.schedule_run as r
+         where r.outcome = 'queued' and r.schedule_id <> all (tried)
+           and not exists (select from rowcast.schedule_run as o join rowcast.job as j on j.job_id = o.job_id
+                           where o.schedule_id = r.schedule_id and j.finished_at is null)
+         order by r.schedule_id, r.due_at limit 1)
+    ) as d
+    order by d.at limit 1
+$$;
+comment on function rowcast.due_schedule(int[], timestamptz) is
+    'The schedule that is due first, or whose run waited for one that is over; null for none. Not those tried.';
+revoke all on function rowcast.due_schedule(int[], timestamptz) from public;
+grant execute on function rowcast.due_schedule(int[], timestamptz) to rowcast_worker;
+
+create or replace function rowcast.fire_schedule(number int, moment timestamptz default clock_timestamp())
 returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 -- A minute late is on time: a dispatcher that takes over, or a busy one, misses nothing.
 declare
     grace constant interval := interval '1 minute';
     own rowcast.schedule;
-    waiting record;
     due timestamptz;
     following timestamptz;
     started int := 0;
 begin
-    for own in
-        select s.* from rowcast.schedule as s
-        where not s.paused and s.next_at <= moment
-        order by s.next_at for update skip locked
-    loop
+    select s.* into own from rowcast.schedule as s
+    where s.schedule_id = number and not s.paused and s.next_at <= moment for update skip locked;
+    if found then
         due := own.next_at;
         -- More times than a person could want run at once are not all decided in one transaction.
-        for i in 1..1000 loop
+        for i in 1..200 loop
             exit when due is null or due > moment;
             following := rowcast.next_run(own.cron, own.time_zone, due);
             if due >= moment - grace or own.catch_up = 'all'
@@ -283,28 +315,79 @@ begin
         end loop;
         update rowcast.schedule as s set next_at = coalesce(due, 'infinity')
         where s.schedule_id = own.schedule_id;
-    end loop;
+    end if;
 
-    -- Runs that waited for an earlier one, one at a time.
-    for waiting in
-        select s as schedule,
-               (select min(r.due_at) from rowcast.schedule_run as r
-                where r.schedule_id = s.schedule_id and r.outcome = 'queued') as due_at
-        from rowcast.schedule as s
-        where exists (select from rowcast.schedule_run as r
-                      where r.schedule_id = s.schedule_id and r.outcome = 'queued')
-          and not exists (select from rowcast.schedule_run as r
-                          join rowcast.job as j on j.job_id = r.job_id
-                          where r.schedule_id = s.schedule_id and j.finished_at is null)
-        for update of s skip locked
+    -- A run that waited for an earlier one, one at a time.
+    select s.* into own from rowcast.schedule as s
+    where s.schedule_id = number
+      and exists (select from rowcast.schedule_run as r
+                  where r.schedule_id = s.schedule_id and r.outcome = 'queued')
+      and not exists (select from rowcast.schedule_run as r
+                      join rowcast.job as j on j.job_id = r.job_id
+                      where r.schedule_id = s.schedule_id and j.finished_at is null)
+    for update of s skip locked;
+    if found then
+        due := (select min(r.due_at) from rowcast.schedule_run as r
+                where r.schedule_id = number and r.outcome = 'queued');
+        started := started + (rowcast.start_run(own, due) is not null)::int;
+    end if;
+    return started;
+end
+$$;
+comment on function rowcast.fire_schedule(int, timestamptz) is
+    'Decides about the times of a schedule up to a moment that nobody decided about, and counts the jobs made.';
+revoke all on function rowcast.fire_schedule(int, timestamptz) from public;
+grant execute on function rowcast.fire_schedule(int, timestamptz) to rowcast_worker;
+
+create or replace function rowcast.fail_schedule(number int, error text, moment timestamptz default clock_timestamp())
+returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own rowcast.schedule;
+    due timestamptz;
+begin
+    select s.* into own from rowcast.schedule as s where s.schedule_id = number for update;
+    if not found then
+        return;
+    elsif not own.paused and own.next_at <= moment then
+        due := own.next_at;
+        update rowcast.schedule as s
+        set next_at = coalesce(rowcast.next_run(own.cron, own.time_zone, moment), 'infinity')
+        where s.schedule_id = number;
+    else
+        due := (select min(r.due_at) from rowcast.schedule_run as r
+                where r.schedule_id = number and r.outcome = 'queued');
+    end if;
+    insert into rowcast.schedule_run (schedule_id, due_at, outcome, reason)
+    select number, due, 'failed', fail_schedule.error where due is not null
+    on conflict on constraint schedule_run_pkey
+    do update set outcome = 'failed', reason = excluded.reason, decided_at = excluded.decided_at;
+end
+$$;
+comment on function rowcast.fail_schedule(int, text, timestamptz) is
+    'Notes why a schedule that is due could not be fired at all, and goes on to its next time.';
+revoke all on function rowcast.fail_schedule(int, text, timestamptz) from public;
+grant execute on function rowcast.fail_schedule(int, text, timestamptz) to rowcast_worker;
+
+create or replace function rowcast.fire_schedules(moment timestamptz default clock_timestamp())
+returns int
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    number int;
+    tried int[] := '{}';
+    started int := 0;
+begin
     loop
-        started := started + (rowcast.start_run(waiting.schedule, waiting.due_at) is not null)::int;
+        number := rowcast.due_schedule(tried, moment);
+        exit when number is null;
+        tried := tried || number;
+        started := started + rowcast.fire_schedule(number, moment);
     end loop;
     return started;
 end
 $$;
 comment on function rowcast.fire_schedules(timestamptz) is
-    'Decides about all times up to a moment that nobody decided about, and counts the jobs made.';
+    'Fires every schedule that is due, in one transaction, and counts the jobs made. Workers fire one at a time.';
 revoke all on function rowcast.fire_schedules(timestamptz) from public;
 grant execute on function rowcast.fire_schedules(timestamptz) to rowcast_worker;
 

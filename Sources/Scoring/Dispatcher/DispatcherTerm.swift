@@ -211,8 +211,8 @@ struct DispatcherTerm {
         context.forgetRegistration(worker)
       }
     case .schedules:
-      let made = try connection.run("select rowcast.fire_schedules()").value(0, 0, as: Int32.self)
-      if made > 0 { context.events(.jobsScheduled(count: Int(made))) }
+      let isDue = try connection.run("select rowcast.due_schedule() is not null")
+      if try isDue.value(0, 0, as: Bool.self) { context.schedules.signal() }
     case .audits:
       if try connection.run("select rowcast.audits_due()").value(0, 0, as: Bool.self) {
         context.audit.signal()

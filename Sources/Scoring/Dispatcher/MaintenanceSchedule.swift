@@ -5,7 +5,7 @@ package struct MaintenanceSchedule: Sendable {
   package enum Step: CaseIterable, Sendable, Equatable {
     /// Says that this worker lives and dispatches.
     case beat
-    /// Makes the jobs of schedules that are due.
+    /// Looks whether schedules are due.
     case schedules
     /// Looks whether audits are due.
     case audits

@@ -13,6 +13,8 @@ struct ChunkScorer {
   private var plans: [Int32: Prepared] = [:]
   private var writer = ChunkWriter()
   private let canaries: CanaryLedger
+  /// Whether SQL of a scorer's author ran in the session.
+  private var hasLentSession = false
 
   /// Scorers remembered at most.
   private static let planCapacity = 1000
@@ -39,6 +41,12 @@ struct ChunkScorer {
   /// The scorer's name, for reports; its number where it is not known yet.
   func name(of scorer: Int32) -> String { plans[scorer]?.plan.name ?? "\(scorer)" }
 
+  /// Whether SQL of a scorer's author ran in the session since this was last asked.
+  mutating func takeLentSession() -> Bool {
+    defer { hasLentSession = false }
+    return hasLentSession
+  }
+
   /// Forgets a scorer, so that the next chunk loads it anew.
   mutating func forget(_ scorer: Int32) { plans[scorer] = nil }
 
@@ -47,6 +55,7 @@ struct ChunkScorer {
   mutating func score(_ chunk: Chunk) throws(WorkError) -> (Event.Completion, isCopyRefused: Bool) {
     var prepared = try prepare(chunk)
     defer { plans[chunk.scorer] = prepared }
+    hasLentSession = hasLentSession || prepared.plan.readsQuery
     let start = clock.now
     let cpuStart = ThreadClock.seconds
     let rows = try read(chunk, prepared)
@@ -81,7 +90,8 @@ struct ChunkScorer {
   }
 
   /// Has the keys of a watched relation mapped to keys of the scorer; counts the chunks made of them.
-  func map(_ chunk: Chunk) throws(WorkError) -> Int {
+  mutating func map(_ chunk: Chunk) throws(WorkError) -> Int {
+    hasLentSession = true
     do throws(PostgresError) {
       let made = try connection.run("select rowcast.map_chunk(\(chunk.id), \(chunk.attempt))")
       return Int(try made.value(0, 0, as: Int32.self))

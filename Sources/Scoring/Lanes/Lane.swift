@@ -51,12 +51,15 @@ final class Lane {
       context.settings(for: "lane"), backoff: backoff, wakeUp: wakeUp)
     // A write must see what was committed after its transaction began; defaults may differ. And a
     // source under row security is an error, not a table of which a part is scored. Compiling a
-    // query of some hundred rows never pays.
-    try connection.runScript(
-      "set default_transaction_isolation = 'read committed'; set row_security = off; set jit = off")
-    if !context.configuration.synchronousCommit {
-      try connection.runScript("set synchronous_commit = off")
-    }
+    // query of some hundred rows never pays. Who locks his table, or holds a scorer in an open
+    // transaction, must not stop the lanes one by one: what meets his lock is put off.
+    let settings =
+      """
+      set default_transaction_isolation = 'read committed'; set row_security = off; set jit = off; \
+      set lock_timeout = '300ms'; \
+      \(context.configuration.synchronousCommit ? "" : "set synchronous_commit = off")
+      """
+    try connection.runScript(settings)
     let lane: Int32
     do throws(PostgresError) {
       lane = try connection.run("select rowcast.register_lane(\(worker))").value(0, 0)
@@ -73,7 +76,7 @@ final class Lane {
       JobFiles(folder: FileFolder(path: $0))
     }
     var session = LaneSession(
-      context: context, connection: connection, lane: lane,
+      context: context, connection: connection, lane: lane, settings: settings,
       scorer: ChunkScorer(
         connection: connection, models: models, observations: context.observations,
         canaries: context.canaries),
@@ -107,6 +110,8 @@ struct LaneSession {
   let context: WorkerContext
   let connection: Connection
   let lane: Int32
+  /// The statements that make the session a lane's.
+  let settings: String
   var scorer: ChunkScorer
   var jobs: JobScorer
 
@@ -131,6 +136,29 @@ struct LaneSession {
   ///
   /// - Throws: Only where the session is of no more use.
   mutating func process(_ chunk: Chunk) throws(PostgresError) {
+    try attempt(chunk)
+    // Of jobs, those too whose rows were copied: what else ran is not told, and their chunks are large.
+    guard scorer.takeLentSession() || chunk.ownJob != nil && chunk.kind != .step else { return }
+    try tidySession()
+  }
+
+  /// Takes back what somebody's SQL may have done to the session: settings, and locks that it gave up or took.
+  /// No chunk is held now, so nobody misses the lane's own lock for the moment.
+  private func tidySession() throws(PostgresError) {
+    try connection.runScript("reset all; \(settings)")
+    let isHeld = try connection.pipeline([
+      "select pg_advisory_unlock(\(AdvisoryLock.lane), \(lane))", "select pg_advisory_unlock_all()",
+      "select pg_try_advisory_lock(\(AdvisoryLock.lane), \(lane))",
+    ])
+    guard try isHeld[0].value(0, 0, as: Bool.self), try isHeld[2].value(0, 0, as: Bool.self) else {
+      connection.close()
+      throw PostgresError(
+        sqlState: "57P01",
+        message: "SQL of a feature query or a destination gave up the lane's lock")
+    }
+  }
+
+  private mutating func attempt(_ chunk: Chunk) throws(PostgresError) {
     var tries = 0
     while true {
       do throws(WorkError) {
@@ -166,6 +194,9 @@ struct LaneSession {
         case .tryAgain(let reason), .chunkFailed(let reason):
           try fail(chunk, reason)
           return
+        case .inTheWay(let reason):
+          try putOff(chunk, reason)
+          return
         case .scorerUnfit(let reason):
           try suspend(chunk, reason)
           return
@@ -177,7 +208,7 @@ struct LaneSession {
   private mutating func fail(_ chunk: Chunk, _ reason: String) throws(PostgresError) {
     let name = chunk.ownJob.map { "job \($0)" } ?? scorer.name(of: chunk.scorer)
     context.events(.chunkFailed(chunk: chunk.id, scorer: name, reason: reason))
-    try report { () throws(PostgresError) in
+    try report(chunk) { () throws(PostgresError) in
       try connection.run(
         "select rowcast.fail_chunk(\(chunk.id), \(chunk.attempt), \(reason))")
     }
@@ -187,14 +218,14 @@ struct LaneSession {
     if let job = chunk.ownJob {
       context.events(.chunkFailed(chunk: chunk.id, scorer: "job \(job)", reason: reason))
       jobs.forget(job)
-      try report { () throws(PostgresError) in
+      try report(chunk) { () throws(PostgresError) in
         try connection.run("select rowcast.fail_job(\(job), \(reason))")
       }
       return
     }
     let name = scorer.name(of: chunk.scorer)
     scorer.forget(chunk.scorer)
-    try report { () throws(PostgresError) in
+    try report(chunk) { () throws(PostgresError) in
       // Not suspended where the source only has another name since the chunk was claimed.
       let isSuspended = try connection.run(
         "select rowcast.suspend_scorer(\(chunk.scorer), \(reason), \(chunk.scorerRevision))"
@@ -207,10 +238,24 @@ struct LaneSession {
     }
   }
 
-  /// The chunk may be another's by now, or its scorer dropped: then there is nothing to report.
-  private func report(_ body: () throws(PostgresError) -> Void) throws(PostgresError) {
+  private func putOff(_ chunk: Chunk, _ reason: String) throws(PostgresError) {
+    context.events(.chunkRetried(chunk: chunk.id, reason: reason))
+    try report(chunk) { () throws(PostgresError) in
+      try connection.run("select rowcast.put_off(\(chunk.id), \(chunk.attempt))")
+    }
+  }
+
+  /// The chunk may be another's by now, or its scorer dropped: then there is nothing to report. Where
+  /// somebody holds the scorer or the job, it is reported another time.
+  private func report(_ chunk: Chunk, _ body: () throws(PostgresError) -> Void)
+    throws(PostgresError)
+  {
     do throws(PostgresError) {
-      try body()
+      do throws(PostgresError) {
+        try body()
+      } catch  where error.sqlState == "55P03" {
+        try connection.run("select rowcast.put_off(\(chunk.id), \(chunk.attempt))")
+      }
     } catch {
       if !connection.isUsable { throw error }
       context.events(.maintenanceFailed(step: "report", reason: error.message))

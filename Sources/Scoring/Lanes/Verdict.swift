@@ -9,6 +9,8 @@ enum Verdict: Equatable {
   case chunkLost(reason: String)
   /// Another session was in the way, or the server is short of something: try again.
   case tryAgain(reason: String)
+  /// Somebody's transaction holds what the chunk needs, for who knows how long: put it off.
+  case inTheWay(reason: String)
   /// The scorer no longer fits its source or its model: nothing of it can be scored until mended.
   case scorerUnfit(reason: String)
   /// This chunk cannot be scored.
@@ -32,8 +34,10 @@ enum Verdict: Equatable {
     }
     switch error.sqlState {
     case "RC201": self = .chunkLost(reason: error.message)
-    // Serialization, deadlock, lock timeout, cancelled; short of memory, disk or connections; I/O.
-    case "40001", "40P01", "55P03", "57014": self = .tryAgain(reason: error.message)
+    case "55P03": self = .inTheWay(reason: error.message)
+    // Serialization, deadlock, cancelled, a prepared statement that somebody's SQL dropped; short of
+    // memory, disk or connections; I/O.
+    case "40001", "40P01", "57014", "26000": self = .tryAgain(reason: error.message)
     case let state where state.hasPrefix("53") || state.hasPrefix("58"):
       self = .tryAgain(reason: error.message)
     // A class 42 error is about the statement and what it names, never about a row.

@@ -42,6 +42,8 @@ final class Control {
       others.append(
         WorkThread(name: "rowcast inspect") { [context] in Inspector(context).run() })
       others.append(WorkThread(name: "rowcast audit") { [context] in Auditor(context).run() })
+      others.append(
+        WorkThread(name: "rowcast schedules") { [context] in Scheduler(context).run() })
     }
     while !context.isStopping {
       do throws(PostgresError) {

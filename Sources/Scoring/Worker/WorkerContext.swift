@@ -14,6 +14,8 @@ final class WorkerContext: Sendable {
   let inspection = WakeUp()
   /// Wakes the thread that audits.
   let audit = WakeUp()
+  /// Wakes the thread that fires schedules.
+  let schedules = WakeUp()
   /// Wakes the control thread.
   let control = WakeUp()
   /// What lanes counted of canaries; the control thread writes it down.
@@ -52,6 +54,7 @@ final class WorkerContext: Sendable {
     control.signal()
     inspection.signal()
     audit.signal()
+    schedules.signal()
     board.dispatcherWakeUp.signal()
   }
 
