@@ -88,6 +88,34 @@ import Testing
     #expect(try ran(admin) == [])
   }
 
+  @Test func failuresShowTheirKeyToWhoMaySeeTheRow() throws {
+    let (admin, owner) = try OwnerScene.make()
+    let reader = "reader_of_\(Database.current.name)"
+    try admin.run("create role \(identifier: reader) login in role rowcast_reader")
+    try owner.runScript(
+      """
+      create table own.open (id int primary key, x real);
+      create table own.closed (id int primary key, x real);
+      insert into own.closed values (1, null), (2, null);
+      select rowcast.create_scorer('open', 'own.open', 'double', backfill => false);
+      select rowcast.create_scorer('closed', 'own.closed', 'double', backfill => false);
+      select rowcast.protect_predictions('closed');
+      """)
+    try admin.runScript(
+      """
+      insert into predictions.open_failure values (7, 'missing', 'x', 'double', 1, 1);
+      insert into predictions.closed_failure
+      select i, 'missing', 'x', 'double', 1, 1 from generate_series(1, 2) as i;
+      """)
+    let session = try Connection(Database.current.settings.setting("user", to: reader))
+    let keys: Query = "select key ->> 'id' from rowcast.failures order by 1"
+    #expect(try session.texts(keys) == ["7"])
+    try owner.runScript("grant select on own.closed to \(reader)")
+    #expect(try session.texts(keys) == ["1", "2", "7"])
+    try owner.run("delete from own.closed where id = 2")
+    #expect(try session.texts(keys) == ["1", "7"])
+  }
+
   // MARK: Names and paths
 
   @Test func namesThatOthersTookAreNoObstacle() throws {
@@ -141,6 +169,21 @@ import Testing
       try other.connection.texts("select passed::text from rowcast.check_expectations('q')")
         == ["true", "true"])
     #expect(try ran(admin) == [])
+  }
+
+  @Test func namesOfTypesAreTheSameInEverySession() throws {
+    let (admin, owner) = try OwnerScene.make()
+    try owner.runScript(
+      """
+      create table own.t (id date, number uuid, x real, primary key (id, number));
+      set quote_all_identifiers = on;
+      select rowcast.create_scorer('t', 'own.t', 'double', backfill => false);
+      """)
+    #expect(
+      try admin.texts("select array_to_string(key_types, ' ') from rowcast.source") == ["date uuid"]
+    )
+    #expect(try admin.value("select rowcast.watch_definitions()", as: Int.self) == 0)
+    #expect(try owner.texts("select rowcast.check_scorer('t')") == ["ok"])
   }
 
   // MARK: Being taken for somebody else
@@ -222,6 +265,26 @@ import Testing
     try other.connection.runScript("begin; select rowcast.run_now('mine')")
     try other.connection.run("select rowcast.grant_scorer('theirs', 'pg_monitor')")
     try other.connection.runScript("rollback")
+  }
+
+  @Test func nobodyElseRunsAFeatureQueryAsHimself() throws {
+    let (admin, owner) = try OwnerScene.make()
+    try owner.runScript(
+      """
+      create table own.t (id int primary key, x real);
+      insert into own.t values (1, 1);
+      select rowcast.create_scorer('t', 'own.t', 'double', feature_query =>
+          'select id, x from own.t where own.note(''query'')');
+      truncate own.noted;
+      """)
+    for call: Query in [
+      "select * from rowcast.set_baseline('t')", "select * from rowcast.check_expectations('t')",
+    ] {
+      #expect(admin.refusal(of: call)?.sqlState == "RC301")
+    }
+    #expect(try ran(admin) == [])
+    try admin.run("select * from rowcast.set_baseline('t', 'own.t')")
+    #expect(try owner.run("select * from rowcast.set_baseline('t')").count == 2)
   }
 
   // MARK: Another analyst

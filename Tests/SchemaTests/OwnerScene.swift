@@ -62,6 +62,8 @@ enum OwnerScene {
         end loop;
         exit when written = before;
       end loop;
+      -- Not a lane any more: what it runs from now on is its own.
+      perform rowcast.release_chunks(lane);
       return written;
     end
     $work$;

@@ -11,7 +11,7 @@
 -- Lanes that meet a change first, in an error, end up at suspend_scorer, which looks here too.
 
 create or replace function rowcast.source_definition(source_id int) returns jsonb
-language sql stable set search_path = pg_catalog, pg_temp as $$
+language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
     select jsonb_object_agg(a.attname, format('%s %s', a.attnum, format_type(a.atttypid, a.atttypmod)))
     from rowcast.source as s
     join pg_attribute as a on a.attrelid = s.relation and a.attnum > 0 and not a.attisdropped
@@ -23,7 +23,7 @@ comment on function rowcast.source_definition(int) is
 revoke all on function rowcast.source_definition(int) from public;
 
 create or replace function rowcast.note_definition(source_id int) returns void
-language sql volatile set search_path = pg_catalog, pg_temp as $$
+language sql volatile set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
     update rowcast.source as s
     set relation_name = s.relation::text, definition = rowcast.source_definition(s.source_id)
     where s.source_id = note_definition.source_id
@@ -34,7 +34,7 @@ revoke all on function rowcast.note_definition(int) from public;
 
 create or replace function rowcast.definition_change(
     source_id int, out renamed boolean, out altered boolean)
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
 declare
     src rowcast.source;
     present jsonb;

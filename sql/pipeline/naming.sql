@@ -13,7 +13,8 @@
 --   (1919907687, schedule_id) a schedule's function runs, for its transaction
 
 create or replace function rowcast.typed_name(type_id oid) returns text
-language sql stable set search_path = pg_catalog, pg_temp as $$
+-- Names that are kept must read the same in every session.
+language sql stable set search_path = pg_catalog, pg_temp set quote_all_identifiers = off as $$
     -- With typmod -1 and not null: "character" would mean one character, "bpchar" means any.
     select format_type(type_id, -1)
 $$;

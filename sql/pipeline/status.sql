@@ -120,26 +120,36 @@ order by w.worker_id;
 comment on view rowcast.workers is 'Processes that score, or did within the last hour.';
 grant select on rowcast.workers to rowcast_reader, rowcast_worker;
 
+create or replace function rowcast.failure_queries() returns table (scorer text, query text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select s.name, format(
+        'select %L::text, %s, f.%I, f.%I, f.%I, f.%I, f.%I, f.%I from predictions.%I as f', s.name,
+        rowcast.key_json('f', o.key_columns || s.result_key, o.key_types || s.result_types),
+        a.names[1], a.names[2], a.names[3], a.names[4], a.names[5], a.names[6], s.name || '_failure')
+    from rowcast.scorer as s
+    join rowcast.source as o on o.source_id = s.source_id
+    cross join lateral (select rowcast.audit_names(o.key_columns || s.result_key, true)) as a (names)
+    order by s.name
+$$;
+comment on function rowcast.failure_queries() is 'The queries of the failures of each scorer.';
+revoke all on function rowcast.failure_queries() from public;
+grant execute on function rowcast.failure_queries() to rowcast_reader;
+
 create or replace function rowcast.failure_rows()
 returns table (scorer text, key jsonb, code text, reason text, model_name text, model_version int,
                tick bigint, failed_at timestamptz)
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+-- With the reader's rights: failures may be protected as their rows are.
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     own record;
-    audit text[];
 begin
-    for own in
-        select s.name, src.key_columns || s.result_key as key_columns,
-               src.key_types || s.result_types as key_types
-        from rowcast.scorer as s
-        join rowcast.source as src on src.source_id = s.source_id order by s.name
-    loop
-        audit := rowcast.audit_names(own.key_columns, true);
-        return query execute format(
-            'select %L::text, %s, f.%I, f.%I, f.%I, f.%I, f.%I, f.%I from predictions.%I as f',
-            own.name, rowcast.key_json('f', own.key_columns, own.key_types),
-            audit[1], audit[2], audit[3], audit[4], audit[5], audit[6], own.name || '_failure');
+    for own in select q.query from rowcast.failure_queries() as q loop
+        begin
+            return query execute own.query;
+        exception when insufficient_privilege then
+            null;  -- He may not read the source at all.
+        end;
     end loop;
 end
 $$;
@@ -149,7 +159,8 @@ grant execute on function rowcast.failure_rows() to rowcast_reader;
 
 create or replace view rowcast.failures as select * from rowcast.failure_rows();
 comment on view rowcast.failures is
-    'Rows that could not be scored, of all scorers; each scorer has its own in predictions.<name>_failure.';
+    'Rows that could not be scored, of all scorers, as far as the reader may see them; each scorer has its own '
+    'in predictions.<name>_failure.';
 grant select on rowcast.failures to rowcast_reader;
 
 create or replace function rowcast.backlog_seconds() returns double precision

@@ -234,7 +234,9 @@ begin
     own.source := coalesce(own.source, rowcast.rows_from(own.query));
     if reference is null and own.source is null then
         raise exception using errcode = 'RC301',
-            message = pg_catalog.format('the source of scorer "%s" was dropped', scorer);
+            message = pg_catalog.format('the rows of scorer "%s" cannot be read from here', scorer),
+            hint = 'Its source was dropped, or it has a feature query, which only its author runs so. Give the '
+                   'rows: reference => ''select ...''.';
     end if;
     rows_from := case when reference is null then own.source else rowcast.rows_from(reference) end
                  || ' as t';

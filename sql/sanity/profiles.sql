@@ -215,7 +215,8 @@ declare
 begin
     scorer_id := own.scorer_id;
     select case when own.features_from is null then format('%I.%I', n.nspname, c.relname) end,
-           own.feature_query, c.reltuples,
+           -- Whoever asks would run it with his own rights.
+           case when own.created_by = rowcast.caller() then own.feature_query end, c.reltuples,
            (select string_agg(format('t.%I %s p.%1$I', k.name, coalesce(o.key_operators
                               -> (k.place::int - 1) ->> '=', '=')), ' and ' order by k.place)
             from unnest(o.key_columns || own.result_key) with ordinality as k (name, place)),
@@ -328,9 +329,11 @@ declare
 begin
     select * into strict own from rowcast.profile_source(scorer);
     own.source := coalesce(own.source, rowcast.rows_from(own.query));
-    if own.source is null then
+    if own.source is null and (is_now or span_text is not null) then
         raise exception using errcode = 'RC301',
-            message = pg_catalog.format('the source of scorer "%s" was dropped', scorer);
+            message = pg_catalog.format('the rows of scorer "%s" cannot be read from here', scorer),
+            hint = 'Its source was dropped, or it has a feature query, which only its author runs so. Give the '
+                   'rows: reference => ''select ...''.';
     end if;
     outputs_from := pg_catalog.format('predictions.%I as t', scorer);
     if is_now then
@@ -378,7 +381,7 @@ comment on function rowcast.set_baseline(text, text) is
     'Makes the rows of now, of a span (last 7 days: those scored within it), or of a relation or query '
     'what a scorer''s inputs and scores are compared with. At most 50,000 rows, taken at random. Its '
     'histograms begin anew, in bins that these rows fill evenly. Reads with the caller''s rights; a feature '
-    'query, too, is run by him.';
+    'query is run so for its author only.';
 revoke all on function rowcast.set_baseline(text, text) from public;
 grant execute on function rowcast.set_baseline(text, text) to rowcast_analyst;
 

@@ -22,7 +22,7 @@ struct FileFolder: Sendable {
       let name = withUnsafeBytes(of: &entry.pointee.d_name) {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
-      if !name.hasPrefix("."), Self.fits(Array(name.utf8)[...], Array(last.utf8)[...]) {
+      if !name.hasPrefix("."), Self.fits(Array(name.utf8), Array(last.utf8)) {
         names.append((parts.dropLast() + [name]).joined(separator: "/"))
       }
     }
@@ -112,12 +112,25 @@ struct FileFolder: Sendable {
     ScoringError(.file, "\"\(name)\" is a symbolic link or no directory; links are not followed")
   }
 
-  private static func fits(_ name: ArraySlice<UInt8>, _ pattern: ArraySlice<UInt8>) -> Bool {
-    guard let first = pattern.first else { return name.isEmpty }
-    if first == UInt8(ascii: "*") {
-      return name.indices.contains { fits(name[$0...], pattern.dropFirst()) }
-        || fits([], pattern.dropFirst())
+  /// Whether a name is as a pattern, in which `*` stands for any bytes. Only the last star is tried
+  /// again, so the time is at most the product of the lengths, whatever the pattern.
+  private static func fits(_ name: [UInt8], _ pattern: [UInt8]) -> Bool {
+    var (next, place) = (0, 0)
+    var star: (place: Int, next: Int)?
+    while next < name.count {
+      if place < pattern.count, pattern[place] == UInt8(ascii: "*") {
+        star = (place, next)
+        place += 1
+      } else if place < pattern.count, pattern[place] == name[next] {
+        next += 1
+        place += 1
+      } else if let last = star {
+        star = (last.place, last.next + 1)
+        (next, place) = (last.next + 1, last.place + 1)
+      } else {
+        return false
+      }
     }
-    return name.first == first && fits(name.dropFirst(), pattern.dropFirst())
+    return pattern[place...].allSatisfy { $0 == UInt8(ascii: "*") }
   }
 }
