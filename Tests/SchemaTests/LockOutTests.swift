@@ -182,6 +182,19 @@ import Testing
     #expect(try admin.numbers("select deaths::bigint from rowcast.chunk") == [0, 0, 0, 0, 0, 0])
   }
 
+  @Test func whoHoldsALockOfWorkersIsReported() throws {
+    let (admin, owner) = try OwnerScene.make()
+    let report: Query = "select count(*) from rowcast.connection_findings() where topic = 'locks'"
+    #expect(try admin.value(report, as: Int.self) == 0)
+    try owner.run("select pg_advisory_lock(1919907683, 4)")
+    #expect(try admin.value(report, as: Int.self) == 1)
+    // It keeps the ticks waiting, no longer than the session's lock_timeout each.
+    try admin.runScript("set lock_timeout = '100ms'")
+    #expect(admin.refusal(of: "select from rowcast.tick('{}', 1)")?.sqlState == "55P03")
+    try owner.run("select pg_advisory_unlock_all()")
+    try admin.run("select from rowcast.tick('{}', 1)")
+  }
+
   // MARK: More than can be done
 
   @Test func whoOrdersHundredsOfJobsHoldsUpNobodyElses() throws {

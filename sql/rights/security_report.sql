@@ -138,6 +138,18 @@ begin
           -- The appliance's private server is reached by its own process alone.
           and a.client_addr is not null
         group by a.usename order by a.usename;
+    -- Advisory locks are open to whoever may connect.
+    return query
+        select 'red', 'locks', a.usename::text,
+               format('session %s holds a lock by which workers know of one another', a.pid),
+               format('select pg_terminate_backend(%s); and let only those connect to the database who use it.', a.pid)
+        from pg_locks as k join pg_stat_activity as a on a.pid = k.pid
+        where k.locktype = 'advisory' and k.granted and k.objsubid = 2
+          and k.database = (select d.oid from pg_database as d where d.datname = current_database())
+          and (k.classid = 1919907683 and (k.objid in (2, 4, 6) or k.objid in (1, 5) and k.mode = 'ExclusiveLock')
+               or k.classid = 1919907684)
+          and not pg_has_role(a.usesysid, 'rowcast_worker', 'member')
+        group by a.usename, a.pid order by a.pid;
     begin
         return query
             select case when h.type = 'local' then 'yellow' else 'red' end, 'connections',

@@ -251,13 +251,26 @@ revoke all on function rowcast.make_command_job(rowcast.schedule) from public;
 
 create or replace function rowcast.run_now(name text) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    own constant rowcast.schedule := rowcast.own_schedule(name);
 begin
-    return rowcast.start_run(rowcast.own_schedule(name), clock_timestamp());
+    -- Its function is its author's SQL, and might leave the session other than it was: to a worker with it.
+    if own.template is not null and own.created_by <> rowcast.caller() then
+        if own.paused then
+            raise exception using errcode = 'RC401', message = format('schedule "%s" is paused', name),
+                hint = format('select rowcast.resume_schedule(%L);', name);
+        end if;
+        update rowcast.schedule as s set next_at = least(s.next_at, clock_timestamp())
+        where s.schedule_id = own.schedule_id;
+        return null;
+    end if;
+    return rowcast.start_run(own, clock_timestamp());
 end
 $$;
 comment on function rowcast.run_now(text) is
     'Runs a schedule beside its timetable, as an outside scheduler may, and returns the job; null where an '
-    'earlier run is not over and the schedule''s overlap skips or queues.';
+    'earlier run is not over and the schedule''s overlap skips or queues, and for somebody else''s job, which a '
+    'worker then submits within a second. Errors: RC401 that one is paused, RC402 no such schedule.';
 revoke all on function rowcast.run_now(text) from public;
 grant execute on function rowcast.run_now(text) to rowcast_analyst;
 
