@@ -68,6 +68,26 @@ import Testing
         """) == ["failures 1"])
   }
 
+  @Test func aJobIsKeptWhileItHasSomethingInTheSchemaOfRuns() throws {
+    let connection = try Database.current.prepared()
+    try connection.runScript(
+      """
+      create table t (id int primary key, x real);
+      select rowcast.submit_job('double', 'select id, x from t');
+      update rowcast.job set state = 'failed', finished_at = now() - interval '1 year';
+      """)
+    let jobs: Query = "select count(*) from rowcast.job"
+    try connection.run("select rowcast.prune('jobs')")
+    #expect(try connection.value(jobs, as: Int.self) == 1)
+    try connection.run("select rowcast.clear_jobs()")
+    try connection.run("select rowcast.prune('jobs')")
+    #expect(try connection.value(jobs, as: Int.self) == 0)
+    #expect(
+      try connection.value(
+        "select count(*) from pg_class where relnamespace = 'rowcast_run'::regnamespace and relkind = 'r'",
+        as: Int.self) == 0)
+  }
+
   @Test func versionsThatAnythingNeedsStay() throws {
     let connection = try Database.current.prepared()
     // Version 1 is in predictions, 2 and 3 in nothing, 4 pinned, 5 the champion, 6 the newest.
