@@ -72,8 +72,8 @@ struct BenchTests {
     let before = try objects()
     let run = try Program.run(
       [
-        "bench", "mixed", "held-snapshot", "workers", "soak", "--minutes", "0.1", "--rate", "100",
-        "--kill-every", "2", "--worker-rows", "5000", "--database", database,
+        "bench", "mixed", "held-snapshot", "workers", "soak", "--minutes", "0.05", "--rate", "100",
+        "--kill-every", "1", "--worker-rows", "5000", "--database", database,
       ] + Self.tiny, timeout: .seconds(300))
     #expect(run.status == 0, "\(run.errors)")
     let report = try Self.json(run)
@@ -86,7 +86,7 @@ struct BenchTests {
     let workers = try #require(report["workers"] as? [String: Any])
     let processes = try #require(workers["processes"] as? [[String: Any]])
     #expect(processes.map { $0["processes"] as? Int } == [1, 2, 4])
-    #expect(try Self.number(report, "soak", "kills") >= 2)
+    #expect(try Self.number(report, "soak", "kills") >= 1)
     #expect(try Self.number(report, "soak", "modelLoads") > 0)
     for wrong in ["missing", "leftOver", "failures", "openChunks", "differing"] {
       #expect(try Self.number(report, "soak", wrong) == 0)

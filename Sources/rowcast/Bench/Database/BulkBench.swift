@@ -199,6 +199,7 @@ extension BenchReport.Bulk {
     var table = TextTable([
       ("peers on the same table, in turn", .left), ("rows/s", .right), ("ours / theirs", .right),
       ("worker us", .right), ("theirs / ours", .right), ("most apart", .right),
+      ("rows apart", .right),
     ])
     for peer in peers {
       table.append([
@@ -207,7 +208,7 @@ extension BenchReport.Bulk {
         Format.decimal(peer.workerMicroseconds, places: 2),
         cost.workerMicroseconds.map {
           Format.decimal(peer.workerMicroseconds / $0, places: 1)
-        } ?? "", String(format: "%.1e", peer.largestDifference),
+        } ?? "", String(format: "%.1e", peer.largestDifference), Format.count(peer.differing),
       ])
     }
     return [""] + table.lines

@@ -28,6 +28,7 @@ struct BulkPeer: Sendable {
     var rowsPerSecond: Double
     var workerMicroseconds: Double
     var largestDifference: Double
+    var differing: Int
   }
 
   /// Medians of all rounds.
@@ -39,6 +40,8 @@ struct BulkPeer: Sendable {
     var workerMicroseconds: Double
     /// Between its outputs and ours, relative to ours or to 1.
     var largestDifference: Double
+    /// Rows that are apart by more than 1e-5.
+    var differing: Int
 
     init(_ figures: [Figure]) {
       name = figures.first?.name ?? ""
@@ -46,6 +49,7 @@ struct BulkPeer: Sendable {
       rowsPerSecond = Sample(rounds).median ?? 0
       workerMicroseconds = Sample(figures.map(\.workerMicroseconds)).median ?? 0
       largestDifference = figures.map(\.largestDifference).max() ?? 0
+      differing = figures.map(\.differing).max() ?? 0
     }
   }
 
@@ -77,10 +81,11 @@ struct BulkPeer: Sendable {
       throw CommandError(
         .failed, "the peer \"\(answer.name)\" wrote \(found) rows and speaks of \(answer.rows)")
     }
+    let difference = try difference(connection, table, order.scorer, outputs)
     return Figure(
       name: answer.name, rowsPerSecond: Double(answer.rows) / seconds,
       workerMicroseconds: answer.seconds / Double(answer.rows) * 1e6,
-      largestDifference: try difference(connection, table, order.scorer, outputs))
+      largestDifference: difference.largest, differing: difference.rows)
   }
 
   /// Gives defaults to all columns but the key and the outputs, and returns these.
@@ -131,16 +136,17 @@ struct BulkPeer: Sendable {
 
   private func difference(
     _ connection: Connection, _ table: String, _ scorer: BenchScorer, _ outputs: [String]
-  ) throws -> Double {
+  ) throws -> (largest: Double, rows: Int) {
     let names = try scorer.stage.quoted(identifiers: outputs)
     let apart = names.map {
       "abs(p.\($0)::float8 - o.\($0)::float8) / greatest(abs(o.\($0)::float8), 1)"
     }.joined(separator: ", ")
-    return try connection.run(
+    let found = try connection.run(
       Query(
-        text: "select max(greatest(\(apart))) from \(table) as p "
-          + "join \(scorer.predictions) as o using (id)")
-    ).value(0, 0, as: Double.self)
+        text:
+          "select max(d), count(*) filter (where d > 1e-5) from (select greatest(\(apart)) as d "
+          + "from \(table) as p join \(scorer.predictions) as o using (id)) as a"))
+    return (try found.value(0, 0), Int(try found.value(0, 1, as: Int64.self)))
   }
 }
 

@@ -15,7 +15,9 @@ struct HeldSnapshotBench {
   private static let windowCount = 8
   private static let writers = 32
   private static let bursts = 5
-  private static let burstRows = 100_000
+
+  /// Twenty seconds' worth of the steady rate.
+  private var burstRows: Int { min(rate * 20, 100_000) }
 
   func run(model: String, features: [String]) throws -> BenchReport.HeldSnapshot {
     let workers = WorkerProcesses(database: stage.settings)
@@ -47,8 +49,10 @@ struct HeldSnapshotBench {
     var calls: Int64
     var milliseconds: Double
 
-    static func mean(_ from: Timed, _ to: Timed) -> Double {
-      (to.milliseconds - from.milliseconds) / Double(max(to.calls - from.calls, 1))
+    /// Nil where there were no calls, as when a worker of somebody else's dispatches.
+    static func mean(_ from: Timed, _ to: Timed) -> Double? {
+      let calls = to.calls - from.calls
+      return calls > 0 ? (to.milliseconds - from.milliseconds) / Double(calls) : nil
     }
   }
 
@@ -128,7 +132,7 @@ struct HeldSnapshotBench {
     try connection.runScript(
       """
       insert into \(source.name) (\(list))
-      select \(values) from generate_series(1, \(Self.burstRows))
+      select \(values) from generate_series(1, \(burstRows))
       """)
     let committed = try connection.run("select extract(epoch from clock_timestamp())::float8")
       .value(0, 0, as: Double.self)
@@ -140,7 +144,7 @@ struct HeldSnapshotBench {
       where s.name = \(scorer.name) and c.state = 'done'
       """
     ).value(0, 0, as: Double.self)
-    return Double(Self.burstRows) / max(ended - committed, 0.001)
+    return Double(burstRows) / max(ended - committed, 0.001)
   }
 
   private func report(
@@ -185,8 +189,8 @@ extension BenchReport {
   struct HeldSnapshot: Encodable {
     /// Milliseconds in the first and the last quarter of the time.
     struct Change: Encodable {
-      var first: Double
-      var last: Double
+      var first: Double?
+      var last: Double?
     }
 
     struct Period: Encodable {
@@ -226,7 +230,8 @@ extension BenchReport.HeldSnapshot {
       table.append([title, value(without), value(held)])
     }
     func change(_ change: Change) -> String {
-      "\(Format.milliseconds(change.first)) to \(Format.milliseconds(change.last))"
+      guard let first = change.first, let last = change.last else { return "not known" }
+      return "\(Format.milliseconds(first)) to \(Format.milliseconds(last))"
     }
     row("rows written a second") { Format.rate($0.writtenPerSecond) }
     row("rows scored a second") { Format.rate($0.scoredPerSecond) }
