@@ -168,7 +168,9 @@ begin
         from rowcast.job as j join rowcast.scorer as s on s.scorer_id = j.scorer_id
         where j.state = 'running' and s.state = 'active'
           and j.job_id in (
-              select o.job_id from rowcast.scorer as a cross join lateral (
+              select o.job_id from (
+                  select distinct r.scorer_id from rowcast.job as r where r.state = 'running') as a
+              cross join lateral (
                   select r.job_id from rowcast.job as r
                   where r.scorer_id = a.scorer_id and r.state = 'running' order by r.tick_id limit 4) as o)
         order by j.job_id
