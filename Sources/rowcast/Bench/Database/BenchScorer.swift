@@ -35,7 +35,7 @@ struct BenchScorer {
 
   /// Returns once its jobs are done.
   ///
-  /// The end is seen up to 10 ms late: who looks more often takes processor time from who works.
+  /// The end is seen up to 25 ms late: who looks more often takes processor time from who works.
   func wait(_ connection: Connection, atMost limit: Duration = .seconds(3600)) throws -> Finish {
     let clock = ContinuousClock()
     let end = clock.now + limit
@@ -70,7 +70,7 @@ struct BenchScorer {
       guard clock.now < end else {
         throw CommandError(.failed, "scorer \"\(name)\" is not up to date after \(limit)")
       }
-      usleep(10_000)
+      usleep(25_000)
     }
   }
 

@@ -73,7 +73,7 @@ struct WorkersBench {
       """)
     var scored = try self.scored(connection, scorer)
     while scored < rows / 5 {
-      usleep(2_000)
+      usleep(25_000)
       try workers.check()
       scored = try self.scored(connection, scorer)
     }
