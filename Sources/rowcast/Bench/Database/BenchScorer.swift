@@ -79,17 +79,15 @@ struct BenchScorer {
     let clock = ContinuousClock()
     let end = clock.now + .seconds(seconds)
     while true {
-      let backlog = try connection.run(
-        "select backlog_rows from rowcast.scorer_status where name = \(name)"
-      ).value(0, 0, as: Int64.self)
-      if backlog == 0 { return }
       try stage.check()
       try workers.check()
-      guard clock.now < end else {
-        throw CommandError(
-          .failed, "\(backlog) rows of scorer \"\(name)\" wait still after \(seconds) s")
+      do {
+        try connection.run("call rowcast.wait(\(name), '2 seconds')")
+        return
+      } catch {
+        // Not in time: see whether anybody works on it.
+        guard error.sqlState == "RC307", clock.now < end else { throw error }
       }
-      usleep(50_000)
     }
   }
 
