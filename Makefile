@@ -50,7 +50,15 @@ TESTS_AT_ONCE ?= $(shell expr 2 \* $$(nproc))
 test: needs ## Run every test, against a PostgreSQL that the tests start themselves
 	swift build -c release $(SWIFT_FLAGS) --build-tests
 	@$(call tests,--skip FaultTests --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
-	@$(call tests,--filter FaultTests)
+	@$(call tests,--filter FaultTests --no-parallel)
+
+# Every scenario in full, and recovery held to what is promised. What the machine does not allow
+# (mounts, networks) is skipped, and said so.
+.PHONY: chaos
+chaos: needs ## Kill, stop, cut, fill and restart while rows are written (CHAOS=aFullDisk for one)
+	swift build -c release $(SWIFT_FLAGS) --build-tests
+	ROWCAST_CHAOS=1 swift test -c release $(SWIFT_FLAGS) --skip-build --no-parallel \
+	  --filter '$(or $(CHAOS),FaultTests)'
 
 .PHONY: bench
 bench: build ## Measure bulk, latency, writers and updates against their floors (BENCH=mixed for another part)

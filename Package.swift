@@ -80,7 +80,7 @@ let package = Package(
     .testTarget(
       name: "FaultTests",
       dependencies: ["rowcast", "Inference", "Postgres", "Schema", "TestRandom", "TestSupport"],
-      swiftSettings: strict),
+      exclude: ["Clock"], swiftSettings: strict),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["rowcast", "ModelFixtures", "Postgres", "TestRandom", "TestSupport"],

@@ -8,6 +8,11 @@ struct Deadline {
     end = timeout.map { ContinuousClock.now.advanced(by: $0) }
   }
 
+  func earlier(than other: Deadline) -> Deadline {
+    guard let end, let otherEnd = other.end else { return end == nil ? other : self }
+    return end < otherEnd ? self : other
+  }
+
   var isOver: Bool { end.map { $0 <= .now } ?? false }
 
   /// What is left, for poll(2): rounded up, so that a wait never spins; -1 for no end.

@@ -4,38 +4,66 @@ internal import Glibc
 /// Makes a session, without blocking in libpq.
 struct Handshake {
   private let settings: ConnectionSettings
-  private let deadline: Deadline
+  private let timeout: Duration
+  /// `connect_timeout`, which is for each host.
+  private let hostTimeout: Duration?
   private let wakeUp: WakeUp?
+
+  /// How long one of several hosts may take to be reached: a machine that is off does not say so.
+  private static let reachTimeout = Duration.seconds(2)
+  /// How long it may take in all where `connect_timeout` does not say.
+  private static let severalTimeout = Duration.seconds(5)
 
   init(_ settings: ConnectionSettings, timeout: Duration, wakeUp: WakeUp?) {
     self.settings = settings
     self.wakeUp = wakeUp
-    var timeout = timeout
-    if let own = settings["connect_timeout"].flatMap({ Int($0) }), own > 0 {
-      timeout = min(timeout, .seconds(max(own, 2)))  // libpq's own least.
-    }
-    deadline = Deadline(after: timeout)
+    self.timeout = timeout
+    let own = settings["connect_timeout"].flatMap { Int($0) } ?? 0
+    hostTimeout = own > 0 ? .seconds(max(own, 2)) : nil  // libpq's own least.
   }
 
   func connect() throws(PostgresError) -> OpaquePointer {
-    guard let handle = start() else {
-      throw PostgresError(sqlState: "53200", message: "no memory is left for a connection")
-    }
-    do throws(PostgresError) {
-      // Verbose, because libpq tells the SQLSTATE of a refused connection only in the text.
-      PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
-      PQsetNoticeProcessor(handle, { _, _ in }, nil)
-      try negotiate(handle)
-      PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
-      guard PQsetnonblocking(handle, 1) == 0 else { throw failure(of: handle) }
-      return handle
-    } catch {
-      PQfinish(handle)
-      throw error
+    let end = Deadline(after: timeout)
+    let endOfOne = Deadline(after: hostTimeout).earlier(than: end)
+    var rest: HostList?
+    while true {
+      guard let handle = start(rest) else {
+        throw PostgresError(sqlState: "53200", message: "no memory is left for a connection")
+      }
+      do throws(PostgresError) {
+        // Verbose, because libpq tells the SQLSTATE of a refused connection only in the text.
+        PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
+        PQsetNoticeProcessor(handle, { _, _ in }, nil)
+        let hosts = HostList(of: handle)
+        let isOver = rest == nil && hosts == nil ? endOfOne : end
+        guard try negotiate(handle, isOneOfSeveral: hosts != nil, deadline: isOver) else {
+          rest = end.isOver ? nil : hosts?.without(currentOf: handle)
+          if rest != nil {
+            PQfinish(handle)
+            continue
+          }
+          throw PostgresError(
+            sqlState: "08001", message: "the server did not answer in time",
+            detail: "Tried \(place(of: handle)).",
+            hint: "Check the host, the port and whatever filters packets on the way.")
+        }
+        PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
+        guard PQsetnonblocking(handle, 1) == 0 else { throw failure(of: handle) }
+        return handle
+      } catch {
+        PQfinish(handle)
+        throw error
+      }
     }
   }
 
-  private func start() -> OpaquePointer? {
+  private func start(_ hosts: HostList?) -> OpaquePointer? {
+    var settings = settings
+    if let hosts {
+      for keyword in ["host", "hostaddr", "port"] {
+        settings = settings.setting(keyword, to: hosts.keywords[keyword] ?? "")
+      }
+    }
     let pairs = settings.keywords
     var pointers: [UnsafeMutablePointer<CChar>?] = []
     defer { for pointer in pointers { free(pointer) } }
@@ -51,23 +79,31 @@ struct Handshake {
     return PQconnectStartParams(keywords, values, 0)
   }
 
-  private func negotiate(_ handle: OpaquePointer) throws(PostgresError) {
+  /// False where the server did not answer in time.
+  private func negotiate(
+    _ handle: OpaquePointer, isOneOfSeveral: Bool, deadline: Deadline
+  ) throws(PostgresError) -> Bool {
     guard PQstatus(handle) != CONNECTION_BAD else { throw failure(of: handle) }
     var wanted = POLLOUT
+    var host: UnsafeMutablePointer<CChar>?
+    var (reachDeadline, hostDeadline) = (deadline, deadline)
     while true {
+      if isOneOfSeveral, host == nil || host != PQhost(handle) {
+        host = PQhost(handle)
+        let timeout = hostTimeout ?? min(Self.severalTimeout, timeout / 2)
+        reachDeadline = Deadline(after: min(Self.reachTimeout, timeout))
+        hostDeadline = Deadline(after: timeout)
+      }
+      let isReached = PQstatus(handle) != CONNECTION_STARTED
       let ready = Poll.wait(
-        for: wanted, of: PQsocket(handle), wakeUp: wakeUp, deadline: deadline)
+        for: wanted, of: PQsocket(handle), wakeUp: wakeUp,
+        deadline: deadline.earlier(than: isReached ? hostDeadline : reachDeadline))
       if ready.wokenUp {
         throw PostgresError(sqlState: "57014", message: "the connection attempt was given up")
       }
-      if ready.events == 0 {
-        throw PostgresError(
-          sqlState: "08001", message: "the server did not answer in time",
-          detail: "Tried \(place(of: handle)).",
-          hint: "Check the host, the port and whatever filters packets on the way.")
-      }
+      if ready.events == 0 { return false }
       switch PQconnectPoll(handle) {
-      case PGRES_POLLING_OK: return
+      case PGRES_POLLING_OK: return true
       case PGRES_POLLING_READING: wanted = POLLIN
       case PGRES_POLLING_WRITING: wanted = POLLOUT
       default: throw failure(of: handle)

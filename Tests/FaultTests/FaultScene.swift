@@ -7,26 +7,52 @@ import Testing
 
 /// A server of its own (it is going to be ended without mercy), a watched table and its workers.
 final class FaultScene {
-  let settings: ConnectionSettings
-  private let folder: URL
-  private let server: LocalServer
-  private var workers: [WorkerProcess] = []
-  private let modelBytes: [UInt8]
+  /// What a scene's server is like.
+  struct Setting {
+    var server: [String: String] = [:]
+    /// For TCP; nil for the socket alone.
+    var port: Int?
+    /// Where the server's data lies; in the scene's folder unless given.
+    var place: URL?
+  }
 
-  init(_ name: String = "faults") throws {
-    folder = URL(fileURLWithPath: "/tmp/rowcast-\(name)-\(getpid())")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    chmod(folder.path, 0o755)
+  /// How the tests and their writers connect: superuser, by the socket.
+  var settings: ConnectionSettings
+  /// How the workers connect, unless told otherwise: as a role that may do no more than score.
+  var workerSettings: ConnectionSettings
+  /// A command line that workers are run by, as of another network.
+  var workerPrefix: [String] = []
+  /// The program; the one that was built with the tests unless given.
+  var workerBinary = WorkerProcess.binary
+  let folder: URL
+  let server: LocalServer
+  private(set) var workers: [WorkerProcess] = []
+  let modelBytes: [UInt8]
+  private let name: String
+
+  init(_ name: String = "faults", _ setting: Setting = Setting()) throws {
+    self.name = name
+    folder = try Self.makeFolder(name)
     modelBytes = [UInt8](
       try Data(
         contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
           .deletingLastPathComponent()
           .appendingPathComponent("InferenceTests/Fixtures/linear_regression/model.onnx")))
     var configuration = LocalServer.Configuration(
-      directory: folder.appendingPathComponent("data").path)
-    configuration.settings["max_connections"] = "60"
+      directory: (setting.place ?? folder).appendingPathComponent("data").path)
+    configuration.settings = setting.server.merging(["max_connections": "60"]) { given, _ in given }
+    configuration.port = setting.port
     server = try LocalServer(configuration)
     settings = try server.database("faults")
+    workerSettings = settings.setting("user", to: "scorer")
+  }
+
+  /// The folder of a scene of that name; places within it can be made before the scene is.
+  static func makeFolder(_ name: String) throws -> URL {
+    let folder = URL(fileURLWithPath: "/tmp/rowcast-\(name)-\(getpid())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    chmod(folder.path, 0o755)
+    return folder
   }
 
   func prepare() throws {
@@ -37,6 +63,7 @@ final class FaultScene {
     defer { connection.close() }
     try connection.runScript(
       """
+      create role scorer login in role rowcast_worker;
       create table reading (
         reading_id bigint primary key, f0 float8, f1 float8 not null, f2 float8 not null,
         f3 float8 not null, f4 float8 not null, note text);
@@ -63,7 +90,8 @@ final class FaultScene {
     let connection = try Connection(settings)
     defer { connection.close() }
     while Date() < end {
-      let rows = try connection.run("select backlog_rows::int8 from rowcast.scorer_status")
+      let rows = try connection.run(
+        "select coalesce(sum(backlog_rows), 0)::int8 from rowcast.scorer_status")
       if try rows.value(0, 0, as: Int64.self) == 0 { return }
       usleep(50_000)
     }
@@ -76,7 +104,7 @@ final class FaultScene {
     switch fault {
     case .kill(let index):
       workers[index].killAndWait()
-      workers[index] = try WorkerProcess(name: "w\(index)", database: settings, log: log(index))
+      workers[index] = try makeWorker(index)
     case .stall(let index, let seconds):
       workers[index].send(SIGSTOP)
       usleep(useconds_t(seconds * 1_000_000))
@@ -97,81 +125,27 @@ final class FaultScene {
     }
   }
 
-  // MARK: Oracle
-
-  struct Comparison {
-    var rows = 0
-    var predictions = 0
-    var failures = 0
-    var missing = 0
-    var stale = 0
-    var orphaned = 0
-    var duplicate = 0
-    var held = 0
-  }
-
-  /// Scores the table as it is now with the engine alone, and compares.
-  func compareWithOracle() throws -> Comparison {
-    let connection = try Connection(settings)
-    defer { connection.close() }
-    let source = try connection.run(
-      "select reading_id, f0, f1, f2, f3, f4 from reading order by reading_id")
-    let model = try Model.load(modelBytes)
-    var report = Comparison()
-    report.rows = source.count
-    var columns: [Column] = []
-    for index in 1...5 {
-      var column = Column(.float64([]))
-      var values: [Double] = []
-      var nulls = [UInt64](repeating: 0, count: (source.count + 63) / 64)
-      for row in 0..<source.count {
-        let value = try source.value(row, index, as: Double?.self)
-        values.append(value ?? 0)
-        if value == nil { nulls[row >> 6] |= 1 << UInt64(row & 63) }
+  /// The place among the workers of the one that dispatches; waits for an election.
+  func dispatcher(_ connection: Connection) throws -> Int {
+    let end = Date().addingTimeInterval(10)
+    while true {
+      // The lock, and not what the worker said last.
+      let rows = try connection.run(
+        """
+        select w.pid from pg_locks as l
+        join pg_database as d on d.oid = l.database and d.datname = current_database()
+        join rowcast.worker as w on w.backend_pid = l.pid
+        where l.locktype = 'advisory' and l.classid = 1919907683 and l.objid = 2 and l.granted
+        """)
+      if rows.count == 1 {
+        let pid = try rows.value(0, 0, as: Int32.self)
+        if let index = workers.firstIndex(where: { $0.processID == pid }) { return index }
       }
-      column.values = .float64(values)
-      column.nulls = nulls
-      columns.append(column)
-    }
-    let expected = try model.predict(
-      Batch(rowCount: source.count, columns: columns), workspace: Workspace())
-    guard case .float32(let scores) = expected.columns[0].values else {
-      throw ModelError(.mismatch, "the oracle's score is not a float32")
-    }
-    let refused = Set(expected.failures.map(\.row))
-
-    var wanted: [Int64: Float?] = [:]
-    for row in 0..<source.count {
-      wanted[try source.value(row, 0, as: Int64.self)] =
-        refused.contains(row) ? .some(nil) : scores[row]
-    }
-    var scored: Set<Int64> = []
-    let predictions = try connection.run("select reading_id, score from predictions.reading")
-    report.predictions = predictions.count
-    for row in 0..<predictions.count {
-      let key = try predictions.value(row, 0, as: Int64.self)
-      if !scored.insert(key).inserted { report.duplicate += 1 }
-      switch wanted[key] {
-      case nil: report.orphaned += 1
-      case .some(let score):
-        if try predictions.value(row, 1, as: Float.self) != score { report.stale += 1 }
+      guard Date() < end else {
+        throw PostgresError(sqlState: "57014", message: "no worker of the scene was elected")
       }
+      usleep(20_000)
     }
-    let failures = try connection.run("select reading_id from predictions.reading_failure")
-    report.failures = failures.count
-    for row in 0..<failures.count {
-      let key = try failures.value(row, 0, as: Int64.self)
-      if !scored.insert(key).inserted { report.duplicate += 1 }
-      switch wanted[key] {
-      case nil: report.orphaned += 1
-      case .some(let score): if score != nil { report.stale += 1 }
-      }
-    }
-    report.missing = wanted.keys.count { !scored.contains($0) }
-    report.held = Int(
-      try connection.run("select count(*) from rowcast.chunk where state = 'running'")
-        .value(0, 0, as: Int64.self))
-    return report
   }
 
   func tearDown() {
@@ -184,20 +158,26 @@ final class FaultScene {
 
   private func log(_ index: Int) -> URL { folder.appendingPathComponent("worker\(index).log") }
 
+  private func makeWorker(_ index: Int) throws -> WorkerProcess {
+    try WorkerProcess(
+      name: "w\(index)", database: workerSettings, log: log(index), prefix: workerPrefix,
+      binary: workerBinary)
+  }
+
   func startWorkers(_ count: Int) throws {
-    for index in 0..<count {
-      workers.append(
-        try WorkerProcess(name: "w\(index)", database: settings, log: log(index)))
-    }
+    for _ in 0..<count { workers.append(try makeWorker(workers.count)) }
   }
 
   /// - Returns: The exit statuses; nil for one that had to be killed.
   func stopWorkers() -> [Int32?] { workers.map { $0.stop(within: 15) } }
 
+  /// What the workers logged, one after another.
+  func logs() -> [String] {
+    workers.indices.map { (try? String(contentsOf: log($0), encoding: .utf8)) ?? "" }
+  }
+
+  /// How many changes no bell had announced, by the workers' own account.
   func safetyPollHits() -> Int {
-    workers.indices.reduce(0) { sum, index in
-      let text = (try? String(contentsOf: log(index), encoding: .utf8)) ?? ""
-      return sum + text.components(separatedBy: "safety poll").count - 1
-    }
+    logs().reduce(0) { $0 + $1.components(separatedBy: "nobody had rung for").count - 1 }
   }
 }

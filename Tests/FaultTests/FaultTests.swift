@@ -16,20 +16,8 @@ import Testing
     try scene.prepare()
     try scene.startWorkers(Self.workers)
 
-    let progress = Progress()
-    let writers = (0..<Writer.count).map { number in
-      Writer(
-        number: number, changes: Self.changes / Writer.count,
-        settings: scene.settings.setting("application_name", to: "writer"), progress: progress,
-        duration: .seconds(45))
-    }
-    let group = DispatchGroup()
-    for writer in writers {
-      group.enter()
-      Thread {
-        writer.run(); group.leave()
-      }.start()
-    }
+    let writers = Writers(scene.settings, changes: Self.changes, over: .seconds(45))
+    let progress = writers.progress
     let monitor = RecoveryMonitor(scene.settings)
     monitor.start()
 
@@ -42,7 +30,7 @@ import Testing
       try scene.inflict(fault)
       monitor.note(fault, began: began)
     }
-    group.wait()
+    writers.wait()
     let written = Date()
     try scene.waitUntilScored(within: 120)
     let settled = Date().timeIntervalSince(written)
@@ -68,6 +56,7 @@ import Testing
     #expect(report.orphaned == 0)
     #expect(report.duplicate == 0)
     #expect(report.held == 0)
+    #expect(report.failedChunks == 0)
     #expect(defects == 0)
     #expect(statuses.allSatisfy { $0 == 0 }, "a worker did not stop cleanly: \(statuses)")
   }

@@ -7,14 +7,21 @@ final class WorkerProcess {
   let name: String
   private let process = Process()
 
-  /// - Parameter log: Gets the standard error of each process of that name, one after another.
-  init(name: String, database: ConnectionSettings, log: URL) throws {
+  /// - Parameters:
+  ///   - log: Gets the standard error of each process of that name, one after another.
+  ///   - prefix: A command line that ends by becoming the worker, as `ip netns exec`.
+  init(
+    name: String, database: ConnectionSettings, log: URL, prefix: [String] = [],
+    binary: URL = WorkerProcess.binary
+  ) throws {
     self.name = name
-    process.executableURL = Self.binary
-    process.arguments = ["worker", "--lanes", "2", "--name", name]
+    let command = prefix + [binary.path, "worker", "--lanes", "2", "--name", name]
+    process.executableURL = URL(fileURLWithPath: command[0])
+    process.arguments = Array(command.dropFirst())
     var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") }
     for (keyword, variable) in [
       ("host", "PGHOST"), ("port", "PGPORT"), ("user", "PGUSER"), ("dbname", "PGDATABASE"),
+      ("target_session_attrs", "PGTARGETSESSIONATTRS"),
     ] {
       environment[variable] = database[keyword]
     }
@@ -37,6 +44,8 @@ final class WorkerProcess {
   }
 
   var isRunning: Bool { process.isRunning }
+
+  var processID: Int32 { process.processIdentifier }
 
   func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 

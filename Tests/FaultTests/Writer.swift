@@ -8,6 +8,37 @@ final class Progress: Sendable {
   let changes = Atomic<Int>(0)
   let refused = Atomic<Int>(0)
   let reconnects = Atomic<Int>(0)
+  let isOver = Atomic<Bool>(false)
+}
+
+/// Applications that go on writing while something happens to the server or the workers.
+final class Writers {
+  let progress = Progress()
+  private let group = DispatchGroup()
+
+  /// - Parameters:
+  ///   - changes: By all of them, spread over the duration; they stop then, or earlier when told.
+  init(_ settings: ConnectionSettings, changes: Int, over duration: Duration) {
+    for number in 0..<Writer.count {
+      let writer = Writer(
+        number: number, changes: changes / Writer.count,
+        settings: settings.setting("application_name", to: "writer"), progress: progress,
+        duration: duration)
+      let group = group
+      group.enter()
+      Thread {
+        writer.run()
+        group.leave()
+      }.start()
+    }
+  }
+
+  func wait() { group.wait() }
+
+  func stop() {
+    progress.isOver.store(true, ordering: .relaxed)
+    group.wait()
+  }
 }
 
 /// One application that inserts, updates and deletes readings of its own and of the others.
@@ -28,7 +59,7 @@ struct Writer {
     var done = 0
     var connection: Connection?
     let start = ContinuousClock.now
-    while done < changes {
+    while done < changes, !progress.isOver.load(ordering: .relaxed) {
       let due = start + duration * (Double(done) / Double(changes))
       let ahead = due - ContinuousClock.now
       if ahead > .zero { Thread.sleep(forTimeInterval: ahead / .seconds(1)) }

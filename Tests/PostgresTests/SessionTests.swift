@@ -216,6 +216,29 @@ import Testing
     #expect(given?.sqlState == "57014")
   }
 
+  @Test func aSilentHostIsPassedOver() throws {
+    let listener = try SilentListener()
+    let settings = Database.current.settings
+    let host = try #require(settings["host"])
+    let port = try #require(settings["port"])
+    let both = settings.setting("host", to: "127.0.0.1,\(host)")
+      .setting("port", to: "\(listener.port),\(port)")
+    let start = ContinuousClock.now
+    let connection = try Connection(both, timeout: .seconds(2))
+    #expect(try connection.run("select 1").count == 1)
+    #expect(start.duration(to: .now) < .seconds(2))
+    // Each host has its own `connect_timeout`, as libpq's manual says.
+    let patient = both.setting("connect_timeout", to: "2")
+    #expect(try Connection(patient, timeout: .seconds(10)).run("select 1").count == 1)
+    // Silent ones only.
+    let silent = both.setting("host", to: "127.0.0.1,127.0.0.1")
+      .setting("port", to: "\(listener.port),\(listener.port)")
+    let error = #expect(throws: PostgresError.self) {
+      try Connection(silent, timeout: .milliseconds(400))
+    }
+    #expect(error?.sqlState == "08001")
+  }
+
   @Test func aWrongSettingIsNotTakenForAnOutage() throws {
     let settings = Database.current.settings.setting("sslmode", to: "sometimes")
     let error = #expect(throws: PostgresError.self) { try Connection(settings) }

@@ -3,6 +3,9 @@
 -- A lane is gone when the lock of its session is free. PostgreSQL releases it after it has rolled the
 -- session's transaction back, so a write that was under way is over by then, one way or the other.
 -- A lane that only looked dead is refused by its attempt.
+--
+-- A chunk is blamed for what ended its worker, or the server. A session that ended by itself was ended by
+-- others (an operator, a timeout, a cut of the network), as often as they like.
 
 create or replace function rowcast.rescue_chunks()
 returns table (chunk_id bigint, scorer_id int, attempt int, action text)
@@ -33,6 +36,20 @@ begin
         chunk_id := lost.chunk_id;
         scorer_id := lost.scorer_id;
         attempt := lost.attempt;
+        if exists (
+            select from rowcast.lane as l join rowcast.worker as w on w.worker_id = l.worker_id
+            join pg_stat_activity as a on a.pid = w.backend_pid
+            where l.lane_id = lost.claimed_by and w.session_since <= lost.claimed_at)
+        then
+            action := 'available';
+            update rowcast.chunk as c
+            set state = 'available', claimed_by = null, claimed_at = null,
+                held = coalesce((select s.state <> 'active' from rowcast.scorer as s
+                                 where s.scorer_id = c.scorer_id), c.held)
+            where c.chunk_id = lost.chunk_id;
+            return next;
+            continue;
+        end if;
         lost.deaths := lost.deaths + 1;
         if lost.scorer_id is null then
             action := rowcast.rescue_job_chunk(lost);
@@ -60,7 +77,7 @@ begin
 end
 $$;
 comment on function rowcast.rescue_chunks() is
-    'Makes the chunks of dead lanes available. One that has ended its lane for the second time is '
+    'Makes the chunks of dead lanes available. One that has ended its worker for the second time is '
     'split; a single key is given up after four. Cost: a probe a lane that holds a chunk.';
 revoke all on function rowcast.rescue_chunks() from public;
 grant execute on function rowcast.rescue_chunks() to rowcast_worker;
@@ -168,7 +185,8 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     join pg_locks as k on k.locktype = 'advisory' and k.granted and k.objsubid = 2
         and k.classid = 1919907684 and k.objid = l.lane_id::oid
         and k.database = (select d.oid from pg_database as d where d.datname = current_database())
-    where w.seen_at < clock_timestamp() - timeout
+    -- A beat that is still to come is from before the clock was set back.
+    where (w.seen_at < clock_timestamp() - timeout or w.seen_at > clock_timestamp() + timeout)
       and exists (select from rowcast.chunk as c
                   where c.claimed_by = l.lane_id and c.state = 'running')
 $$;
@@ -217,8 +235,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     where k.locktype = 'advisory' and k.granted and k.objsubid = 2
       and k.classid = 1919907683 and k.objid = 2
       and k.database = (select d.oid from pg_database as d where d.datname = current_database())
-      and coalesce(w.seen_at, (select a.backend_start from pg_stat_activity as a where a.pid = k.pid))
-          < clock_timestamp() - timeout
+      and abs(extract(epoch from clock_timestamp() - coalesce(w.seen_at, (
+          select a.backend_start from pg_stat_activity as a where a.pid = k.pid))))
+          > extract(epoch from timeout)
 $$;
 comment on function rowcast.stalled_dispatcher(interval) is
     'The session that was elected dispatcher, where it did not beat for that long.';

@@ -19,7 +19,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     perform set_config('synchronous_commit', 'off', true);
     update rowcast.worker as w
-    set seen_at = clock_timestamp(), dispatcher = beat.dispatcher, backend_pid = pg_backend_pid()
+    set seen_at = clock_timestamp(), dispatcher = beat.dispatcher, backend_pid = pg_backend_pid(),
+        session_since = case when w.backend_pid = pg_backend_pid() then w.session_since
+                             else clock_timestamp() end
     where w.worker_id = beat.worker_id;
     if not found then
         raise exception using errcode = 'RC202',

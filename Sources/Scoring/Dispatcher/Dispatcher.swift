@@ -6,7 +6,7 @@ internal import Postgres
 /// Confined to its thread. `DispatcherState` decides; this carries out.
 final class Dispatcher {
   private let context: WorkerContext
-  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
 
   init(_ context: WorkerContext) { self.context = context }
 
@@ -50,6 +50,7 @@ final class Dispatcher {
   /// again and again, half a minute each.
   private func stand(_ connection: Connection) throws(PostgresError) {
     context.setStandby(connection.canceller)
+    try connection.noticeLossOfPeer()
     try connection.runScript("set lock_timeout = '30s'")
     while true {
       guard !context.isStopping else {

@@ -116,7 +116,7 @@ struct CanaryPredictor {
     throws(WorkError)
   {
     switch Verdict(error, isUsable: connection.isUsable) {
-    case .sessionLost, .chunkLost, .tryAgain, .inTheWay: throw error
+    case .sessionLost, .chunkLost, .tryAgain, .waitOut, .inTheWay: throw error
     case .scorerUnfit, .chunkFailed: break
     }
     _ = try database { () throws(PostgresError) in

@@ -9,7 +9,7 @@ final class Lane {
   private let context: WorkerContext
   private let seat: Int
   private let models: ModelCache
-  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private var wakeUp: WakeUp { context.board.laneWakeUps[seat] }
 
   init(_ context: WorkerContext, seat: Int, models: ModelCache) {
@@ -49,6 +49,7 @@ final class Lane {
     }
     let connection = try Connection.open(
       context.settings(for: "lane"), backoff: backoff, wakeUp: wakeUp)
+    try connection.noticeLossOfPeer()
     // A write must see what was committed after its transaction began; defaults may differ. And a
     // source under row security is an error, not a table of which a part is scored. Compiling a
     // query of some hundred rows never pays. Who locks his table, or holds a scorer in an open
@@ -115,9 +116,10 @@ struct LaneSession {
   var scorer: ChunkScorer
   var jobs: JobScorer
 
-  /// A chunk that met an obstacle is tried again this often before it is given up: four seconds.
-  private static let retries = 8
-  private static let backoff = Backoff(shortest: .milliseconds(10), longest: .seconds(2))
+  /// A chunk that met an obstacle is tried again this often before it is given up: some four
+  /// seconds.
+  private static let retries = 10
+  private static let backoff = Backoff(shortest: .milliseconds(10), longest: .seconds(1))
 
   mutating func claim(revision: Int) throws(PostgresError) {
     let rows = try connection.run("select * from rowcast.claim_chunks(\(lane), \(Int32(1)))")
@@ -146,6 +148,7 @@ struct LaneSession {
   /// No chunk is held now, so nobody misses the lane's own lock for the moment.
   private func tidySession() throws(PostgresError) {
     try connection.runScript("reset all; \(settings)")
+    try connection.noticeLossOfPeer()
     let isHeld = try connection.pipeline([
       "select pg_advisory_unlock(\(AdvisoryLock.lane), \(lane))", "select pg_advisory_unlock_all()",
       "select pg_try_advisory_lock(\(AdvisoryLock.lane), \(lane))",
@@ -185,8 +188,13 @@ struct LaneSession {
         case .chunkLost(let reason):
           context.events(.chunkLost(chunk: chunk.id, reason: reason))
           return
-        case .tryAgain where context.board.isStopping:
+        case .tryAgain where context.board.isStopping, .waitOut where context.board.isStopping:
           return  // Leaving, the lane gives its chunks back.
+        case .waitOut(let reason):
+          // Said once a second or so, for as long as it takes.
+          context.events(.chunkRetried(chunk: chunk.id, reason: reason))
+          context.pause(Self.backoff.delay(after: tries))
+          tries += 1
         case .tryAgain(let reason) where tries < Self.retries:
           context.events(.chunkRetried(chunk: chunk.id, reason: reason))
           context.pause(Self.backoff.delay(after: tries))

@@ -8,7 +8,7 @@ internal import Postgres
 final class Answerer {
   private let context: WorkerContext
   private let scorer: QuestionScorer
-  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private let clock = ContinuousClock()
 
   /// How often questions are removed whose callers are gone.
@@ -39,6 +39,7 @@ final class Answerer {
     let connection = try Connection.open(
       context.settings(for: "answers"), backoff: backoff, wakeUp: context.stopping)
     defer { connection.close() }
+    try connection.noticeLossOfPeer()
     try connection.runScript(
       """
       set default_transaction_isolation = 'read committed'; set synchronous_commit = off; \

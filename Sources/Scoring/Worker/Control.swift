@@ -8,7 +8,7 @@ internal import Schema
 final class Control {
   private let context: WorkerContext
   private let models: ModelCache
-  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(2))
+  private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private let clock = ContinuousClock()
 
   /// How long a statement that was cancelled may take to end.
