@@ -133,4 +133,35 @@ import Testing
     }
     print("chaos: a full disk: \(full) times a worker was told of it")
   }
+
+  /// The disk that predictions lie on: all else can be written, so lanes get as far as their write.
+  @Test func aFullDiskOfPredictionsIsWaitedFor() throws {
+    guard let disk = try SmallDisk("predictions-full", megabytes: 24) else {
+      print("chaos: full disk of predictions: skipped, no file system can be mounted here")
+      return
+    }
+    defer { disk.remove() }
+    let scene = try FaultScene("predictions-full")
+    defer { scene.tearDown() }
+    var chaos = Chaos(name: "a full disk of predictions")
+    // Writers went on: all that they wrote meanwhile is to be scored.
+    chaos.extraSeconds = Chaos.isWhole ? 12 : 6
+    try chaos.run(scene) { scene, _ in
+      let place = disk.place.appendingPathComponent("tables").path
+      try Shell.run("mkdir", place)
+      try Shell.run("chown", "--reference", scene.server.configuration.directory, place)
+      let connection = try Connection(scene.settings)
+      defer { connection.close() }
+      try connection.runScript("create tablespace small location '\(place)'")
+      try connection.runScript("alter table predictions.reading set tablespace small")
+      try disk.fill()
+      usleep(Chaos.isWhole ? 20_000_000 : 9_000_000)
+      try disk.empty()
+    }
+    let full = scene.logs().reduce(0) {
+      $0 + $1.components(separatedBy: "No space left").count - 1
+    }
+    print("chaos: a full disk of predictions: \(full) times a worker was told of it")
+    #expect(full > 0)
+  }
 }

@@ -35,8 +35,10 @@ import Testing
   @Test func lanesThatAreAllEndedAtOnceLoseNothing() throws {
     let scene = try FaultScene("lanes")
     defer { scene.tearDown() }
-    try Chaos(name: "all lanes ended, again and again", firstRows: 20_000).run(scene) {
-      scene, _ in
+    var chaos = Chaos(name: "all lanes ended, again and again", firstRows: 20_000)
+    // Lanes that live for a tenth of a second each leave work to those that live on.
+    chaos.extraSeconds = 2
+    try chaos.run(scene) { scene, _ in
       let connection = try Connection(scene.settings)
       defer { connection.close() }
       for _ in 0..<(Chaos.isWhole ? 100 : 30) {
@@ -93,24 +95,27 @@ import Testing
       "deadlocks", FaultScene.Setting(server: ["deadlock_timeout": "50ms"]))
     defer { scene.tearDown() }
     let deadlocks = Atomic<Int>(0)
-    try Chaos(name: "deadlocks with users").run(scene) { scene, _ in
+    var chaos = Chaos(name: "deadlocks with users")
+    // What lanes could not write while users stood in their way is to be written.
+    chaos.extraSeconds = 4
+    try chaos.run(scene) { scene, _ in
       let settings = scene.settings
       let isOver = Atomic<Bool>(false)
-      let rows = (0..<2).map { number in
+      let rows = (0..<3).map { number in
         Background { [settings] in
           let connection = try Connection(settings)
           defer { connection.close() }
           var rounds = 0
           while !isOver.load(ordering: .relaxed) {
             rounds += 1
-            Thread.sleep(forTimeInterval: 0.3)
+            Thread.sleep(forTimeInterval: 0.1)
             do throws(PostgresError) {
               try connection.run(
                 """
-                update reading set f1 = f1 + 1, f2 = f2 - 1 where reading_id between -300 and -1
+                update reading set f1 = f1 + 1, f2 = f2 - 1 where reading_id between -60 and -1
                 """)
               try connection.transaction { () throws(PostgresError) in
-                for key in stride(from: -30 * number - 1, to: -300, by: -33) {
+                for key in stride(from: -6 * number - 1, to: -60, by: -7) {
                   try connection.run(
                     "select 1 from predictions.reading where reading_id = \(Int64(key)) for update")
                 }
@@ -141,7 +146,7 @@ import Testing
         }
         return 0
       }
-      Thread.sleep(forTimeInterval: Chaos.isWhole ? 20 : 6)
+      Thread.sleep(forTimeInterval: Chaos.isWhole ? 12 : 6)
       isOver.store(true, ordering: .relaxed)
       for thread in rows { #expect(try thread.value() > 5) }
       _ = try tables.value()

@@ -257,6 +257,58 @@ import Testing
         == ["a row ended the worker 4 times"])
   }
 
+  /// Operators, timeouts and cuts end sessions; that is no fault of what these were doing.
+  @Test func aChunkIsNotBlamedForASessionThatOthersEnd() throws {
+    let connection = try Database.current.prepared()
+    try source(connection, rows: 0)
+    try connection.run("insert into t values (1, 1)")
+    try connection.tick()
+    let control = try Database.current.connect()
+    let worker: Int32 = try control.value("select rowcast.register_worker('w', 'h', 1, 'r', 1)")
+    func loseALane() throws -> [String] {
+      let session = try Database.current.connect()
+      let lane: Int32 = try session.value("select rowcast.register_lane(\(worker))")
+      #expect(
+        try session.numbers("select chunk_id from rowcast.claim_chunks(\(lane), 1)").count == 1)
+      session.close()
+      var actions: [String] = []
+      #expect(
+        try eventually {
+          actions = try connection.texts("select action from rowcast.rescue_chunks()")
+          return !actions.isEmpty
+        })
+      return actions
+    }
+    for _ in 0..<6 {
+      try control.run("select rowcast.beat(\(worker), false)")
+      #expect(try loseALane() == ["available"])
+    }
+    #expect(try connection.numbers("select deaths from rowcast.chunk") == [0])
+    // Where the worker's own session went with it, so did the worker, or the server.
+    control.close()
+    #expect(
+      try eventually {
+        try connection.run(
+          "select from pg_stat_activity where pid = (select backend_pid from rowcast.worker)"
+        ).isEmpty
+      })
+    #expect(try loseALane() == ["available"])
+    #expect(try connection.numbers("select deaths from rowcast.chunk") == [1])
+  }
+
+  @Test func aClockThatWasSetBackHidesNoStalledWorker() throws {
+    let connection = try Database.current.prepared()
+    try source(connection, rows: 0)
+    try connection.run("insert into t values (1, 1)")
+    try connection.tick()
+    let lane = try TestLane()
+    #expect(try lane.claim().count == 1)
+    let stalled = "select lane_id from rowcast.stalled_lanes('10 s')"
+    #expect(try connection.numbers(Query(text: stalled)).isEmpty)
+    try connection.run("update rowcast.worker set seen_at = clock_timestamp() + interval '1 h'")
+    #expect(try connection.numbers(Query(text: stalled)) == [Int(lane.lane)])
+  }
+
   @Test func aSuspectRunsAlone() throws {
     let connection = try Database.current.prepared()
     try source(connection, rows: 0)

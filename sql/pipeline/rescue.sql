@@ -39,7 +39,8 @@ begin
         if exists (
             select from rowcast.lane as l join rowcast.worker as w on w.worker_id = l.worker_id
             join pg_stat_activity as a on a.pid = w.backend_pid
-            where l.lane_id = lost.claimed_by and w.session_since <= lost.claimed_at)
+            where l.lane_id = lost.claimed_by and l.backend_pid <> w.backend_pid
+              and w.session_since <= lost.claimed_at)
         then
             action := 'available';
             update rowcast.chunk as c
