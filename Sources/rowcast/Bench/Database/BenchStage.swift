@@ -10,7 +10,7 @@ struct BenchStage: Sendable {
   let lanes: Int
   /// Where the server's own user may write files.
   let serverDirectory: String
-  /// Where the database is somebody else's: what was made must go, also when a person interrupts.
+  /// What was made must go, also when a person interrupts.
   var interruption: Interruption?
 
   func connect() throws -> Connection {

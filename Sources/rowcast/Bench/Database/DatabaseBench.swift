@@ -134,7 +134,7 @@ extension DatabaseBench {
     let stage = BenchStage(
       settings: settings, lanes: lanes ?? Machine.coreCount,
       serverDirectory: try Self.serverDirectory(settings),
-      interruption: appliance == nil ? Interruption() : nil)
+      interruption: Interruption())
     let connection = try stage.connect()
     if appliance == nil {
       try Migrator.requireSchema(on: connection)

@@ -41,6 +41,7 @@ struct Trips {
     var trips: [Trip] = []
     var id = first
     while try goesOn(trips.count) {
+      try stage.check()
       usleep(UInt32.random(in: pause, using: &random))
       let values = table.values(&random)
       let start = clock.now
