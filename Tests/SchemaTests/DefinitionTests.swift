@@ -69,11 +69,11 @@ import Testing
       mend: "alter table t disable row level security"),
     Change(
       statement: "alter table t disable trigger all",
-      reason: "source \"public.t\" lacks a trigger of Rowcast",
+      reason: "a trigger of Rowcast on source \"public.t\" is disabled",
       mend: "alter table t enable trigger all"),
     Change(
       statement: "alter table t enable replica trigger rowcast_update_1",
-      reason: "source \"public.t\" lacks a trigger of Rowcast",
+      reason: "a trigger of Rowcast on source \"public.t\" fires for replicas only",
       mend: "alter table t enable trigger rowcast_update_1"),
     Change(
       statement: "revoke select on t from rowcast_worker",

@@ -279,7 +279,7 @@ import Testing
     #expect(
       try problem(
         after: "alter table t alter id type int; alter table t disable trigger rowcast_update_1")
-        == "source \"public.t\" lacks a trigger of Rowcast")
+        == "a trigger of Rowcast on source \"public.t\" is disabled")
     try connection.runScript("update t set x = 1000 where id = 2")
     #expect(try problem(after: "alter table t enable trigger rowcast_update_1") == "ok")
     #expect(

@@ -20,8 +20,8 @@ begin
     exception when others then
         problem := sqlerrm;
     end;
-    -- Triggers that are gone are what an audit is for.
-    if problem is not null and problem not like '%lacks a trigger of Rowcast' then
+    -- Triggers that are gone or disabled are what an audit is for.
+    if problem not like '%lacks a trigger of Rowcast' and problem not like 'a trigger of Rowcast on source %' then
         raise exception using errcode = 'RC306',
             message = format('scorer "%s" cannot be audited: %s', sco.name, problem),
             hint = format('Mend it, then: select rowcast.check_scorer(%L);', sco.name);

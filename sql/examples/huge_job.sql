@@ -2,7 +2,8 @@
 --
 --   cd sql/examples; psql -d "$database" -v ON_ERROR_STOP=1 -f huge_job.sql
 --
--- As a member of rowcast_analyst who may create schemas in the database, with a worker running ("rowcast up").
+-- As a member of rowcast_analyst who may create schemas in the database (grant create on database … to …), with a
+-- worker running ("rowcast up").
 \set model `cat models/churn_1.txt`
 \if :{?rows}
 \else
@@ -40,15 +41,15 @@ select rowcast.submit_job(
     'churn', 'select * from archive.customer where country <> ''de''', 'archive.churn_2026',
     mode => 'replace', key => array['customer_id'], keep => array['country'],
     before => 'update archive.customer set support_calls = 0 where support_calls is null',
-    priority => 'low', error_threshold => 100) as job
+    priority => 'low', error_threshold => 100) as second_job
 \gset
-call rowcast.wait_for_job(:job);
+call rowcast.wait_for_job(:second_job);
 
 -- A job that nobody needs is cancelled, and its table, which was not named, goes with it.
-select rowcast.submit_job('churn', 'archive.customer') as job
+select rowcast.submit_job('churn', 'archive.customer') as third_job
 \gset
-select rowcast.cancel_job(:job);
-select rowcast.drop_job(:job);
+select rowcast.cancel_job(:third_job);
+select rowcast.drop_job(:third_job);
 
 select set_config('example.rows', :'rows', false) \g /dev/null
 do $$
@@ -64,3 +65,7 @@ begin
             from rowcast.job_progress where source like '%archive.customer%'), 'both jobs are done';
 end
 $$;
+
+select rowcast.drop_job(:job);
+select rowcast.drop_job(:second_job);
+drop schema archive cascade;

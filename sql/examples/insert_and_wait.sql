@@ -2,7 +2,8 @@
 --
 --   cd sql/examples; psql -d "$database" -v ON_ERROR_STOP=1 -f insert_and_wait.sql
 --
--- As a member of rowcast_analyst who may create schemas in the database, with a worker running ("rowcast up").
+-- As a member of rowcast_analyst who may create schemas in the database (grant create on database … to …), with a
+-- worker running ("rowcast up").
 \set model `cat models/churn_1.txt`
 
 select rowcast.register_model('churn', convert_to(:'model', 'UTF8'), 'champion');

@@ -1,6 +1,9 @@
 -- Features from several tables: a query gives them, and changes in any of the tables reach the predictions.
 --
 --   cd sql/examples; psql -d "$database" -v ON_ERROR_STOP=1 -f joined_features.sql
+--
+-- As a member of rowcast_analyst who may create schemas in the database (grant create on database … to …), with a
+-- worker running ("rowcast up").
 \set model `cat models/churn_1.txt`
 
 select rowcast.register_model('churn', convert_to(:'model', 'UTF8'), 'champion');

@@ -1,6 +1,9 @@
 -- Score everything again each night, and at once when a better model is there.
 --
 --   cd sql/examples; psql -d "$database" -v ON_ERROR_STOP=1 -f nightly_rescoring.sql
+--
+-- As a member of rowcast_analyst who may create schemas in the database (grant create on database … to …), with a
+-- worker running ("rowcast up").
 \set first `cat models/churn_1.txt`
 \set second `cat models/churn_2.txt`
 

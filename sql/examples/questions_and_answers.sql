@@ -2,6 +2,9 @@
 --
 --   cd sql/examples; psql -d "$database" -v ON_ERROR_STOP=1 -f questions_and_answers.sql
 --
+-- As a member of rowcast_analyst who may create schemas in the database (grant create on database … to …), with a
+-- worker running ("rowcast up").
+--
 -- The model (TF-IDF of both texts, then boosted trees) says how likely an entry answers a question. It was trained by
 -- Tests/Training/make_faq_model.py on a few made-up sentences.
 \set model `base64 models/faq/model.onnx`

@@ -20,7 +20,7 @@ declare
 begin
     if count is null or count not between 0 and 20 then
         raise exception using errcode = 'RC330',
-            message = format('%s reasons are wanted, a row has up to 20', coalesce(count::text, 'null'));
+            message = format('explain is %s, it goes from 0 to 20', coalesce(count::text, 'null'));
     end if;
     select s.* into strict own from rowcast.scorer as s where s.scorer_id = own.scorer_id for update;
     if count > 0 then

@@ -65,6 +65,12 @@ declare
     error_text text;
     error_hint text;
 begin
+    -- query_text made a query of the name of what is there.
+    if query operator(pg_catalog.~) '^("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)([.]("[^"]+"|[[:alpha:]_][[:alnum:]_$]*))*$' then
+        raise exception using errcode = 'RC303',
+            message = pg_catalog.format('%s: view "%s" does not exist', what, query),
+            hint = 'Give a query (select …), or the name of a view or table.';
+    end if;
     -- A view, because it names types and columns, and what it depends on can be asked.
     begin
         execute pg_catalog.format(E'create view %s as %s select * from (\n%s\n) as q', view_name, with_list, query);
@@ -72,7 +78,11 @@ begin
     exception when others then
         get stacked diagnostics error_text = message_text, error_hint = pg_exception_hint;
         raise exception using errcode = case when sqlstate = '42501' then '42501' else 'RC303' end,
-            message = pg_catalog.format('%s: %s', what, error_text), hint = error_hint;
+            message = pg_catalog.format('%s: %s', what, error_text),
+            hint = coalesce(nullif(error_hint, ''), case when sqlstate = '42501'
+                then 'It runs with your rights.'
+                when sqlstate = '42601' then 'Give a query (select …), or the name of a view or table.'
+                else 'Try it alone: select * from (<query>) as q.' end);
     end;
     return query
         with recursive depends (relid) as (

@@ -125,19 +125,20 @@ create or replace function rowcast.file_features(signature jsonb, features jsonb
 returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-    stranger text;
+    given record;
 begin
     if features is not null and jsonb_typeof(features) <> 'object' then
         raise exception using errcode = 'RC303',
             message = format('features is a JSON %s, the source is a file', jsonb_typeof(features)),
             hint = 'Give an object of column to feature.';
     end if;
-    select f.value into stranger from jsonb_each_text(features) as f
+    select f.key, f.value into given from jsonb_each_text(features) as f
     where not exists (select from jsonb_array_elements(signature -> 'features') as s
                       where s ->> 'name' = f.value) limit 1;
     if found then
         raise exception using errcode = 'RC303',
-            message = format('%s has no feature "%s"', model, stranger);
+            message = format('%s has no feature "%s"', model, given.value),
+            hint = 'features is ''{"<column>": "<feature>"}'', the column of the file first.';
     end if;
     return (select jsonb_agg(jsonb_build_object(
                 'input', f.value ->> 'name', 'type', f.value ->> 'type',
@@ -405,6 +406,10 @@ begin
             when m.source_kind = 'file' then 'scan' else 'score' end
     where m.job_id = number;
     perform pg_notify('rowcast_control', 'job');
+    if 'file' in (own.source_kind, own.destination_kind) and not rowcast.has_files() then
+        raise warning using message = 'no worker has a directory for files',
+            hint = 'Start one: rowcast up --files DIR, or rowcast worker --files DIR.';
+    end if;
 end
 $$;
 comment on function rowcast.start_model_job(regprocedure, bigint) is

@@ -52,7 +52,10 @@ begin
            case when d.source_kind = 'query' and not p.is_mine then 'query'
                 else coalesce(d.source_text, o.relation_name) end,
            coalesce(d.destination_text, 'predictions.' || s.name), d.phase,
-           case when p.is_mine then j.error end
+           case when j.state = 'running' and (d.source_kind = 'file' and d.phase in ('scan', 'score')
+                     or d.destination_kind = 'file' and d.phase = 'deliver') and not rowcast.has_files()
+                then 'waits: no worker has a directory for files'
+                when p.is_mine then j.error end
     from rowcast.job as j
     left join rowcast.scorer as s on s.scorer_id = j.scorer_id
     left join rowcast.source as o on o.source_id = s.source_id
@@ -111,5 +114,5 @@ comment on column rowcast.job_progress.rows_per_second is
 comment on column rowcast.job_progress.eta is 'Time to the end at the rate of the last 30 seconds without their short stops; null while nothing moves.';
 comment on column rowcast.job_progress.phase is
     'Of submitted jobs: before (the SQL step), collect (a query''s rows), scan (a file), score, deliver, over.';
-comment on column rowcast.job_progress.error is 'Why it failed; for who made the job.';
+comment on column rowcast.job_progress.error is 'Why it failed, for who made the job; while it runs, that it waits for a worker with --files.';
 grant select on rowcast.job_progress to rowcast_reader;

@@ -161,3 +161,18 @@ comment on function rowcast.offer_files(int) is
     'Says that a worker has a directory of files: it gets the chunks that need one.';
 revoke all on function rowcast.offer_files(int) from public;
 grant execute on function rowcast.offer_files(int) to rowcast_worker;
+
+create or replace function rowcast.has_files() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    -- The lane whose session holds its lock lives, whatever is written of its worker.
+    select exists (
+        select from rowcast.worker as w
+        join rowcast.lane as l on l.worker_id = w.worker_id
+        join pg_locks as k on k.locktype = 'advisory' and k.granted and k.objsubid = 2
+            and k.classid = 1919907684 and k.objid = l.lane_id::oid
+            and k.database = (select d.oid from pg_database as d where d.datname = current_database())
+        where w.has_files)
+$$;
+comment on function rowcast.has_files() is
+    'Whether a worker lives that has a directory of files. Cost: a look at the locks of the server.';
+revoke all on function rowcast.has_files() from public;

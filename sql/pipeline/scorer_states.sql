@@ -283,10 +283,13 @@ begin
         return format('workers may not read source "%s" any more', src.relation);
     end if;
     -- Of partitions this is looked after elsewhere, and no reason to stop.
-    if exists (select from rowcast.silent_triggers(src.source_id) as t
-               where t.relation = src.relation)
-    then
-        return format('source "%s" lacks a trigger of Rowcast', src.relation);
+    select case t.state when 'missing' then format('source "%s" lacks a trigger of Rowcast', src.relation)
+                when 'disabled' then format('a trigger of Rowcast on source "%s" is disabled', src.relation)
+                else format('a trigger of Rowcast on source "%s" fires for replicas only', src.relation) end
+    into problem from rowcast.silent_triggers(src.source_id) as t
+    where t.relation = src.relation order by t.state = 'missing' desc, t.state limit 1;
+    if found then
+        return problem;
     end if;
     if sco.features_from is not null then
         problem := rowcast.query_problem(sco);
@@ -509,7 +512,8 @@ revoke all on function rowcast.trigger_drops(int) from public;
 
 create or replace function rowcast.remove_scorer(name text, keep_predictions boolean)
 returns setof text
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
 declare
     own rowcast.scorer := rowcast.own_scorer(name);
     beside constant int[] := array(
@@ -563,7 +567,8 @@ revoke all on function rowcast.remove_scorer(text, boolean) from public;
 grant execute on function rowcast.remove_scorer(text, boolean) to rowcast_analyst;
 
 create or replace function rowcast.remove_source_functions() returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
 declare
     src record;
     event text;

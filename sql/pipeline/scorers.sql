@@ -304,7 +304,7 @@ declare
     mapped jsonb := '[]';
     inputs text[] := array(select f.value ->> 'name' from jsonb_array_elements(signature -> 'features')
                            with ordinality as f (value, place) order by f.place);
-    stranger text;
+    given record;
     origin constant text := case when features_from is null then format('source "%s"', relation)
                                  else 'the feature query' end;
 begin
@@ -314,12 +314,16 @@ begin
                              jsonb_array_length(features), cardinality(inputs), model),
             detail = format('Features: %s.', array_to_string(inputs, ', '));
     elsif jsonb_typeof(features) = 'object' then
-        select f.value into stranger from jsonb_each_text(features) as f
+        select f.key, f.value into given from jsonb_each_text(features) as f
         where not f.value = any (inputs) limit 1;
         if found then
             raise exception using errcode = 'RC303',
-                message = format('%s has no feature "%s"', model, stranger),
-                detail = format('Features: %s.', array_to_string(inputs, ', '));
+                message = format('%s has no feature "%s"', model, given.value),
+                detail = format('Features: %s.', array_to_string(inputs, ', ')),
+                hint = case when given.key = any (inputs) then
+                           format('The column comes first, then the feature: features => %L.',
+                                  jsonb_build_object(given.value, given.key))
+                       else 'features is ''{"<column>": "<feature>"}''.' end;
         end if;
     elsif jsonb_typeof(features) not in ('array', 'object') then
         raise exception using errcode = 'RC303',
@@ -366,7 +370,16 @@ begin
                          when 'int64' then 'integer' when 'string' then 'text'
                          else feature.type end || case when wanted is null
                             or lower(wanted) = lower(feature.name) then ''
-                            else format(' for "%s"', feature.name) end);
+                            else format(' for "%s"', feature.name) end),
+                hint = format(case when features_from is not null then 'Cast it in the query: %1$s as %2$I.'
+                    else 'Cast it in a query: feature_query => ''select …, %1$s as %2$I from %3$s'', '
+                         'of a job source => ''select …''.' end,
+                    format(case when feature.type in ('float32', 'float64', 'int64') and (
+                                    select t.typcategory = 'D' from pg_type as t where t.oid = found_column.base)
+                                then 'extract(epoch from %I)::%s' else '%I::%s' end, found_column.name,
+                           case feature.type when 'int64' then 'bigint' when 'string' then 'text'
+                                when 'bool' then 'boolean' else 'float8' end),
+                    found_column.name, relation);
         end if;
         mapped := mapped || jsonb_build_object('input', feature.name, 'column', found_column.name,
                                                'type', feature.type, 'missing', feature.missing);

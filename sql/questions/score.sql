@@ -61,9 +61,22 @@ grant execute on procedure rowcast.score(text, jsonb, jsonb, text, int, int, int
 
 create or replace procedure rowcast.outside_of_a_transaction_block()
 language plpgsql as $$
--- Where the transaction is the caller's, PostgreSQL only says "invalid transaction termination", and where.
--- Nothing tells beforehand, and nobody can catch it; so the place has a name that says what is wrong.
+-- Where the transaction is the caller's, PostgreSQL only says "invalid transaction termination". Inside a
+-- block that catches errors a commit is always refused, but with another message where it would be allowed
+-- outside; a server of another language says it by the commit that follows.
+declare
+    refusal text;
 begin
+    begin
+        commit;
+    exception when invalid_transaction_termination then
+        refusal := sqlerrm;
+    end;
+    if refusal operator(pg_catalog.=) 'invalid transaction termination' then
+        raise exception using errcode = '2D000',
+            message = 'rowcast.score commits, and is called inside a transaction block or a function',
+            hint = 'Call it outside: after "commit", with autocommit, as a statement of its own.';
+    end if;
     commit;
 end
 $$;
@@ -94,7 +107,7 @@ begin
             hint = 'Give more than nothing, and up to an hour.';
     elsif explain is null or explain not between 0 and 20 then
         raise exception using errcode = 'RC330',
-            message = format('explain is %s, a row has up to 20 reasons', coalesce(explain::text, 'null'));
+            message = format('explain is %s, it goes from 0 to 20', coalesce(explain::text, 'null'));
     elsif explain > 0 and not rowcast.is_explained(own_model_id, own_version) then
         raise exception using errcode = 'RC110',
             message = format('predictions of model "%s" %s cannot be explained', model, own_version),
@@ -165,6 +178,19 @@ comment on function rowcast.ask(text, jsonb, text, int, int, interval) is
 revoke all on function rowcast.ask(text, jsonb, text, int, int, interval) from public;
 grant execute on function rowcast.ask(text, jsonb, text, int, int, interval) to rowcast_analyst;
 
+create or replace function rowcast.question_reason(reason text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    -- Workers speak of columns and of types of models, as in files.
+    select case when m.parts is null then reason
+                else format('feature %s is not what the model wants: %s', m.parts[1], case
+                    when m.parts[2] like 'float%' then 'a number' when m.parts[2] like 'int%' then 'an integer'
+                    when m.parts[2] = 'string' then 'a text' else 'true or false' end) end
+    from (select regexp_match(reason, '^column (".*") is not (float32|float64|int64|string|bool)$')) as m (parts)
+$$;
+comment on function rowcast.question_reason(text) is
+    'Why a row cannot be scored, in the words of who asked.';
+revoke all on function rowcast.question_reason(text) from public;
+
 create or replace function rowcast.take_answer(question uuid)
 returns table (answer jsonb, code text, message text, hint text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -184,12 +210,13 @@ begin
     if not own.is_single then
         answer := (
             select jsonb_agg(case jsonb_typeof(r.value)
-                when 'array' then jsonb_build_object('failure', r.value -> 0, 'reason', r.value -> 1)
+                when 'array' then jsonb_build_object('failure', r.value -> 0,
+                                                         'reason', rowcast.question_reason(r.value ->> 1))
                 else r.value end order by r.place)
             from jsonb_array_elements(own.answer) with ordinality as r (value, place));
     elsif jsonb_typeof(own.answer -> 0) = 'array' then
         code := 'RC332';
-        message := own.answer -> 0 ->> 1;
+        message := rowcast.question_reason(own.answer -> 0 ->> 1);
     else
         answer := own.answer -> 0;
     end if;

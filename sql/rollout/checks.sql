@@ -46,7 +46,7 @@ create or replace function rowcast.check_metrics(
     out passed boolean, out detail text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-    wanted constant text := settings ->> 'metric';
+    wanted constant text := nullif(settings ->> 'metric', '');
     tolerance constant double precision := coalesce((settings ->> 'metric_tolerance')::float8, 0);
     old_metrics constant jsonb := (
         select v.metrics from rowcast.model_version as v
@@ -87,8 +87,13 @@ begin
     ) as m;
     if passed is null then
         passed := case when required then false end;
-        detail := format('versions %s and %s have no %s in common', old_version, new_version,
-                         coalesce(format('metric "%s"', wanted), 'metric of known direction'));
+        detail := format('versions %s and %s have no %s in common', old_version, new_version, case
+            when wanted is not null then format('metric "%s"', wanted)
+            when exists (
+                select from jsonb_object_keys(
+                    case jsonb_typeof(old_metrics) when 'object' then old_metrics else '{}' end) as k
+                where new_metrics ? k) then 'metric of known direction'
+            else 'metrics' end);
     end if;
 end
 $$;

@@ -70,8 +70,11 @@ begin
     end if;
     if problem is not null then
         raise exception using errcode = 'RC341', message = problem,
-            hint = 'Kinds are columns, null, range, allowed, mean, spread and drift; actions are gate, '
-                   'warn and record.';
+            hint = case when problem like 'kind is %'
+                        then 'Kinds are columns, null, range, allowed, mean, spread and drift.'
+                        when problem like 'action is %' then 'Actions are gate, warn and record.'
+                        else 'For example: select rowcast.expect(''churn'', ''ages'', ''range'', ''age'', '
+                             'minimum => 18).' end;
     end if;
     if column_name is not null then
         column_kind := found_column.kind;
@@ -309,7 +312,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     )
     select count(*) > 0 and count(g.held_reason) = 0,
            case when count(*) = 0 then 'nothing is expected of the rows of scorers that follow the alias'
-                when count(g.held_reason) = 0 then format('%s gates hold no scorer', count(*))
+                when count(g.held_reason) = 0 then case count(*) when 1 then '1 gate holds no scorer'
+                                                            else format('%s gates hold no scorer', count(*)) end
                 else string_agg(format('scorer "%s", expectation "%s": %s', g.scorer, g.name, g.held_reason),
                                 '; ') filter (where g.held_reason is not null) end
     from gate as g

@@ -132,7 +132,8 @@ grant execute on function rowcast.add_schedule(
     int, text, text, text, text, text, text, boolean, jsonb, text, regprocedure) to rowcast_analyst;
 
 create or replace function rowcast.drop_schedule(name text) returns void
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
 declare
     own constant rowcast.schedule := rowcast.own_schedule(name);
 begin
