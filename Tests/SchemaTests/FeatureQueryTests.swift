@@ -96,6 +96,10 @@ import Testing
       "feature query of scorer \"s\": relation \"shop.nothing\" does not exist"
     ),
     (
+      "'shop.nothing'", "RC303",
+      "feature query of scorer \"s\": view \"shop.nothing\" does not exist"
+    ),
+    (
       "'shop.sums', result_key => '{part_id}'", "RC303",
       "feature query of scorer \"s\" returns no column \"part_id\""
     ),

@@ -19,6 +19,14 @@ import Testing
     return connection
   }
 
+  @Test func aJobOfFilesSaysThatNoWorkerHasThem() throws {
+    let connection = try analyst()
+    try connection.run("select rowcast.submit_job('double', 'file:x.csv', 'y')")
+    #expect(
+      try connection.texts("select error from rowcast.job_progress")
+        == ["waits: no worker has a directory for files"])
+  }
+
   @Test func whatDoesNotFitIsRefusedAndLeavesNothing() throws {
     let connection = try analyst()
     try connection.runScript(

@@ -66,7 +66,8 @@ declare
     error_hint text;
 begin
     -- query_text made a query of the name of what is there.
-    if query operator(pg_catalog.~) '^("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)([.]("[^"]+"|[[:alpha:]_][[:alnum:]_$]*))*$' then
+    if query operator(pg_catalog.~)
+            '^("[^"]+"|[[:alpha:]_][[:alnum:]_$]*)([.]("[^"]+"|[[:alpha:]_][[:alnum:]_$]*))*$' then
         raise exception using errcode = 'RC303',
             message = pg_catalog.format('%s: view "%s" does not exist', what, query),
             hint = 'Give a query (select …), or the name of a view or table.';

@@ -108,6 +108,8 @@ returns table (scorer text, problem text, rows_compared double precision, label_
                stability_index double precision)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
+declare
+    action text;
 begin
     for scorer in
         select s.name from rowcast.scorer as s
@@ -124,7 +126,8 @@ begin
             into rows_compared, label_change, stability_index
             from rowcast.compare(scorer, alias, version::text, 0) as c;
         exception when sqlstate 'RC101' or sqlstate 'RC320' then
-            problem := sqlerrm;
+            get stacked diagnostics problem = message_text, action = pg_exception_hint;
+            problem := concat_ws('. ', problem, nullif(action, ''));
             rows_compared := 0;
             label_change := null;
             stability_index := null;

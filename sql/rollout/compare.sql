@@ -110,8 +110,7 @@ begin
         raise exception using errcode = 'RC320',
             message = format('scorer "%s" has no rows of "%s"', scorer,
                              case when base_side.rows_sql is null then base else other end),
-            hint = format('Have rows scored by it first: select * from rowcast.start_shadow(%1$L, %2$s), or '
-                          'select rowcast.start_canary(%1$L, %2$s).', scorer, (
+            hint = format('Have the rows scored by it first: select * from rowcast.start_shadow(%L, %s).', scorer, (
                 select format(case when t.side ~ '^[0-9]+$' then 'version => %s' else '%L' end, t.side)
                 from (select case when base_side.rows_sql is null then base else other end) as t (side)));
     end if;
