@@ -76,6 +76,32 @@ struct LiveScoringTests {
     }
   }
 
+  /// Plans of reads are kept from when the table was empty; it is not read as a whole once it has grown.
+  @Test func aTableThatGrewIsReadByItsIndex() async throws {
+    let scene = try Scene()
+    try await scene.withWorkers { connection, _ in
+      try Self.prepare(scene, connection)
+      try connection.runScript("alter table item set (autovacuum_enabled = off)")
+      func scans(_ kind: String) throws -> Int64 {
+        try connection.run(
+          Query(text: "select \(kind)_scan from pg_stat_user_tables where relname = 'item'")
+        ).value(0, 0, as: Int64.self)
+      }
+      for id in 1...20 {
+        try connection.run("insert into item values (\(Int64(id)), 1, 1, 1, 'x')")
+        try scene.settle(connection)
+      }
+      try connection.runScript(
+        "insert into item select i, sin(i), cos(i), i % 23, 'x' from generate_series(21, 20000) as i"
+      )
+      try scene.settle(connection)
+      // The lanes tell of their scans a little later.
+      #expect(try eventually { try scans("idx") >= 20 })
+      #expect(try scans("seq") < 10)
+      try Self.expectOracle(connection)
+    }
+  }
+
   /// A feature that no tree reads is not asked for, once the model is known; another version that
   /// reads it gets it.
   @Test func featuresThatNoTreeReadsAreNotRead() async throws {

@@ -432,7 +432,9 @@ grant execute on function rowcast.finish_map(bigint, int, text) to rowcast_worke
 create or replace function rowcast.map_chunk(chunk_id bigint, attempt int) returns int
 -- The texts of keys that it writes must read the same in every session.
 language plpgsql set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD'
-set intervalstyle = 'iso_8601' set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' as $$
+set intervalstyle = 'iso_8601' set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex'
+-- What a mapping reads need not have indexes, which a lane relies on.
+set enable_seqscan = on set plan_cache_mode = force_custom_plan as $$
 -- With the lane's rights: from here the mapping is called, whose rights are its author's.
 declare
     own record;

@@ -243,7 +243,8 @@ begin
                                -> (k.place::int - 1) ->> '='), ' and ' order by k.place)
              from unnest(src.key_columns) with ordinality as k (name, place)));
     else
-        from_list := format('%s as t where t.%I %s any (($1::pg_catalog.text)::%s[])',
+        -- Beside a scan the text would become an array again for each row; as a query it does once.
+        from_list := format('%1$s as t where t.%2$I %3$s any ((select ($1::pg_catalog.text)::%4$s[])::%4$s[])',
                             src.relation, src.key_columns[1], src.key_operators -> 0 ->> '=',
                             src.key_types[1]);
     end if;

@@ -198,10 +198,16 @@ struct ChunkScorer {
   }
 
   private func run(_ query: Query, of plan: ScorerPlan) throws(WorkError) -> Rows {
+    guard plan.readsQuery else {
+      return try database { () throws(PostgresError) in try connection.run(query) }
+    }
     do throws(PostgresError) {
-      return try connection.run(query)
+      // Its tables need not have indexes, and how it is best read depends on how many rows they have now.
+      return try connection.pipeline([
+        "begin", "set local enable_seqscan = on", "set local plan_cache_mode = force_custom_plan",
+        query, "commit",
+      ])[3]
     } catch {
-      guard plan.readsQuery else { throw .postgres(error) }
       throw .ofQuery(error, "the feature query failed")
     }
   }

@@ -53,11 +53,12 @@ final class Lane {
     // A write must see what was committed after its transaction began; defaults may differ. And a
     // source under row security is an error, not a table of which a part is scored. Compiling a
     // query of some hundred rows never pays. Who locks his table, or holds a scorer in an open
-    // transaction, must not stop the lanes one by one: what meets his lock is put off.
+    // transaction, must not stop the lanes one by one: what meets his lock is put off. Plans are kept
+    // from when a table was small and may then read all of it, for ever: rows are found by indexes.
     let settings =
       """
       set default_transaction_isolation = 'read committed'; set row_security = off; set jit = off; \
-      set lock_timeout = '300ms'; \
+      set lock_timeout = '300ms'; set enable_seqscan = off; \
       \(context.configuration.synchronousCommit ? "" : "set synchronous_commit = off")
       """
     try connection.runScript(settings)
