@@ -36,12 +36,12 @@ import Testing
     let scene = try FaultScene("lanes")
     defer { scene.tearDown() }
     var chaos = Chaos(name: "all lanes ended, again and again", firstRows: 20_000)
-    // Lanes that live for a tenth of a second each leave work to those that live on.
+    // Lanes that live for a quarter of a second each leave work to those that live on.
     chaos.extraSeconds = 2
     try chaos.run(scene) { scene, _ in
       let connection = try Connection(scene.settings)
       defer { connection.close() }
-      for _ in 0..<(Chaos.isWhole ? 100 : 30) {
+      for _ in 0..<(Chaos.isWhole ? 60 : 20) {
         try connection.run(
           """
           select pg_terminate_backend(pid) from pg_stat_activity
@@ -50,7 +50,7 @@ import Testing
         // Work for the lanes that come back.
         try connection.run(
           "update reading set f1 = f1 + 1 where reading_id between -20000 and -19500")
-        usleep(100_000)
+        usleep(250_000)
       }
     }
   }
