@@ -11,6 +11,7 @@ SHELL := /usr/bin/env bash
 SWIFT_FLAGS ?=
 DEMO_SECONDS ?=
 BENCH ?=
+PROTOCOL ?=
 PEERS_FLAGS ?= --quick
 PEERS := .data/peers
 PIPELINE_FLAGS ?=
@@ -63,6 +64,12 @@ chaos: needs ## Kill, stop, cut, fill and restart while rows are written (CHAOS=
 .PHONY: bench
 bench: build ## Measure bulk, latency, writers and updates against their floors (BENCH=mixed for another part)
 	$(BINARY) bench $(BENCH)
+
+# Plain Swift, which asks for nothing but the compiler.
+.PHONY: protocol
+protocol: ## Try all interleavings of the protocol, and each rule's absence (PROTOCOL=doorbell)
+	swift build -c release $(SWIFT_FLAGS) --product check-protocol
+	.build/release/check-protocol $(PROTOCOL)
 
 # A throw-away environment.
 .PHONY: environment

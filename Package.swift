@@ -56,6 +56,12 @@ let package = Package(
     .target(name: "TestRandom", path: "Tests/TestRandom", swiftSettings: strict),
     // Writes model files; no library of the project reads them back.
     .target(name: "ModelFixtures", path: "Tests/ModelFixtures", swiftSettings: strict),
+    // The protocol of capture, ticks, chunks and writes, and what explores all its interleavings.
+    .target(name: "ProtocolModel", path: "Tests/ProtocolModel", swiftSettings: strict),
+    .executableTarget(
+      name: "check-protocol", dependencies: ["ProtocolModel"], path: "Tests/ProtocolCheck",
+      swiftSettings: strict),
+    .testTarget(name: "ProtocolTests", dependencies: ["ProtocolModel"], swiftSettings: strict),
     // What a model must keep to whatever its bytes are; the fuzzers ask for it, and so do tests.
     .target(
       name: "FuzzChecks", dependencies: ["Inference"], path: "Tests/FuzzChecks",

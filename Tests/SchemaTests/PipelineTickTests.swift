@@ -208,6 +208,45 @@ import Testing
     #expect(try keys(connection) == ["1", "2", "3", "4", "5", "6"])
   }
 
+  /// Whoever notes a closed child must not do so with a number that is older than its closing.
+  @Test func twoWhoTidyAtOnceLoseNothing() throws {
+    let connection = try Database.current.prepared()
+    let settings = Database.current.settings
+    try source(connection)
+    try connection.run("insert into t values (1, 1)")
+    try connection.tick()
+    // Tidying deletes a chunk, for which it draws a number, and then waits for a table. Who has that
+    // locked has no number, so that the tidying's is the lowest in the next tick's snapshot.
+    try connection.run(
+      """
+      insert into rowcast.chunk (scorer_id, tick_id, key_count, priority, kind, state, finished_at)
+      select c.scorer_id, c.tick_id, 0, 0, 'truncate', 'done', now() - interval '1 hour'
+      from rowcast.chunk as c
+      """)
+    let locker = try Database.current.connect()
+    try locker.runScript("begin; lock table rowcast.worker in exclusive mode")
+    let tidier = Background {
+      try Connection(settings).value("select rotation from rowcast.tidy_up()", as: String.self)
+    }
+    #expect(
+      try eventually {
+        try locker.value(
+          "select count(*) from pg_locks where not granted", as: Int.self) > 0
+      })
+    // Meanwhile others tick, write and close the child, as far as they get.
+    try connection.runScript("set lock_timeout = '100ms'; insert into t values (2, 2)")
+    _ = try? connection.tick()
+    try connection.run("insert into t values (3, 3)")
+    func rotate() throws -> String { try connection.value("select rowcast.rotate_log(1)") }
+    _ = try rotate()
+    try locker.run("rollback")
+    _ = try tidier.value()
+
+    for _ in 1...4 { _ = try rotate() }
+    try connection.tick()
+    #expect(try keys(connection) == ["1", "2", "3"])
+  }
+
   @Test func theBacklogIsExact() throws {
     let connection = try Database.current.prepared()
     try source(connection)

@@ -84,6 +84,40 @@ import Testing
       try connection.texts("select id::text from predictions.s") == ["11"])
   }
 
+  /// The log no longer tells what a tick before the truncation missed.
+  @Test func aLogThatIsTruncatedMeanwhileHidesNothing() throws {
+    let connection = try prepared()
+    let lane = try TestLane()
+    let settings = Database.current.settings
+    func rotate() throws -> String { try connection.value("select rowcast.rotate_log(1)") }
+    let writer = try Database.current.connect()
+    try writer.runScript("begin; insert into t values (11, 1)")
+    #expect(try rotate() == "closed")
+    #expect(try rotate() == "noted")
+    try writer.run("commit")
+    #expect(
+      try eventually {
+        try connection.runScript("begin")
+        #expect(try connection.tick().changes == 1)
+        if try rotate() == "truncated" { return true }
+        try connection.runScript("rollback")
+        return false
+      })
+    let waiter = Background {
+      let waiting = try Connection(settings)
+      try waiting.run(Self.wait)
+      return try waiting.value("select count(*) from predictions.s", as: Int.self)
+    }
+    #expect(
+      try eventually {
+        try writer.value("select count(*) from pg_locks where not granted", as: Int.self) > 0
+      })
+    try connection.run("commit")
+    try connection.seeWaiter()
+    try lane.work()
+    #expect(try waiter.value() == 1)
+  }
+
   @Test func ownChangesMustBeCommitted() throws {
     let connection = try prepared()
     try connection.runScript("begin; savepoint a; insert into t values (11, 1)")

@@ -8,7 +8,9 @@
 -- (2) note an xid: that of a later transaction. A writer that had read the old slot before (1) has an
 --     xid below it, because its statement has already written the rows whose keys it logs. The xid
 --     must be drawn after (1): that of the closing transaction may be older than (1), and the xmax
---     of a snapshot is only the latest completed one's, which a writer in flight may be beyond.
+--     of a snapshot is only the latest completed one's, which a writer in flight may be beyond. Nor
+--     may somebody else have done (1) while this transaction, which had its xid by then, did other
+--     work: so whoever tidies takes the lock of the ticks before he has an xid.
 -- (3) truncate when the cursor of the ticks has everything below that xid complete: then all writers
 --     of (2) are over and their changes were collected. Nobody else appends to the child any more,
 --     so the lock is free; readers hold it for the length of a tick. The attempt gives up after 50 ms.
@@ -93,6 +95,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set lock
 declare
     own record;
     deleted bigint;
+    -- First of all, before this transaction has an xid: see (2).
+    rotates constant boolean := pg_try_advisory_xact_lock(1919907683, 4);
 begin
     perform set_config('synchronous_commit', 'off', true);
 
@@ -220,7 +224,7 @@ begin
     perform rowcast.clear_jobs();
     perform rowcast.prune_observations();
 
-    rotation := rowcast.rotate_log(1 << 20);
+    rotation := case when rotates then rowcast.rotate_log(1 << 20) else 'busy' end;
     return next;
 end
 $$;

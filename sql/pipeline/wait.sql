@@ -4,6 +4,9 @@
 -- collected it, which the tick's snapshot tells, and the chunks that this tick and earlier ones made for
 -- the scorer are over; and a job that was there at the call when it is done. Later work is not waited
 -- for, so a stream of changes does not keep the caller.
+--
+-- Whether a tick has collected a change is asked of the log. So the log must not be truncated between
+-- the reading of the last tick and the end of the wait: it would tell that this tick had missed nothing.
 
 create or replace function rowcast.must_see_commits(what text) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -35,8 +38,7 @@ declare
         where j.scorer_id = target.scorer_id and j.state in ('running', 'paused'));
     sources constant int[] := target.source_id || array(
         select w.source_id from rowcast.watch as w where w.scorer_id = target.scorer_id);
-    last_tick constant bigint := (
-        select max(t.tick_id) from rowcast.tick as t where t.snapshot is not null);
+    last_tick bigint;
     collected_by bigint;  -- The first tick that has seen all that the caller saw.
     given_up record;
     waiting bigint;
@@ -55,6 +57,10 @@ begin
                              scorer),
             hint = 'Commit first: workers see only what is committed.';
     end if;
+
+    -- Held to the end. What was truncated before is in a tick that is seen now.
+    lock table rowcast.change in access share mode;
+    select max(t.tick_id) into last_tick from rowcast.tick as t where t.snapshot is not null;
 
     loop
         target := rowcast.own_scorer(scorer);
