@@ -28,7 +28,30 @@ package struct Step: Equatable, CustomStringConvertible {
     (self.kind, self.actor, self.detail) = (kind, UInt8(actor), UInt8(detail))
   }
 
-  package var description: String { "\(kind) (\(actor), \(detail))" }
+  package var description: String {
+    switch kind {
+    case .start, .serverCrashes, .orderJob, .commitJob, .closeJob, .callWait, .holdLog,
+      .returnFromWait, .forgetTombstones:
+      "\(kind)"
+    case .changeRow: "writer \(actor): changeRow of key \(detail)"
+    case .append: "writer \(actor): append to child \(detail)"
+    case .readSlot, .commit, .abort, .unlock, .ring: "writer \(actor): \(kind)"
+    case .elect, .takeBell, .beginTick, .wake: "dispatcher \(actor): \(kind)"
+    case .endTick:
+      "dispatcher \(actor): endTick" + (detail == 0 ? "" : ", a chunk for lane \(detail - 1)")
+    case .beginTidy, .rotate, .endTidy: "tidier \(actor): \(kind)"
+    case .lockWrites, .release, .laneDies: "lane \(actor): \(kind)"
+    case .claim, .readRow, .fence, .decide, .finish: "lane \(actor): \(kind) of \(chunk)"
+    case .rescue: "rescue of \(chunk)"
+    case .cutJob: "cutJob of key \(detail)"
+    case .findTick: "findTick, which is \(detail)"
+    case .sessionEnds: "sessionEnds of \(actor < 2 ? "dispatcher" : "tidier") \(actor % 2)"
+    }
+  }
+
+  private var chunk: String {
+    "tick \(Chunk.tick(of: Int(detail))), key \(Chunk.key(of: Int(detail)))"
+  }
 }
 
 /// What is promised, and was not kept.
