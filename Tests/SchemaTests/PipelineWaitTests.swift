@@ -98,8 +98,7 @@ import Testing
     #expect(
       try eventually {
         try connection.runScript("begin")
-        #expect(try connection.tick().changes == 1)
-        if try rotate() == "truncated" { return true }
+        if try connection.tick().changes == 1, try rotate() == "truncated" { return true }
         try connection.runScript("rollback")
         return false
       })
