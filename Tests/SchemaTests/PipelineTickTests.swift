@@ -231,7 +231,10 @@ import Testing
     #expect(
       try eventually {
         try locker.value(
-          "select count(*) from pg_locks where not granted", as: Int.self) > 0
+          """
+          select count(*) from pg_locks as l join pg_database as d on d.oid = l.database
+          where not l.granted and l.locktype = 'relation' and d.datname = current_database()
+          """, as: Int.self) > 0
       })
     // Meanwhile others tick, write and close the child, as far as they get.
     try connection.runScript("set lock_timeout = '100ms'; insert into t values (2, 2)")

@@ -109,7 +109,11 @@ import Testing
     }
     #expect(
       try eventually {
-        try writer.value("select count(*) from pg_locks where not granted", as: Int.self) > 0
+        try writer.value(
+          """
+          select count(*) from pg_locks as l join pg_database as d on d.oid = l.database
+          where not l.granted and l.locktype = 'relation' and d.datname = current_database()
+          """, as: Int.self) > 0
       })
     try connection.run("commit")
     try connection.seeWaiter()
