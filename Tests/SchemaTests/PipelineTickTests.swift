@@ -215,16 +215,24 @@ import Testing
     try source(connection)
     try connection.run("insert into t values (1, 1)")
     try connection.tick()
-    // Tidying deletes a chunk, for which it draws a number, and then waits for a table. Who has that
-    // locked has no number, so that the tidying's is the lowest in the next tick's snapshot.
+    // Tidying deletes a chunk, for which it draws a number, and then is held up.
     try connection.run(
       """
       insert into rowcast.chunk (scorer_id, tick_id, key_count, priority, kind, state, finished_at)
       select c.scorer_id, c.tick_id, 0, 0, 'truncate', 'done', now() - interval '1 hour'
       from rowcast.chunk as c
       """)
+    try connection.runScript(
+      """
+      create function test.hold_up() returns trigger language plpgsql as $$ begin
+          while not pg_try_advisory_xact_lock_shared(77) loop perform pg_sleep(0.005); end loop;
+          return null;
+      end $$;
+      create trigger hold_up after delete on rowcast.chunk
+          for each statement execute function test.hold_up();
+      """)
     let locker = try Database.current.connect()
-    try locker.runScript("begin; lock table rowcast.worker in exclusive mode")
+    try locker.run("select pg_advisory_lock(77)")
     let tidier = Background {
       try Connection(settings).value("select rotation from rowcast.tidy_up()", as: String.self)
     }
@@ -232,8 +240,8 @@ import Testing
       try eventually {
         try locker.value(
           """
-          select count(*) from pg_locks as l join pg_database as d on d.oid = l.database
-          where not l.granted and l.locktype = 'relation' and d.datname = current_database()
+          select count(*) from pg_stat_activity
+          where wait_event = 'PgSleep' and datname = current_database()
           """, as: Int.self) > 0
       })
     // Meanwhile others tick, write and close the child, as far as they get.
@@ -242,7 +250,7 @@ import Testing
     try connection.run("insert into t values (3, 3)")
     func rotate() throws -> String { try connection.value("select rowcast.rotate_log(1)") }
     _ = try rotate()
-    try locker.run("rollback")
+    try locker.run("select pg_advisory_unlock(77)")
     _ = try tidier.value()
 
     for _ in 1...4 { _ = try rotate() }
