@@ -203,10 +203,12 @@ struct ChunkScorer {
     }
     do throws(PostgresError) {
       // Its tables need not have indexes, and how it is best read depends on how many rows they have now.
-      return try connection.pipeline([
-        "begin", "set local enable_seqscan = on", "set local plan_cache_mode = force_custom_plan",
-        query, "commit",
-      ])[3]
+      try connection.runScript(
+        "begin; set local enable_seqscan = on; set local plan_cache_mode = force_custom_plan")
+      let rows = try connection.run(query)
+      // Not prepared: the query may have deallocated what was.
+      try connection.runScript("commit")
+      return rows
     } catch {
       throw .ofQuery(error, "the feature query failed")
     }
