@@ -75,7 +75,9 @@ struct QuestionTests {
       Self.expectError("RC330", "0 rows are given", connection, "'sum', '[]'")
       Self.expectError("RC330", "timeout", connection, "'sum', '{}', timeout => '-1 s'")
       Self.expectError("RC110", "cannot be explained", connection, "'detector', '{}', explain => 1")
-      Self.expectError("RC332", "feature \"a\" is not what the model wants: a number", connection, #"'sum', '{"a": "much"}'"#)
+      Self.expectError(
+        "RC332", "feature \"a\" is not what the model wants: a number", connection,
+        #"'sum', '{"a": "much"}'"#)
       Self.expectError("RC332", "\"value\"", connection, "'detector', '{}'")
       let rows = try Self.ask(
         #"'detector', '[{"value": 1}, {}, {"value": true}]'"#, connection)
