@@ -6,6 +6,7 @@ internal import Postgres
 /// scorers and models from chunk to chunk.
 struct ChunkScorer {
   private let connection: Connection
+  private let settings: String
   private let models: ModelCache
   private let observations: Observations
   private let workspace = Workspace()
@@ -29,10 +30,13 @@ struct ChunkScorer {
     var canary = CanaryPredictor()
   }
 
+  /// - Parameter settings: statements that make the session a lane's.
   init(
-    connection: Connection, models: ModelCache, observations: Observations, canaries: CanaryLedger
+    connection: Connection, settings: String, models: ModelCache, observations: Observations,
+    canaries: CanaryLedger
   ) {
     self.connection = connection
+    self.settings = settings
     self.models = models
     self.observations = observations
     self.canaries = canaries
@@ -206,8 +210,8 @@ struct ChunkScorer {
       try connection.runScript(
         "begin; set local enable_seqscan = on; set local plan_cache_mode = force_custom_plan")
       let rows = try connection.run(query)
-      // Not prepared: the query may have deallocated what was.
-      try connection.runScript("commit")
+      // What the query set is not for the write. Not prepared, because it may have deallocated what was.
+      try connection.runScript("commit; reset all; \(settings)")
       return rows
     } catch {
       throw .ofQuery(error, "the feature query failed")

@@ -80,8 +80,8 @@ final class Lane {
     var session = LaneSession(
       context: context, connection: connection, lane: lane, settings: settings,
       scorer: ChunkScorer(
-        connection: connection, models: models, observations: context.observations,
-        canaries: context.canaries),
+        connection: connection, settings: settings, models: models,
+        observations: context.observations, canaries: context.canaries),
       jobs: JobScorer(
         connection: connection, models: models, observations: context.observations,
         steps: JobSteps(context: context, files: files), files: files))
