@@ -44,11 +44,9 @@ revoke all on function rowcast.audit_key(rowcast.source, text) from public;
 create or replace function rowcast.audit_range(src rowcast.source, lower_given boolean, upper_given boolean)
 returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-    select coalesce('where ' || nullif(replace(replace(
-        rowcast.key_range(src, case when lower_given then '>' else '' end,
-                          case when upper_given then '<=' else '' end),
-        chr(1) || 'lo', format('(($1::pg_catalog.text)::%s)', rowcast.key_cast(src))),
-        chr(1) || 'hi', format('(($2::pg_catalog.text)::%s)', rowcast.key_cast(src))), ''), '')
+    select coalesce('where ' || nullif(rowcast.key_between(
+        src, case when lower_given then '>' else '' end, case when upper_given then '<=' else '' end,
+        '$1::pg_catalog.text', '$2::pg_catalog.text'), ''), '')
 $$;
 comment on function rowcast.audit_range(rowcast.source, boolean, boolean) is
     'The condition that t lies after $1 and up to $2, as far as these are given.';

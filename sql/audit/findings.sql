@@ -41,14 +41,10 @@ begin
                         select string_agg('c.key_' || k, ', ' order by k)
                         from generate_series(1, cardinality(src.key_columns)) as k), src.source_id)
                     else 'c.key_1' end;
-    open_range := replace(replace(rowcast.key_range(src, '>=', '<='),
-        chr(1) || 'lo', format('((w.lower_key)::%s)', rowcast.key_cast(src))),
-        chr(1) || 'hi', format('((w.upper_key)::%s)', rowcast.key_cast(src)));
+    open_range := rowcast.key_between(src, '>=', '<=', 'w.lower_key', 'w.upper_key');
     ahead := format('(j.next_key is null or %s) and (%s)',
-        replace(rowcast.key_range(src, '>', ''), chr(1) || 'lo',
-                format('((j.next_key)::%s)', rowcast.key_cast(src))),
-        replace(rowcast.key_range(src, '', '<='), chr(1) || 'hi',
-                format('((j.last_key)::%s)', rowcast.key_cast(src))));
+        rowcast.key_between(src, '>', '', 'j.next_key', ''),
+        rowcast.key_between(src, '', '<=', '', 'j.last_key'));
 
     return query execute format($sql$
         with candidate as materialized (

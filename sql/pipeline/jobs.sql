@@ -80,9 +80,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     selection constant text := format('select %s as k from %s as t where ', rowcast.key_of(src), relation);
     bound constant text[] := array(
-        select replace(replace(rowcast.key_range(src, b.sign, '<='),
-                               chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
-                       chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src)))
+        select rowcast.key_between(src, b.sign, '<=', '$1', '$2')
         from unnest(array['', '>']) with ordinality as b (sign, place) order by b.place);
     query text;
 begin
@@ -116,10 +114,8 @@ create or replace function rowcast.cut_keys(
 returns table (lower_key text, upper_key text, key_count int, keys text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-    bound constant text := replace(replace(
-        rowcast.key_range(src, case when next_key is null then '' else '>' end, '<='),
-        chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
-        chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src)));
+    bound constant text := rowcast.key_between(
+        src, case when next_key is null then '' else '>' end, '<=', '$1', '$2');
 begin
     return query execute format(
         'select null::text, s.keys[cardinality(s.keys)]::text, cardinality(s.keys), s.keys::text '

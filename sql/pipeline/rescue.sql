@@ -108,9 +108,7 @@ begin
         if relation_exists then
             execute format('select array_agg(%s order by %s)::text from %s as t where %s',
                 rowcast.key_of(src), rowcast.key_order(src, false), src.relation,
-                replace(replace(rowcast.key_range(src, '>=', '<='),
-                    chr(1) || 'lo', format('($1::%s)', rowcast.key_cast(src))),
-                    chr(1) || 'hi', format('($2::%s)', rowcast.key_cast(src))))
+                rowcast.key_between(src, '>=', '<=', '$1', '$2'))
             into lost.keys using lost.lower_key, lost.upper_key;
         end if;
     end if;

@@ -184,6 +184,18 @@ $$;
 comment on function rowcast.key_cast(rowcast.source) is 'The type of a source''s key as one value.';
 revoke all on function rowcast.key_cast(rowcast.source) from public;
 
+create or replace function rowcast.key_between(
+    src rowcast.source, lower_side text, upper_side text, lower_value text, upper_value text)
+returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select replace(replace(rowcast.key_range(src, lower_side, upper_side),
+                           chr(1) || 'lo', format('((%s)::%s)', lower_value, rowcast.key_cast(src))),
+                   chr(1) || 'hi', format('((%s)::%s)', upper_value, rowcast.key_cast(src)))
+$$;
+comment on function rowcast.key_between(rowcast.source, text, text, text, text) is
+    'The condition that a key of t lies in a range, whose bounds are expressions for their texts.';
+revoke all on function rowcast.key_between(rowcast.source, text, text, text, text) from public;
+
 create or replace function rowcast.read_sql(scorer_id int, by_range boolean) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 -- Runs in the session of a lane, so it names every operator's schema.
@@ -230,9 +242,7 @@ begin
 
     if by_range then
         from_list := format('%s as t where %s', src.relation,
-            replace(replace(rowcast.key_range(src, '>=', '<='),
-                chr(1) || 'lo', format('(($1::pg_catalog.text)::%s)', rowcast.key_cast(src))),
-                chr(1) || 'hi', format('(($2::pg_catalog.text)::%s)', rowcast.key_cast(src))));
+            rowcast.key_between(src, '>=', '<=', '$1::pg_catalog.text', '$2::pg_catalog.text'));
     elsif src.composite then
         from_list := format('(select distinct %s from pg_catalog.unnest('
                             '($1::pg_catalog.text)::%s[]) as u) as k join %s as t on %s',

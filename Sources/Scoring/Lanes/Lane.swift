@@ -49,7 +49,6 @@ final class Lane {
     }
     let connection = try Connection.open(
       context.settings(for: "lane"), backoff: backoff, wakeUp: wakeUp)
-    try connection.noticeLossOfPeer()
     // A write must see what was committed after its transaction began; defaults may differ. And a
     // source under row security is an error, not a table of which a part is scored. Compiling a
     // query of some hundred rows never pays. Who locks his table, or holds a scorer in an open
@@ -59,7 +58,8 @@ final class Lane {
       """
       set default_transaction_isolation = 'read committed'; set row_security = off; set jit = off; \
       set lock_timeout = '300ms'; set enable_seqscan = off; \
-      \(context.configuration.synchronousCommit ? "" : "set synchronous_commit = off")
+      \(context.configuration.synchronousCommit ? "" : "set synchronous_commit = off;") \
+      \(Connection.settingsOfLiveness)
       """
     try connection.runScript(settings)
     let lane: Int32
@@ -149,7 +149,6 @@ struct LaneSession {
   /// No chunk is held now, so nobody misses the lane's own lock for the moment.
   private func tidySession() throws(PostgresError) {
     try connection.runScript("reset all; \(settings)")
-    try connection.noticeLossOfPeer()
     let isHeld = try connection.pipeline([
       "select pg_advisory_unlock(\(AdvisoryLock.lane), \(lane))", "select pg_advisory_unlock_all()",
       "select pg_try_advisory_lock(\(AdvisoryLock.lane), \(lane))",
