@@ -53,6 +53,7 @@ begin
     where j.job_id = end_job.job_id;
     update rowcast.model_job as m set phase = 'over'
     where m.job_id = end_job.job_id and end_job.state = 'done';
+    perform rowcast.commit_durably();
     perform pg_notify('rowcast_control', 'job');
 end
 $$;

@@ -71,6 +71,16 @@ comment on function rowcast.raise_floor() is
 revoke all on function rowcast.raise_floor() from public;
 grant execute on function rowcast.raise_floor() to rowcast_worker;
 
+create or replace function rowcast.commit_durably() returns void
+language sql volatile set search_path = pg_catalog, pg_temp as $$
+    select set_config('synchronous_commit', s.reset_val, true)
+    from pg_settings as s where s.name = 'synchronous_commit'
+$$;
+comment on function rowcast.commit_durably() is
+    'Has this transaction committed as the server or the role says, whatever the session does: with it all '
+    'that was committed before is on disk, results of lanes among it.';
+revoke all on function rowcast.commit_durably() from public;
+
 create or replace function rowcast.claimed(chunks bigint[])
 returns table (
     chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,

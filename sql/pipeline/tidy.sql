@@ -115,15 +115,17 @@ begin
                    least(256, round(s.chunk_rows * least(2.0, greatest(0.5, 0.7 / greatest(t.seconds, 0.001)))))
                ))::int as better
         from (
-            select d.scorer_id, percentile_cont(0.5) within group (
-                       order by extract(epoch from d.finished_at - d.claimed_at)) as seconds
+            -- For a row, since chunks of jobs have sizes of their own.
+            select d.scorer_id, max(d.chunk_rows) * percentile_cont(0.5) within group (
+                       order by extract(epoch from d.finished_at - d.claimed_at) / d.key_count) as seconds
             from (
-                select c.scorer_id, c.finished_at, c.claimed_at,
+                select c.scorer_id, c.finished_at, c.claimed_at, c.key_count, s.chunk_rows,
                        row_number() over (partition by c.scorer_id order by c.finished_at desc) as place
                 from rowcast.chunk as c
                 join rowcast.scorer as s on s.scorer_id = c.scorer_id
                 where c.finished_at > clock_timestamp() - interval '30 seconds' and c.state = 'done'
-                  and c.kind <> 'map' and c.claimed_at is not null and c.key_count >= s.chunk_rows / 2
+                  and c.kind <> 'map' and c.claimed_at is not null
+                  and c.key_count >= greatest(1, s.chunk_rows / 2)
             ) as d
             where d.place <= 50
             group by d.scorer_id having count(*) >= 4

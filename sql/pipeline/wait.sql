@@ -135,6 +135,8 @@ begin
             hint = format('select rowcast.rescore(%L, failures_only => true) tries again what the view '
                           'rowcast.failures lists; without it, all rows.', scorer);
     end if;
+    -- Lanes do not wait for the disk. A record in this transaction's name has its commit do so for all.
+    perform pg_logical_emit_message(true, 'rowcast', 'wait');
 end
 $$;
 comment on procedure rowcast.wait(text, interval) is

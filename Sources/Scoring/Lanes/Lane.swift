@@ -54,11 +54,12 @@ final class Lane {
     // query of some hundred rows never pays. Who locks his table, or holds a scorer in an open
     // transaction, must not stop the lanes one by one: what meets his lock is put off. Plans are kept
     // from when a table was small and may then read all of it, for ever: rows are found by indexes.
+    // Predictions are not waited for to be on disk: a crash takes them back together with the chunk's
+    // end, so the chunk is scored again. What says that all is done is flushed: the end of a job, wait.
     let settings =
       """
       set default_transaction_isolation = 'read committed'; set row_security = off; set jit = off; \
-      set lock_timeout = '300ms'; set enable_seqscan = off; \
-      \(context.configuration.synchronousCommit ? "" : "set synchronous_commit = off;") \
+      set lock_timeout = '300ms'; set enable_seqscan = off; set synchronous_commit = off; \
       \(Connection.settingsOfLiveness)
       """
     try connection.runScript(settings)

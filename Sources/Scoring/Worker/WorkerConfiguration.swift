@@ -21,9 +21,6 @@ public struct WorkerConfiguration: Sendable {
   public var beat: Duration
   /// Silence after which the sessions of a worker that holds chunks are ended.
   public var stallTimeout: Duration
-  /// Turned off, a crash of the server may lose the newest predictions, which are then computed
-  /// again; on, each chunk's commit waits for the disk.
-  public var synchronousCommit: Bool
   /// The directory that jobs may read and write files in; nil for none.
   public var filesDirectory: String?
 
@@ -38,6 +35,5 @@ public struct WorkerConfiguration: Sendable {
     fallbackPoll = .seconds(2)
     beat = .seconds(1)
     stallTimeout = .seconds(10)
-    synchronousCommit = true
   }
 }
