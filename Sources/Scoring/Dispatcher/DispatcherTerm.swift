@@ -9,7 +9,7 @@ struct DispatcherTerm {
   private var clock = ContinuousClock()
 
   /// Chunks of jobs that may be open at once, a lane: enough that none waits for the next round.
-  private static let jobChunksPerLane: Int32 = 4
+  private static let jobChunksPerLane: Int32 = 8
   /// A ring travels behind the commit that it announces.
   private static let ringDelay = Duration.milliseconds(250)
   /// How long a tick waits for a lane of this process to become idle, where none is. Lanes of
