@@ -24,6 +24,30 @@ import Testing
     }
   }
 
+  /// Lanes do not wait for the disk, who waits for predictions does.
+  @Test func whatWaitReportedIsThereAfterACrash() throws {
+    // What nobody asks to have on disk comes there late.
+    let scene = try FaultScene("durable", .init(server: ["wal_writer_delay": "10s"]))
+    defer { scene.tearDown() }
+    try scene.prepare()
+    for round in 1...(Chaos.isWhole ? 10 : 3) {
+      try scene.startWorkers(1)
+      try scene.waitUntilScored(within: 60)
+      let connection = try Connection(scene.settings)
+      try connection.run("insert into reading values (\(round), 1, 2, 3, 4, 5)")
+      try connection.run("call rowcast.wait('reading')")
+      try scene.server.stop(.immediate)
+      connection.close()
+      _ = scene.stopWorkers()
+      try scene.server.start()
+      let restarted = try Connection(scene.settings)
+      defer { restarted.close() }
+      let scored = try restarted.run("select count(*) from predictions.reading")
+        .value(0, 0, as: Int64.self)
+      #expect(scored == Int64(round))
+    }
+  }
+
   /// The primary dies and its replica is promoted. It replicated synchronously, so that nothing
   /// that was committed may be missing; what is right is computed from the promoted server.
   @Test func aPromotedReplicaGoesOn() throws {
