@@ -8,6 +8,8 @@ public struct Query: Sendable {
   enum Segment: Sendable {
     case text(String)
     case identifier([String])
+    /// nil is NULL.
+    case literal(String?)
   }
 
   private(set) var segments: [Segment]
@@ -18,6 +20,8 @@ public struct Query: Sendable {
     segments = [.text(text)]
     self.values = values
   }
+
+  init(segments: [Segment]) { (self.segments, values) = (segments, []) }
 }
 
 extension Query: ExpressibleByStringInterpolation {
@@ -77,9 +81,24 @@ extension Query {
           if index > 0 { text += "." }
           text += try Self.quoted(part, by: handle)
         }
+      case .literal(let value): text += try Self.literal(value, by: handle)
       }
     }
     return text
+  }
+
+  private static func literal(_ value: String?, by handle: OpaquePointer) throws(PostgresError)
+    -> String
+  {
+    guard let value else { return "null" }
+    guard !value.utf8.contains(0), let escaped = PQescapeLiteral(handle, value, value.utf8.count)
+    else {
+      throw PostgresError(
+        sqlState: "22021", message: "a value cannot be written as a literal",
+        detail: String(cString: PQerrorMessage(handle)).trimmed)
+    }
+    defer { PQfreemem(escaped) }
+    return String(cString: escaped)
   }
 
   private static func quoted(_ name: String, by handle: OpaquePointer) throws(PostgresError)

@@ -23,11 +23,13 @@ import Testing
       create trigger pass before insert on guarded for each row execute function pass();
       """)
     try scene.startWorkers(3)
-    // Three ways to write: copied, through a function because of a trigger, staged until the end.
+    // Four ways to write: copied, through a function because of a trigger, staged until the end, as
+    // segments.
     var jobs: [Int64] = []
     for arguments in [
       "'source', 'copied'", "'source', 'guarded', mode => 'append'",
       "'select * from source', 'replaced', mode => 'replace', key => array['id']",
+      "'source', 'packed', mode => 'segments'",
     ] {
       if arguments.contains("replaced") {
         try connection.runScript(
@@ -66,7 +68,7 @@ import Testing
       #expect(try report.value(row, 1, as: Int64.self) == Int64(Self.rows))
       #expect(try report.value(row, 2, as: Int64.self) == Int64(Self.rows / 1000))
     }
-    for table in ["copied", "guarded", "replaced"] {
+    for table in ["copied", "guarded", "replaced", "packed"] {
       let counts = try connection.run(
         Query(
           text: """
@@ -86,7 +88,7 @@ import Testing
       try connection.run(
         """
         select count(*) from copied as a join replaced as b using (id) join guarded as c using (id)
-        where a.score = b.score and b.score = c.score
+        join packed as d using (id) where a.score = b.score and b.score = c.score and c.score = d.score
         """
       ).value(0, 0, as: Int64.self) == Int64(Self.rows - Self.rows / 1000))
     // One that was started while the server was away has said so, and left.

@@ -60,6 +60,61 @@ import Testing
     #expect(count == 10_000 && batches == [4096, 4096, 1808] && sum == 50_005_000)
   }
 
+  /// NULLs, growth beyond what was expected, images beside values.
+  @Test(arguments: [0, 1, 63, 64, 65, 3000]) func aCopyIsReadAtOnceAsAQueryIs(count: Int) throws {
+    let connection = try Database.current.connect()
+    let select = """
+      select i::int8, i::int4 as j, (i % 3)::int2 as k, nullif(i % 5, 0)::float4 as r,
+             sqrt(i)::float8 as d, i % 2 = 0 as b, case when i % 4 > 0 then repeat('x', i % 40) end as t,
+             date '2000-01-01' + i as day, case when i % 7 > 0 then i / 8.0 end as n,
+             now() + i * interval '1 s' as at, null::float8 as none
+      from generate_series(1, \(count)) as i
+      """
+    let rows = try connection.run(Query(text: select))
+    let copied = try connection.copyOut(
+      Query(text: "copy (\(select)) to stdout (format binary)"),
+      types: rows.columns.map(\.typeOID), raw: 0..<2, rows: 10)
+    #expect(copied.count == count)
+    for index in 0..<2 { #expect(copied.raw(index) == rows.raw(index)) }
+    #expect(
+      try copied.vectors(2..<rows.columns.count)
+        == (2..<rows.columns.count).map { index throws(PostgresError) in try rows.column(index) })
+  }
+
+  @Test func aCopyOfAnotherTypeIsRefused() throws {
+    let connection = try Database.current.connect()
+    let error = #expect(throws: PostgresError.self) {
+      try connection.copyOut(
+        "copy (select 1::int8, 2::int4) to stdout (format binary)", types: [.int8, .float8],
+        raw: 0..<0, rows: 1)
+    }
+    #expect(error?.message.contains("4 bytes") == true, "\(error?.message ?? "")")
+    #expect(try connection.run("select 1").count == 1)
+  }
+
+  @Test func literalsTakeTheParametersPlaces() throws {
+    let connection = try Database.current.connect()
+    var answers: [String?] = []
+    let text = #"""
+      select $1::text, '$2', "$1", $$ $2 $$, $q$ $1 $2 $q$, E'\' $1', '\', a$1, /* $1 /* $2 */ $3 */ $2::text,
+             ' '' $1' -- $2
+      from (select 'n' as "$1", 'd' as a$1) as d
+      """#
+    try connection.copyOut(
+      Query(inlining: [#"it's \ so"#, nil], into: "copy (\(text)) to stdout (format binary)"),
+      types: Array(repeating: .text, count: 10)
+    ) { columns in
+      for column in columns {
+        guard case .string(let values) = column.values else { continue }
+        answers.append(column.isNull(0) ? nil : values[0])
+      }
+    }
+    #expect(
+      answers == [
+        #"it's \ so"#, "$2", "n", " $2 ", " $1 $2 ", "' $1", #"\"#, "d", nil, " ' $1",
+      ])
+  }
+
   @Test func anEmptyCopyGivesNoBatch() throws {
     let connection = try Database.current.connect()
     let count = try connection.copyOut(

@@ -91,6 +91,48 @@ import Testing
     #expect(back.raw(0) == raw)
   }
 
+  @Test(arguments: cases) func someRowsOfAColumnAreAnArray(_ test: Case) throws {
+    let connection = try Database.current.connect()
+    let rows = try connection.run(
+      Query(text: "select v from (values \(test.sql)) as t(v)"))
+    let raw = rows.raw(0)
+    guard raw.typeOID.element == nil, rows.count > 1 else { return }
+    let taken = 1..<rows.count
+    let array = BinaryArray(
+      raw, elementOID: raw.typeOID, arrayOID: raw.typeOID.array!, rows: taken)
+    #expect(
+      try connection.run("select * from unnest(\(array))").raw(0)
+        == raw.taking(rows: Array(taken)))
+  }
+
+  @Test func boundsAreAsTheServerHasThem() throws {
+    let connection = try Database.current.connect()
+    for (type, value) in [
+      ("int2", "(i * 7919) % 1000 - 500"), ("int4", "(i * 7919) % 1000 - 500"),
+      ("int8", "(i * 7919) % 1000 - 500"), ("oid", "(i * 7919) % 1000 + 2147483000"),
+      ("date", "date '2000-01-01' + (i * 7919) % 1000 - 500"), ("uuid", "md5(i::text)"),
+      ("timestamptz", "timestamptz '2000-01-01' + ((i * 7919) % 1000 - 500) * interval '1 day'"),
+      ("text", "repeat(chr(97 + i % 26), i % 5) || i"), ("bytea", "decode(md5(i::text), 'hex')"),
+      ("varchar", "chr(200 + i * 7919 % 3000)"),
+    ] {
+      let order = type == "text" || type == "varchar" ? "v collate \"C\"" : "v"
+      let rows = try connection.run(
+        Query(
+          text: """
+            select v, rank() over (order by \(order) nulls last) = 1,
+                   rank() over (order by \(order) desc nulls last) = 1
+            from (select case when i % 10 > 0 then (\(value))::\(type) end as v
+                  from generate_series(1, 300) as i) as t order by hashint4(1), v is null, random()
+            """))
+      let bounds = try #require(rows.raw(0).bounds(in: 0..<rows.count), "\(type)")
+      #expect(try rows.value(bounds.least, 1, as: Bool.self), "\(type)")
+      #expect(try rows.value(bounds.greatest, 2, as: Bool.self), "\(type)")
+    }
+    let none = try connection.run("select null::int4 union all select null")
+    #expect(none.raw(0).bounds(in: 0..<2) == nil)
+    #expect(try connection.run("select 1.5").raw(0).bounds(in: 0..<1) == nil)
+  }
+
   @Test(arguments: cases) func copiedColumnsComeBack(_ test: Case) throws {
     let connection = try Database.current.connect()
     try connection.run(

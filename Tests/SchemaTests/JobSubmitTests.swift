@@ -47,6 +47,12 @@ import Testing
       ),
       ("'double', 'select x from t', 'y', mode => 'upsert'", "RC302", "an upsert needs a key"),
       ("'double', 't', 'public.y'", "42501", "permission denied for schema public"),
+      ("'double', 't', 'other', mode => 'segments'", "RC311", "exists and is not of segments"),
+      ("'double', 't', 'file:x.csv', mode => 'segments'", "RC312", "\"segments\" for a file"),
+      (
+        "'double', 't', '\(String(repeating: "n", count: 55))', mode => 'segments'", "RC311",
+        "cannot be of segments"
+      ),
       ("'double', 't', mode => 'merge'", "RC312", "mode is \"merge\""),
       ("'double', 't', priority => 'max'", "RC312", "priority is \"max\""),
       ("'double', 't', max_concurrency => 0", "RC312", "max_concurrency is 0"),

@@ -173,7 +173,11 @@ begin
     perform rowcast.clear_job(job_id);
     if own.destination_text = 'predictions.job_' || job_id and to_regclass(own.destination_text) is not null
     then
-        execute format('drop table predictions.job_%s', job_id);
+        if own.mode = 'segments' then
+            perform rowcast.drop_segments(own.destination_text);
+        else
+            execute format('drop table predictions.job_%s', job_id);
+        end if;
     end if;
     delete from rowcast.chunk as c where c.job_id = drop_job.job_id;
     delete from rowcast.job as j where j.job_id = drop_job.job_id;

@@ -138,7 +138,7 @@ revoke all on function rowcast.job_counts(bigint) from public;
 
 create or replace function rowcast.check_model_job(own rowcast.model_job) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
--- Twice a second: whether too much failed, and how large chunks should be.
+-- Twice a second, at first more often: whether too much failed, and how large chunks should be.
 declare
     counts record;
     seconds double precision;
@@ -172,7 +172,7 @@ begin
           order by c.finished_at desc limit 20) as d
     having count(*) >= 4;
     better := case when seconds is null then own.chunk_rows
-                   else least(32768, greatest(1, own.chunk_rows * least(4.0, greatest(
+                   else least(32768, greatest(1, own.chunk_rows * least(16.0, greatest(
                        0.25, 0.2 / greatest(seconds, 0.001))))) end::int;
     update rowcast.model_job as m
     set checked_at = clock_timestamp(),
@@ -262,7 +262,10 @@ begin
         -- A statement of its own: it sees what was committed before the lock was granted.
         select m.* into own from rowcast.model_job as m where m.job_id = number;
         continue when own.phase = 'new';
-        if own.checked_at is null or own.checked_at < clock_timestamp() - interval '500 milliseconds' then
+        -- Of a million rows a fast model would have scored a half before chunks were large enough.
+        if own.checked_at is null or own.checked_at < clock_timestamp() - (case
+            when own.chunk_rows < 16384 and own.begun_at > clock_timestamp() - interval '2 seconds'
+            then interval '50 milliseconds' else interval '500 milliseconds' end) then
             continue when not rowcast.check_model_job(own);
             select m.* into own from rowcast.model_job as m where m.job_id = number;
         end if;

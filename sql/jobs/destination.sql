@@ -118,7 +118,8 @@ create or replace function rowcast.job_arguments(own rowcast.model_job) returns 
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select string_agg(c.argument || ' ' || c.read || '[]', ', ' order by c.place)
                filter (where c.argument ~ '^(kept|output)_\d+$')
-           || ', model_name text, model_version integer, job bigint, scored_at timestamptz, checked boolean'
+           || ', model_name text, model_version integer, job bigint, scored_at timestamptz'
+           || case own.mode when 'segments' then ', places integer[]' else '' end || ', checked boolean'
     from rowcast.job_column_list(own) as c
 $$;
 comment on function rowcast.job_arguments(rowcast.model_job) is 'The arguments of a job''s write function.';

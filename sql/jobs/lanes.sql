@@ -44,7 +44,7 @@ begin
         own.source_kind, own.features, own.outputs, own.top_k, own.kept,
         case when own.source is not null then rowcast.job_expressions(own) end,
         own.destination_kind, own.format,
-        case when own.destination_kind = 'table' then format(
+        case when own.destination_kind = 'table' and own.mode <> 'segments' then format(
             'copy %s (%s) from stdin (format binary)', own.destination, rowcast.job_columns(own)) end,
         case when own.is_ours then format('copy rowcast_run.job_%s_rows (%s) from stdin (format binary)',
                                           own.job_id, rowcast.job_columns(own)) end,
@@ -56,8 +56,9 @@ begin
                     where c.argument ~ '^(kept|output)_\d+$'
                     union all
                     select jsonb_array_length(own.kept) + jsonb_array_length(own.outputs) + t.place, t.type
-                    from (values (1, 'text'), (2, 'integer'), (3, 'bigint'), (4, 'timestamptz'))
-                        as t (place, type)) as a)) end,
+                    from (values (1, 'text'), (2, 'integer'), (3, 'bigint'), (4, 'timestamptz'),
+                                 (5, 'integer[]')) as t (place, type)
+                    where t.place < 5 or own.mode = 'segments') as a)) end,
         own.audit_columns;
 end
 $$;
@@ -88,7 +89,7 @@ begin
         return 'stage';
     end if;
     select j.created_by into author from rowcast.job as j where j.job_id = number;
-    if own.mode <> 'upsert' and has_table_privilege('rowcast_worker', own.destination, 'insert') then
+    if own.mode not in ('upsert', 'segments') and has_table_privilege('rowcast_worker', own.destination, 'insert') then
         begin
             -- What could run code cannot be added to the table until this transaction is over.
             execute format('lock table only %s in row exclusive mode', own.destination);
@@ -101,12 +102,12 @@ begin
         end;
     end if;
     perform rowcast.run_call(own.write_function, author);
-    return 'call';
+    return case own.mode when 'segments' then 'segments' else 'call' end;
 end
 $$;
 comment on function rowcast.begin_job_write(bigint, int) is
     'Starts the write of a chunk inside the caller''s transaction: refuses a stale attempt (RC201), and '
-    'tells how to write: copy, stage (into rowcast_run.job_<id>_rows), call (the function of the job''s author) or part (of a file).';
+    'tells how to write: copy, stage (into rowcast_run.job_<id>_rows), call (the function of the job''s author), segments (that function, for each slice) or part (of a file).';
 revoke all on function rowcast.begin_job_write(bigint, int) from public;
 grant execute on function rowcast.begin_job_write(bigint, int) to rowcast_worker;
 

@@ -83,9 +83,9 @@ declare
     problem text;
     advice text;
 begin
-    if coalesce(o ->> 'mode', '') not in ('create', 'append', 'replace', 'upsert') then
+    if coalesce(o ->> 'mode', '') not in ('create', 'append', 'replace', 'upsert', 'segments') then
         problem := format('mode is "%s"', o ->> 'mode');
-        advice := 'It is create, append, replace or upsert.';
+        advice := 'It is create, append, replace, upsert or segments.';
     elsif coalesce(o ->> 'priority', '') not in ('high', 'normal', 'low') then
         problem := format('priority is "%s"', o ->> 'priority');
         advice := 'It is high (as live changes), normal or low (as backfills).';
@@ -258,6 +258,21 @@ begin
         own.destination_kind := 'file';
         own.format := coalesce(o ->> 'format', case when o ->> 'destination' ~ '\.(nd)?jsonl?$' then 'ndjson'
                                                     else 'csv' end);
+    elsif own.mode = 'segments' then
+        own.destination_kind := 'table';
+        own.kept := rowcast.with_bounds(kept, key, kept_names || audit || array(
+            select e ->> 'column' from jsonb_array_elements(outputs) as e));
+        if o ->> 'destination' is null then
+            target := rowcast.make_segments(own, author);
+        elsif target is null then
+            own.destination_text := format('%I.%I', o -> 'target_name' ->> 0, o -> 'target_name' ->> 1);
+            answer := jsonb_build_object('create_table', rowcast.segment_ddl(own));
+        else
+            own.destination_text := target::text;
+            target := rowcast.fit_segments(own);
+        end if;
+        answer := answer || jsonb_build_object('arguments', rowcast.job_arguments(own),
+                                               'write', rowcast.segment_write_body(own));
     else
         own.destination_kind := 'table';
         if target is not null and own.mode = 'create' then
@@ -315,7 +330,7 @@ begin
             case when is_file then 'file' when o ->> 'query' is not null then 'query' else 'table' end,
             o ->> 'source', case when o ->> 'query' is null then relation
                                  else format('rowcast_run.job_%s_in', number)::regclass end,
-            own_model.model_id, own_model.own_version, mapped, outputs, (o ->> 'top_k')::int, kept, key,
+            own_model.model_id, own_model.own_version, mapped, outputs, (o ->> 'top_k')::int, own.kept, key,
             own.audit_columns, own.destination_kind, own.destination_text, target, own.mode, own.is_ours,
             own.format, case o ->> 'priority' when 'high' then 0 when 'normal' then 1 else 2 end,
             (o ->> 'max_concurrency')::int, (o ->> 'error_threshold')::bigint, (o ->> 'max_retries')::int,
@@ -380,7 +395,9 @@ begin
     end if;
     target := own.destination;
     if own.destination_kind = 'table' then
-        target := coalesce(target, to_regclass(own.destination_text));
+        target := coalesce(target, to_regclass(case own.mode
+            when 'segments' then rowcast.segment_name(own.destination_text, '_segments')
+            else own.destination_text end));
         if target is null then
             raise exception using errcode = 'RC311',
                 message = format('destination "%s" does not exist', own.destination_text);

@@ -22,7 +22,7 @@ begin
             join pg_proc as p on p.proname = 'job_' || number || part
             where p.pronamespace = 'rowcast_run'::regnamespace
         ) and not exists (
-            select from unnest(array['', '_source', '_in', '_rows']) as part
+            select from unnest(array['', '_source', '_in', '_rows', '_segments']) as part
             join pg_class as c on c.relname = 'job_' || number || part
             where c.relnamespace in ('rowcast_run'::regnamespace, 'predictions'::regnamespace));
     end loop;
@@ -111,6 +111,8 @@ begin
         'estimate', estimate -> 0 -> 'Plan' -> 'Plan Rows'));
     if plan ? 'create_table' then
         execute plan ->> 'create_table';
+    end if;
+    if plan ? 'table' then
         perform rowcast.open_destination((plan ->> 'table')::pg_catalog.regclass);
     end if;
     if before is not null then

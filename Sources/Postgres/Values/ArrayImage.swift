@@ -23,23 +23,24 @@ enum ArrayImage {
     }
   }
 
-  /// Appends an array of values of one width, in one pass.
+  /// Appends an array of some values of one width, in one pass.
   @inline(__always)
   static func append<Value, Image: FixedWidthInteger>(
-    _ values: [Value], nulls: [UInt64]?, element: OID, to bytes: inout [UInt8],
-    image: (Value) -> Image
+    _ values: [Value], _ rows: Range<Int>? = nil, nulls: [UInt64]?, element: OID,
+    to bytes: inout [UInt8], image: (Value) -> Image
   ) {
-    appendHeader(count: values.count, hasNulls: nulls != nil, element: element, to: &bytes)
+    let rows = rows ?? 0..<values.count
+    appendHeader(count: rows.count, hasNulls: nulls != nil, element: element, to: &bytes)
     let width = MemoryLayout<Image>.size
     let length = Int32(width).bigEndian
     let start = bytes.count
-    bytes.append(contentsOf: repeatElement(0, count: values.count * (4 + width)))
+    bytes.append(contentsOf: repeatElement(0, count: rows.count * (4 + width)))
     var unused = 0
     bytes.withUnsafeMutableBytes { buffer in
       var out = buffer.baseAddress! + start
       values.withUnsafeBufferPointer { values in
         if let nulls {
-          for row in 0..<values.count {
+          for row in rows {
             if nulls[row >> 6] & (1 << UInt64(row & 63)) != 0 {
               out.storeBytes(of: -1, as: Int32.self)
               out += 4
@@ -51,7 +52,7 @@ enum ArrayImage {
             }
           }
         } else {
-          for row in 0..<values.count {
+          for row in rows {
             out.storeBytes(of: length, as: Int32.self)
             (out + 4).storeBytes(of: image(values[row]), as: Image.self)
             out += 4 + width

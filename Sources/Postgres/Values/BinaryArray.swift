@@ -4,6 +4,8 @@ public struct BinaryArray: PostgresEncodable {
   private let elementOID: OID
   public let typeOID: OID
   private let body: Body
+  /// Those of the column's rows that are elements.
+  private let rows: Range<Int>
 
   private enum Body: Sendable {
     case raw(RawColumn)
@@ -11,10 +13,13 @@ public struct BinaryArray: PostgresEncodable {
   }
 
   /// The images as they came from a result; the types may be ones that users made.
-  public init(_ raw: RawColumn, elementOID: OID, arrayOID: OID) {
+  ///
+  /// - Parameter rows: Which of the column's; all by default.
+  public init(_ raw: RawColumn, elementOID: OID, arrayOID: OID, rows: Range<Int>? = nil) {
     self.elementOID = elementOID
     typeOID = arrayOID
     body = .raw(raw)
+    self.rows = rows ?? 0..<raw.count
   }
 
   /// - Precondition: The column's type comes with the database.
@@ -25,14 +30,16 @@ public struct BinaryArray: PostgresEncodable {
     self.init(raw, elementOID: raw.typeOID, arrayOID: array)
   }
 
+  /// - Parameter rows: Which of the column's; all by default.
   /// - Precondition: The column is not of arrays: PostgreSQL has no arrays of those.
-  public init(_ vector: ColumnVector) {
+  public init(_ vector: ColumnVector, rows: Range<Int>? = nil) {
     guard let element = vector.elementOID, let array = element.array else {
       preconditionFailure("an array of arrays has no type")
     }
     elementOID = element
     typeOID = array
     body = .vector(vector)
+    self.rows = rows ?? 0..<vector.count
   }
 
   public init(_ values: [Bool], nulls: [UInt64]? = nil) {
@@ -67,15 +74,26 @@ public struct BinaryArray: PostgresEncodable {
 
   private func append(_ raw: RawColumn, to bytes: inout [UInt8]) {
     ArrayImage.appendHeader(
-      count: raw.count, hasNulls: raw.nulls != nil, element: elementOID, to: &bytes)
-    bytes.reserveCapacity(bytes.count + raw.bytes.count + 4 * raw.count)
-    for row in 0..<raw.count {
-      if raw.isNull(row) {
-        bytes.append(bigEndian: Int32(-1))
-      } else {
-        let image = raw[row]
-        bytes.append(bigEndian: Int32(image.count))
-        bytes.append(contentsOf: image)
+      count: rows.count, hasNulls: raw.nulls != nil, element: elementOID, to: &bytes)
+    let first = raw.offsets[rows.lowerBound]
+    let size = raw.offsets[rows.upperBound] - first + 4 * rows.count
+    let start = bytes.count
+    bytes.append(contentsOf: repeatElement(0, count: size))
+    bytes.withUnsafeMutableBytes { buffer in
+      raw.bytes.withUnsafeBytes { images in
+        raw.offsets.withUnsafeBufferPointer { offsets in
+          var out = buffer.baseAddress! + start
+          for row in rows {
+            let length = offsets[row + 1] - offsets[row]
+            let size = raw.isNull(row) ? -1 : Int32(truncatingIfNeeded: length)
+            out.storeBytes(of: size.bigEndian, as: Int32.self)
+            out += 4
+            if length > 0 {
+              out.copyMemory(from: images.baseAddress! + offsets[row], byteCount: length)
+              out += length
+            }
+          }
+        }
       }
     }
   }
@@ -84,19 +102,21 @@ public struct BinaryArray: PostgresEncodable {
     let nulls = vector.nulls
     switch vector.values {
     case .bool(let v):
-      ArrayImage.append(v, nulls: nulls, element: elementOID, to: &bytes) { $0 ? 1 as UInt8 : 0 }
+      ArrayImage.append(v, rows, nulls: nulls, element: elementOID, to: &bytes) {
+        $0 ? 1 as UInt8 : 0
+      }
     case .int16(let v):
-      ArrayImage.append(v, nulls: nulls, element: elementOID, to: &bytes) { $0.bigEndian }
+      ArrayImage.append(v, rows, nulls: nulls, element: elementOID, to: &bytes) { $0.bigEndian }
     case .int32(let v), .date(let v):
-      ArrayImage.append(v, nulls: nulls, element: elementOID, to: &bytes) { $0.bigEndian }
+      ArrayImage.append(v, rows, nulls: nulls, element: elementOID, to: &bytes) { $0.bigEndian }
     case .int64(let v), .timestamp(let v), .timestamptz(let v):
-      ArrayImage.append(v, nulls: nulls, element: elementOID, to: &bytes) { $0.bigEndian }
+      ArrayImage.append(v, rows, nulls: nulls, element: elementOID, to: &bytes) { $0.bigEndian }
     case .float32(let v):
-      ArrayImage.append(v, nulls: nulls, element: elementOID, to: &bytes) {
+      ArrayImage.append(v, rows, nulls: nulls, element: elementOID, to: &bytes) {
         $0.bitPattern.bigEndian
       }
     case .float64(let v):
-      ArrayImage.append(v, nulls: nulls, element: elementOID, to: &bytes) {
+      ArrayImage.append(v, rows, nulls: nulls, element: elementOID, to: &bytes) {
         $0.bitPattern.bigEndian
       }
     case .numeric(let v): append(v.images, to: &bytes)
@@ -111,8 +131,8 @@ public struct BinaryArray: PostgresEncodable {
     each values: [some PostgresEncodable], nulls vector: ColumnVector, to bytes: inout [UInt8]
   ) {
     ArrayImage.appendHeader(
-      count: values.count, hasNulls: vector.nulls != nil, element: elementOID, to: &bytes)
-    for row in 0..<values.count {
+      count: rows.count, hasNulls: vector.nulls != nil, element: elementOID, to: &bytes)
+    for row in rows {
       if vector.isNull(row) {
         bytes.append(bigEndian: Int32(-1))
       } else {

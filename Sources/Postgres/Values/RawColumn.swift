@@ -16,6 +16,10 @@ public struct RawColumn: Sendable, Equatable {
     nulls = nil
   }
 
+  init(typeOID: OID, bytes: [UInt8], offsets: [Int], nulls: [UInt64]?) {
+    (self.typeOID, self.bytes, self.offsets, self.nulls) = (typeOID, bytes, offsets, nulls)
+  }
+
   init(_ source: some FieldSource, typeOID: OID) {
     self.init(typeOID: typeOID)
     let count = source.count

@@ -48,6 +48,11 @@ struct Chunk: Sendable, Equatable {
   /// Of the oldest change in the chunk; nil for jobs.
   var changedAt: Date?
 
+  /// Whether it is all from one place or key to another.
+  var isRange: Bool {
+    kind == .range || kind == .tid && lowerKey?.hasPrefix("{") != true
+  }
+
   /// The job whose plan says what to do; nil where a scorer does.
   var ownJob: Int64? { scorer == 0 ? job : nil }
 }

@@ -9,6 +9,8 @@ struct JobPlan {
     var column: String
     var oid: Int64
     var array: Int64
+    /// The columns for the least and the greatest value of a segment.
+    var bounds: [String]?
   }
 
   enum Destination: String { case table, file }
@@ -31,21 +33,44 @@ struct JobPlan {
 }
 
 extension JobPlan {
+  /// Kept columns, then features that the model uses.
+  private func columns(reading reads: [Bool]) -> [String] {
+    Array(expressions[..<kept.count])
+      + zip(expressions[kept.count...], reads).filter(\.1).map(\.0)
+  }
+
   /// The query that reads a chunk's rows: kept columns, features that the model uses, ctid.
   func readQuery(_ chunk: Chunk, reading reads: [Bool]) -> Query {
-    let features = zip(expressions[kept.count...], reads).filter(\.1).map(\.0)
-    let columns = expressions[..<kept.count] + features + ["t.ctid"]
-    let select =
-      "select \(columns.joined(separator: ", ")) from only \(chunk.keys ?? "") as t where t.ctid "
-    let place = "($1::pg_catalog.text)::pg_catalog.tid"
+    let columns = (columns(reading: reads) + ["t.ctid"]).joined(separator: ", ")
     if chunk.lowerKey?.hasPrefix("{") == true {
       return Query(
-        text: select + "operator(pg_catalog.=) any (\(place)[])", values: [chunk.lowerKey])
+        text: "select \(columns) from only \(chunk.keys ?? "") as t where t.ctid "
+          + "operator(pg_catalog.=) any (($1::pg_catalog.text)::pg_catalog.tid[])",
+        values: [chunk.lowerKey])
     }
     return Query(
-      text: select + "operator(pg_catalog.>=) \(place) and t.ctid operator(pg_catalog.<) "
-        + "($2::pg_catalog.text)::pg_catalog.tid",
-      values: [chunk.lowerKey, chunk.upperKey])
+      text: "select \(columns) \(Self.range(chunk))", values: [chunk.lowerKey, chunk.upperKey])
+  }
+
+  /// A query without rows that has the types of `copyQuery`; keeps the table as it is until its
+  /// transaction is over.
+  func shapeQuery(_ chunk: Chunk, reading reads: [Bool]) -> Query {
+    let columns = (columns(reading: reads) + ["t.ctid"]).joined(separator: ", ")
+    return Query(text: "select \(columns) from only \(chunk.keys ?? "") as t limit 0")
+  }
+
+  /// As `readQuery`, without ctid, for a chunk that is a range.
+  func copyQuery(_ chunk: Chunk, reading reads: [Bool]) -> Query {
+    let columns = columns(reading: reads).joined(separator: ", ")
+    return Query(
+      inlining: [chunk.lowerKey, chunk.upperKey],
+      into: "copy (select \(columns) \(Self.range(chunk))) to stdout (format binary)")
+  }
+
+  private static func range(_ chunk: Chunk) -> String {
+    "from only \(chunk.keys ?? "") as t where t.ctid operator(pg_catalog.>=) "
+      + "($1::pg_catalog.text)::pg_catalog.tid and t.ctid operator(pg_catalog.<) "
+      + "($2::pg_catalog.text)::pg_catalog.tid"
   }
 
   /// - Throws: RC201 where it was dropped meanwhile.

@@ -27,6 +27,7 @@ struct JobWriter {
         case "copy": try copy(result, rows, scored, by: plan.copySQL)
         case "stage": try copy(result, rows, scored, by: plan.stageSQL)
         case "call": queries.append(call(result, rows, scored))
+        case "segments": queries += segments(result, rows, scored)
         case "part": break
         default:
           throw PostgresError(
@@ -54,7 +55,7 @@ struct JobWriter {
         """)
       queries.append("commit")
       _ = try connection.pipeline(queries)
-      return way != "call"
+      return way == "copy" || way == "stage"
     } catch {
       throw .postgres(error)
     }
@@ -106,17 +107,50 @@ struct JobWriter {
   }
 
   private func call(_ result: ChunkResult, _ rows: JobRows, _ scored: [Int]?) -> Query {
+    let count = scored?.count ?? rows.count
+    return Query(
+      text: plan.writeSQL ?? "",
+      values: values(kept(rows, scored), outputs(result, scored), rows: 0..<count))
+  }
+
+  /// Rows of one segment at most.
+  private static let segmentRows = 4096
+
+  /// A call a segment, each with where among its rows the bounds of its columns are.
+  private func segments(_ result: ChunkResult, _ rows: JobRows, _ scored: [Int]?) -> [Query] {
+    let columns = kept(rows, scored)
+    let outputs = outputs(result, scored)
+    let count = scored?.count ?? rows.count
+    return stride(from: 0, to: count, by: Self.segmentRows).map { first in
+      let slice = first..<min(first + Self.segmentRows, count)
+      var places: [Int32?] = []
+      for (column, kept) in zip(columns, plan.kept) where kept.bounds != nil {
+        guard case .raw(let raw) = column, let bounds = raw.bounds(in: slice) else {
+          places += [nil, nil]
+          continue
+        }
+        places += [bounds.least, bounds.greatest].map { Int32($0 - first + 1) }
+      }
+      return Query(
+        text: plan.writeSQL ?? "",
+        values: values(columns, outputs, rows: slice) + [places as any PostgresEncodable])
+    }
+  }
+
+  private func values(_ kept: [CopyColumn], _ outputs: [ColumnVector], rows: Range<Int>)
+    -> [any PostgresEncodable]
+  {
     var values: [any PostgresEncodable] = []
-    for (column, type) in zip(kept(rows, scored), plan.base.keyTypes) {
+    for (column, type) in zip(kept, plan.base.keyTypes) {
       switch column {
       case .raw(let raw):
-        values.append(BinaryArray(raw, elementOID: type.element, arrayOID: type.array))
-      case .values(let vector): values.append(BinaryArray(vector))
+        values.append(
+          BinaryArray(raw, elementOID: type.element, arrayOID: type.array, rows: rows))
+      case .values(let vector): values.append(BinaryArray(vector, rows: rows))
       case .constant(let value): values.append(value)
       }
     }
-    values += outputs(result, scored).map { BinaryArray($0) as any PostgresEncodable }
-    values += [model.name, model.id.version, plan.job, Date.now]
-    return Query(text: plan.writeSQL ?? "", values: values)
+    values += outputs.map { BinaryArray($0, rows: rows) as any PostgresEncodable }
+    return values + [model.name, model.id.version, plan.job, Date.now]
   }
 }

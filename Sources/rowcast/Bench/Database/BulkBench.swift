@@ -21,11 +21,12 @@ struct BulkBench {
     var written: [Double] = []
     var rescored: [Double] = []
     var replaced: [Double] = []
+    var segments: [Double] = []
     var peers: [[BulkPeer.Figure]] = []
     var costs: [CostRow: [Cost.PerRow]] = [:]
   }
 
-  private enum CostRow { case backfill, read, write, rescore, replace }
+  private enum CostRow { case backfill, read, write, segments, rescore, replace }
 
   func run(model: String, modelPath: String, features: [String]) throws
     -> (BenchReport.Bulk, BenchReport.Rescore)
@@ -52,6 +53,14 @@ struct BulkBench {
         try measure(.read, meter, connection, &rounds) { try floor.read() })
       rounds.written.append(
         try measure(.write, meter, connection, &rounds) { try floor.write() })
+      stage.note(title + "job into segments")
+      let job = BenchJob(stage, "bulk_segments", workers: workers)
+      rounds.segments.append(
+        try measure(.segments, meter, connection, &rounds, isScored: true) {
+          try job.run(connection, model: model, source: source, mode: "segments")
+        })
+      try job.verify(connection, like: scorer, rows: rows)
+      try job.drop(connection)
       if !peers.isEmpty {
         let order = BulkPeer.Order(
           stage: stage, source: source, scorer: scorer, like: floor, rows: rows,
@@ -99,16 +108,16 @@ struct BulkBench {
     return Double(rows) / Format.seconds(finish.at - start)
   }
 
-  /// Rows per second of a floor.
+  /// Rows per second of a floor, or (`isScored`) of what workers do.
   private func measure(
     _ row: CostRow, _ meter: Meter, _ connection: Connection, _ rounds: inout Rounds,
-    _ body: () throws -> Duration
+    isScored: Bool = false, _ body: () throws -> Duration
   ) throws -> Double {
     try stage.settle(connection)
     let reading = try meter.reading()
     let duration = try body()
     rounds.costs[row, default: []].append(
-      try meter.cost(since: reading, rows: rows, isScored: false).perRow)
+      try meter.cost(since: reading, rows: rows, isScored: isScored).perRow)
     return Double(rows) / Format.seconds(duration)
   }
 
@@ -123,7 +132,8 @@ struct BulkBench {
       written: rounds.written, rowsPerSecond: median(rounds.scored),
       readRowsPerSecond: median(rounds.read), writtenRowsPerSecond: median(rounds.written),
       floorRowsPerSecond: floor, ratio: median(rounds.scored) / floor, cost: cost(.backfill),
-      readCost: cost(.read), writeCost: cost(.write),
+      readCost: cost(.read), writeCost: cost(.write), segments: rounds.segments,
+      segmentsRowsPerSecond: median(rounds.segments), segmentsCost: cost(.segments),
       peers: peers.indices.map { index in
         BulkPeer.Result(rounds.peers.map { $0[index] })
       })
@@ -155,6 +165,10 @@ extension BenchReport {
     var cost: Cost.PerRow
     var readCost: Cost.PerRow
     var writeCost: Cost.PerRow
+    /// A job with `mode => 'segments'`; rows per second, a value a repeat.
+    var segments: [Double]
+    var segmentsRowsPerSecond: Double
+    var segmentsCost: Cost.PerRow
     var peers: [BulkPeer.Result]
   }
 
@@ -191,6 +205,11 @@ extension BenchReport.Bulk {
         "backfill, create_scorer to last prediction", Format.rate(rowsPerSecond),
         Format.decimal(ratio, places: 2),
       ] + cost.cells)
+    table.append(
+      [
+        "job into segments, submit_job to its end", Format.rate(segmentsRowsPerSecond),
+        Format.decimal(segmentsRowsPerSecond / floorRowsPerSecond, places: 2),
+      ] + segmentsCost.cells)
     return table.lines + peerLines
   }
 
@@ -198,13 +217,15 @@ extension BenchReport.Bulk {
     guard !peers.isEmpty else { return [] }
     var table = TextTable([
       ("peers on the same table, in turn", .left), ("rows/s", .right), ("ours / theirs", .right),
-      ("worker us", .right), ("theirs / ours", .right), ("most apart", .right),
+      ("segments / theirs", .right), ("worker us", .right), ("theirs / ours", .right),
+      ("most apart", .right),
       ("rows apart", .right),
     ])
     for peer in peers {
       table.append([
         peer.name, Format.rate(peer.rowsPerSecond),
         Format.decimal(rowsPerSecond / peer.rowsPerSecond, places: 2),
+        Format.decimal(segmentsRowsPerSecond / peer.rowsPerSecond, places: 2),
         Format.decimal(peer.workerMicroseconds, places: 2),
         cost.workerMicroseconds.map {
           Format.decimal(peer.workerMicroseconds / $0, places: 1)

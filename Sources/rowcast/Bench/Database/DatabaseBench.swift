@@ -16,8 +16,8 @@ struct DatabaseBench: ParsableCommand {
       nothing is scored. Rounds take turns, after a checkpoint each.
 
         bulk           a backfill from create_scorer to the last prediction, beside reading the \
-      same features and copying the same predictions; then scoring the same rows again, beside an \
-      upsert of constants. With what a row costs: processor time of workers and server, WAL, dead \
+      same features and copying the same predictions; a job of the same rows into segments; then scoring the same rows \
+      again, beside an upsert of constants. With what a row costs: processor time of workers and server, WAL, dead \
       tuples, commits
         latency        single-row inserts on an idle appliance until another connection sees \
       the prediction, beside two bare connections that pass a row on
