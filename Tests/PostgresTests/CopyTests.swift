@@ -67,7 +67,7 @@ import Testing
       select i::int8, i::int4 as j, (i % 3)::int2 as k, nullif(i % 5, 0)::float4 as r,
              sqrt(i)::float8 as d, i % 2 = 0 as b, case when i % 4 > 0 then repeat('x', i % 40) end as t,
              date '2000-01-01' + i as day, case when i % 7 > 0 then i / 8.0 end as n,
-             now() + i * interval '1 s' as at, null::float8 as none
+             timestamptz '2026-01-01' + i * interval '1 s' as at, null::float8 as none
       from generate_series(1, \(count)) as i
       """
     let rows = try connection.run(Query(text: select))

@@ -109,7 +109,7 @@ import Testing
     let connection = try Database.current.connect()
     for (type, value) in [
       ("int2", "(i * 7919) % 1000 - 500"), ("int4", "(i * 7919) % 1000 - 500"),
-      ("int8", "(i * 7919) % 1000 - 500"), ("oid", "(i * 7919) % 1000 + 2147483000"),
+      ("int8", "(i * 7919) % 1000 - 500"), ("oid", "(i * 7919) % 1000 + 2147483000::int8"),
       ("date", "date '2000-01-01' + (i * 7919) % 1000 - 500"), ("uuid", "md5(i::text)"),
       ("timestamptz", "timestamptz '2000-01-01' + ((i * 7919) % 1000 - 500) * interval '1 day'"),
       ("text", "repeat(chr(97 + i % 26), i % 5) || i"), ("bytea", "decode(md5(i::text), 'hex')"),

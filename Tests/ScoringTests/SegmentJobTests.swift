@@ -69,7 +69,7 @@ struct SegmentJobTests {
           connection,
           """
           select concat_ws(' ', sum(row_count), max(row_count) <= 4096, count(*) < 200,
-            bool_and((min_id, max_id) = (select (min(i), max(i)) from unnest(id) as i)),
+            bool_and((min_id, max_id) = (select min(i), max(i) from unnest(id) as i)),
             bool_and(row_count = all (array[cardinality(id), cardinality(note), cardinality(score)])))
           from packed_segments
           """) == "51429 t t t t")
@@ -182,7 +182,7 @@ struct SegmentJobTests {
       try scene.push("stay", TestModel.fixture("columns_pipeline/model.onnx"))
       try connection.runScript(
         """
-        create table customer (id int primary key, age real, income real, visits real, plan text, city text);
+        create table customer (id int primary key, age real, income real, visits int, plan text, city text);
         insert into customer select i, nullif(i % 70, 3), 20000 + i % 900 * 50, i % 9,
           (array['basic', 'plus', 'pro'])[1 + i % 3], (array['Oslo', 'Rome', 'New York'])[1 + i % 3]
         from generate_series(1, 10000) as i;
