@@ -18,6 +18,10 @@ enum Channel {
   static let change = "rowcast_change"
   /// The dispatcher made chunks that it handed to nobody.
   static let chunk = "rowcast_chunk"
+  /// The payload on it where all of them are chunks of jobs.
+  static let ofJobs = "jobs"
+  /// A worker came, left, or has other sessions than before.
+  static let connections = "rowcast_connections"
   /// Models, aliases, scorers or jobs changed.
   static let control = "rowcast_control"
   /// Somebody waits for an answer; the payload is the question's number.

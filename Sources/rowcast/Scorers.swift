@@ -32,6 +32,8 @@ enum ScorerListing {
              backlog_rows as backlog,
              case when oldest_age is null then ''
                   else round(extract(epoch from oldest_age)::numeric, 1) || ' s' end as oldest,
+             case when max_lag_kept then 'kept' when not max_lag_kept then 'broken' else '' end
+             || coalesce(' (' || extract(epoch from max_lag)::float8 || ' s)', '') as "max lag",
              round(rows_per_second::numeric) as "rows/s", failures,
              round((100 * backfill_done)::numeric) || ' %' as backfill,
              coalesce(state_reason, last_error, '') as reason

@@ -57,13 +57,20 @@ struct Status: ParsableCommand {
     let workerTable = try Listing.table(
       """
       select name, host, pid, release, lanes,
+             coalesce(bulk_lanes::text, '') as "for jobs",
+             case when connections < connections_wanted
+                  then connections_used || ' of ' || connections || ', wants ' || connections_wanted
+                  else coalesce(connections_used || ' of ' || connections, '') end as connections,
              case when dispatcher then 'dispatcher' else '' end as role,
              to_char(started_at, 'MM-DD HH24:MI:SS') as started,
-             round(extract(epoch from clock_timestamp() - seen_at)::numeric, 1) || ' s ago' as seen
+             round(extract(epoch from clock_timestamp() - seen_at)::numeric, 1) || ' s ago' as seen,
+             coalesce(pressure, '') as "holds back because"
       from rowcast.workers order by name
       """, empty: "no workers; start one with \"rowcast worker\" or \"rowcast up\"", on: session)
+    let budget = try session.run("select rowcast.connection_budget()").value(0, 0, as: Int32.self)
     return [
-      now, "", "SCORERS", try ScorerListing.table(session), "", "WORKERS", workerTable,
+      now, "", "SCORERS", try ScorerListing.table(session), "",
+      "WORKERS (at most \(budget) connections, by rowcast.limits)", workerTable,
     ].joined(separator: "\n")
   }
 
@@ -74,6 +81,7 @@ struct Status: ParsableCommand {
         'at', clock_timestamp(),
         'scorers', (select coalesce(jsonb_agg(to_jsonb(s) order by s.name), '[]')
                     from rowcast.scorer_status as s),
+        'connection_budget', rowcast.connection_budget(),
         'workers', (select coalesce(jsonb_agg(to_jsonb(w) order by w.name), '[]')
                     from rowcast.workers as w)))
       """, on: session)

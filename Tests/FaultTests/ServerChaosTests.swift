@@ -101,7 +101,7 @@ import Testing
     #expect(found == Int64(acknowledged.count))
   }
 
-  private static func copy(_ server: LocalServer, to place: String, by programs: String) throws {
+  static func copy(_ server: LocalServer, to place: String, by programs: String) throws {
     let data = server.configuration.directory
     try Shell.run("mkdir", "--mode", "700", place)
     try Shell.run("chown", "--reference", data, place)

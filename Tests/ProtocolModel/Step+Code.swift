@@ -120,10 +120,7 @@ extension Step.Kind {
     case .commitJob:
       [Place(jobs, "insert into rowcast.job (scorer_id, kind, relation, tick_id, rows_total)")]
     case .cutJob:
-      [
-        Place(
-          jobs, "create or replace function rowcast.make_job_chunks(max_open int, lane_count int)")
-      ]
+      [Place(jobs, "create or replace function rowcast.make_job_chunks(")]
     case .closeJob:
       [Place(jobs, "update rowcast.job as j set state = 'done', finished_at = clock_timestamp()")]
     case .callWait:

@@ -77,12 +77,13 @@ import Testing
   @Test func anIdleDatabaseIsOnlyBeatAndSeldomTidied() {
     var schedule = MaintenanceSchedule()
     let start = ContinuousClock.now
-    #expect(schedule.due(at: start) == [.beat, .schedules, .audits, .sources, .tidy])
+    #expect(schedule.due(at: start) == [.beat, .schedules, .audits, .lags, .sources, .tidy])
     #expect(schedule.due(at: start.advanced(by: .milliseconds(999))) == [])
-    #expect(schedule.due(at: start.advanced(by: .seconds(1))) == [.beat, .schedules, .audits])
+    #expect(
+      schedule.due(at: start.advanced(by: .seconds(1))) == [.beat, .schedules, .audits, .lags])
     #expect(
       schedule.due(at: start.advanced(by: .seconds(30))) == [
-        .beat, .schedules, .audits, .sources, .tidy,
+        .beat, .schedules, .audits, .lags, .sources, .tidy,
       ])
   }
 

@@ -237,7 +237,10 @@ comment on function rowcast.cut_parts(rowcast.model_job, int, int) is
     'Makes up to so many chunks of what is not cut yet, and counts them.';
 revoke all on function rowcast.cut_parts(rowcast.model_job, int, int) from public;
 
-create or replace function rowcast.cut_model_jobs(max_open int, lane_count int) returns int
+drop function if exists rowcast.cut_model_jobs(int, int);
+
+create or replace function rowcast.cut_model_jobs(max_open int, lane_count int, size_share double precision)
+returns int
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     number bigint;
@@ -246,7 +249,7 @@ declare
     made int;
     total int := 0;
     -- Of all workers, not of the dispatcher's own alone.
-    lanes constant int := greatest(lane_count, (select count(*) from rowcast.lane));
+    lanes constant int := rowcast.bulk_lane_count(lane_count);
     most constant int := greatest(max_open, max_open / greatest(lane_count, 1) * lanes);
     started constant timestamptz := clock_timestamp();
 begin
@@ -283,6 +286,7 @@ begin
                 end;
                 select m.* into own from rowcast.model_job as m where m.job_id = number;
             end if;
+            own.chunk_rows := greatest(1, round(own.chunk_rows * size_share));
             made := rowcast.cut_parts(
                 own, least(most, coalesce(own.max_concurrency, most)) - open, lanes);
             total := total + made;
@@ -299,9 +303,9 @@ begin
     return total;
 end
 $$;
-comment on function rowcast.cut_model_jobs(int, int) is
+comment on function rowcast.cut_model_jobs(int, int, double precision) is
     'Moves the jobs of models on, and counts the chunks that it made.';
-revoke all on function rowcast.cut_model_jobs(int, int) from public;
+revoke all on function rowcast.cut_model_jobs(int, int, double precision) from public;
 
 create or replace function rowcast.end_scoring(own rowcast.model_job) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

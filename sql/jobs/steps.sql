@@ -22,6 +22,8 @@ begin
     perform pg_advisory_xact_lock(1919907686, (begin_step.chunk_id % 2147483648)::int);
     -- A lane that is killed leaves no step running.
     perform set_config('client_connection_check_interval', '1s', true);
+    -- What follows is the job's own SQL, which may take its time.
+    perform set_config('statement_timeout', '0', true);
     return case
         when step = 'before' then format('select %s', rowcast.run_call(own.before_function, author))
         when step = 'collect' then format('select %s', rowcast.run_call(own.collect_function, author))

@@ -108,7 +108,9 @@ $$;
 comment on function rowcast.claimed(bigint[]) is 'What a lane must know of the chunks that it was given.';
 revoke all on function rowcast.claimed(bigint[]) from public;
 
-create or replace function rowcast.claim_chunks(lane int, max_chunks int)
+drop function if exists rowcast.claim_chunks(int, int);
+
+create or replace function rowcast.claim_chunks(lane int, max_chunks int, max_priority int default 2)
 returns table (
     chunk_id bigint, attempt int, lane_id int, scorer_id int, scorer_revision bigint, kind text,
     keys text, key_count int, lower_key text, upper_key text, tick_id bigint, job_id bigint,
@@ -136,6 +138,7 @@ begin
         left join rowcast.scorer as s on s.scorer_id = c.scorer_id
         where c.deaths >= 2 and c.state = 'available' and not c.held
           and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
+          and c.priority <= max_priority
         order by c.chunk_id limit 1 for update of c skip locked;
         if suspect is not null then
             if exists (select from rowcast.chunk as c join rowcast.lane as l on l.lane_id = c.claimed_by
@@ -152,7 +155,7 @@ begin
     end if;
 
     -- Every eighth claim or so goes by age alone, so that a backfill moves however many changes come.
-    if random() < 0.125 then
+    if max_priority = 2 and random() < 0.125 then
         with picked as (
             select c.chunk_id
             from rowcast.chunk as c
@@ -170,7 +173,7 @@ begin
         ) select array_agg(claimed.chunk_id) into taken from claimed;
     else
         -- One priority after the other: within each, the floor is a place in the index.
-        for urgency in 0..2 loop
+        for urgency in 0..max_priority loop
             with picked as (
                 select c.chunk_id
                 from rowcast.chunk as c
@@ -197,11 +200,26 @@ begin
     end if;
 end
 $$;
-comment on function rowcast.claim_chunks(int, int) is
-    'Gives a lane up to max_chunks available chunks, live ones first. Commits asynchronously: a claim '
-    'that a crash undoes was held by a lane that the crash ended.';
-revoke all on function rowcast.claim_chunks(int, int) from public;
-grant execute on function rowcast.claim_chunks(int, int) to rowcast_worker;
+comment on function rowcast.claim_chunks(int, int, int) is
+    'Gives a lane up to max_chunks available chunks, live ones first: those alone where max_priority is 0. '
+    'Commits asynchronously: a claim that a crash undoes was held by a lane that the crash ended.';
+revoke all on function rowcast.claim_chunks(int, int, int) from public;
+grant execute on function rowcast.claim_chunks(int, int, int) to rowcast_worker;
+
+create or replace function rowcast.lanes_are_behind() returns boolean
+language sql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+    with lanes as (select greatest(count(*), 1) as count from rowcast.lane)
+    select count(*) >= (select l.count from lanes as l) from (
+        select from rowcast.chunk as c
+        where c.state = 'available' and not c.held and c.priority = 0
+          and c.chunk_id >= (select pg_sequence_last_value('rowcast.chunk_floor'::regclass))
+        limit (select l.count from lanes as l)) as c
+$$;
+comment on function rowcast.lanes_are_behind() is
+    'Whether a chunk of live changes waits for each lane already: one that is cut later, of what came '
+    'meanwhile too, is scored no later. Cost: an index entry a lane.';
+revoke all on function rowcast.lanes_are_behind() from public;
+grant execute on function rowcast.lanes_are_behind() to rowcast_worker;
 
 create or replace function rowcast.release_chunks(lane_id int) returns int
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$

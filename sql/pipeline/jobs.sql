@@ -152,7 +152,10 @@ comment on function rowcast.job_chunk_rows(bigint, int, boolean) is
     'job went; until there are some, what is given. Cost: 64 index entries at most.';
 revoke all on function rowcast.job_chunk_rows(bigint, int, boolean) from public;
 
-create or replace function rowcast.make_job_chunks(max_open int, lane_count int) returns int
+drop function if exists rowcast.make_job_chunks(int, int);
+
+create or replace function rowcast.make_job_chunks(
+    max_open int, lane_count int, size_share double precision default 1) returns int
 language plpgsql security definer
 -- The texts of keys that it writes must read the same in every session.
 set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
@@ -173,7 +176,7 @@ declare
     estimate json;
     -- Lanes of all workers take part, not the dispatcher's own alone.
     most constant int := greatest(max_open, max_open / greatest(lane_count, 1)
-                                            * (select count(*) from rowcast.lane)::int);
+                                            * rowcast.bulk_lane_count(lane_count));
     started constant timestamptz := clock_timestamp();
 begin
     -- Chunks that a crash takes back are cut again.
@@ -250,7 +253,7 @@ begin
             continue;
         end if;
         room := most - job.open;
-        size := rowcast.job_chunk_rows(job.job_id, job.chunk_rows, job.is_routed);
+        size := greatest(1, round(rowcast.job_chunk_rows(job.job_id, job.chunk_rows, job.is_routed) * size_share));
         upper_key := null;
         rows_cut := 0;
         begin
@@ -280,14 +283,15 @@ begin
             last_key = case when rows_cut < room::bigint * size then null else j.last_key end
         where j.job_id = job.job_id;
     end loop;
-    return made + rowcast.cut_model_jobs(max_open, lane_count);
+    return made + rowcast.cut_model_jobs(max_open, lane_count, size_share);
 end
 $$;
-comment on function rowcast.make_job_chunks(int, int) is
+comment on function rowcast.make_job_chunks(int, int, double precision) is
     'Cuts chunks for running jobs that have few open ones until each has max_open, or as many a lane of all '
-    'workers, counts them, and ends the jobs that have none left. Cost: one entry of the key''s index a row.';
-revoke all on function rowcast.make_job_chunks(int, int) from public;
-grant execute on function rowcast.make_job_chunks(int, int) to rowcast_worker;
+    'workers, counts them, and ends the jobs that have none left. size_share makes chunks smaller than usual. '
+    'Cost: one entry of the key''s index a row.';
+revoke all on function rowcast.make_job_chunks(int, int, double precision) from public;
+grant execute on function rowcast.make_job_chunks(int, int, double precision) to rowcast_worker;
 
 create or replace function rowcast.rescore(name text, failures_only boolean default false)
 returns bigint

@@ -95,13 +95,19 @@ comment on function rowcast.status_rows() is 'The rows of rowcast.scorer_status.
 revoke all on function rowcast.status_rows() from public;
 grant execute on function rowcast.status_rows() to rowcast_reader, rowcast_worker;
 
-create or replace view rowcast.scorer_status as select * from rowcast.status_rows();
+create or replace view rowcast.scorer_status as
+select s.*, k.max_lag, s.oldest_age <= k.max_lag as max_lag_kept
+from rowcast.status_rows() as s
+left join (rowcast.lag_contract as k join rowcast.scorer as r on r.scorer_id = k.scorer_id) on r.name = s.name;
 comment on view rowcast.scorer_status is
     'Each scorer: what it does, what it has to do, what went wrong. Cost: an index entry an open chunk '
     'and a failure; never a scan of a source.';
 comment on column rowcast.scorer_status.backlog_rows is
     'Exact: rows in open chunks and changes that no tick has collected yet.';
 comment on column rowcast.scorer_status.oldest_age is 'Age of the oldest change that is not scored.';
+comment on column rowcast.scorer_status.max_lag is
+    'How old a change may be that is not scored (rowcast.set_max_lag); null where nobody said.';
+comment on column rowcast.scorer_status.max_lag_kept is 'Whether oldest_age is within it; null where there is none.';
 comment on column rowcast.scorer_status.rows_per_second is 'Over the last ten seconds.';
 comment on column rowcast.scorer_status.last_error is
     'Of the last chunk that was given up in the last ten minutes.';
@@ -114,10 +120,16 @@ select w.worker_id, w.name, w.host, w.pid, w.release, w.lanes, w.dispatcher, w.s
        clock_timestamp() - w.seen_at as last_seen,
        (select count(*) from rowcast.lane as l join rowcast.chunk as c
             on c.claimed_by = l.lane_id and c.state = 'running'
-        where l.worker_id = w.worker_id) as chunks_running
+        where l.worker_id = w.worker_id) as chunks_running,
+       w.connections_used, w.connections, w.connections_wanted, w.bulk_lanes, w.pressure, w.pressure_since
 from rowcast.worker as w
 order by w.worker_id;
 comment on view rowcast.workers is 'Processes that score, or did within the last hour.';
+comment on column rowcast.workers.connections is
+    'Sessions that it may have of the budget (rowcast.limits); connections_wanted is what it would have.';
+comment on column rowcast.workers.bulk_lanes is
+    'Lanes that take chunks of jobs; fewer than lanes while the server is under pressure.';
+comment on column rowcast.workers.pressure is 'Why it holds back with jobs; null where it does not.';
 grant select on rowcast.workers to rowcast_reader, rowcast_worker;
 
 create or replace function rowcast.failure_queries() returns table (scorer text, query text)

@@ -6,7 +6,7 @@ select s.name as scorer, s.source, s.model, s.state, s.state_reason, s.backlog_r
        m.last_scored_at,
        extract(epoch from clock_timestamp() - m.last_scored_at)::double precision
            as seconds_since_last_scored,
-       s.failures
+       s.failures, extract(epoch from s.max_lag)::double precision as max_lag_seconds, s.max_lag_kept
 from rowcast.scorer_status as s
 left join lateral (
     select n.last_scored_at
@@ -25,6 +25,10 @@ comment on column rowcast.freshness.oldest_seconds is
     'Age of the oldest change that is not scored; 0 where there is none.';
 comment on column rowcast.freshness.last_scored_at is
     'When rows were last scored, within a few seconds; null where that is too long ago to be known.';
+comment on column rowcast.freshness.max_lag_seconds is
+    'How old a change may be that is not scored (rowcast.set_max_lag); null where nobody said.';
+comment on column rowcast.freshness.max_lag_kept is
+    'Whether oldest_seconds is within max_lag_seconds; null where there is none.';
 comment on column rowcast.freshness.failures is 'Rows that could not be scored, as of now.';
 grant select on rowcast.freshness to rowcast_reader;
 

@@ -16,7 +16,7 @@ final class Auditor {
       if context.isStopping { return }
       if context.events.statistics.isDispatching {
         do throws(PostgresError) {
-          try auditAll()
+          try context.withSpareSession { () throws(PostgresError) in try auditAll() }
         } catch {
           if context.isStopping { return }
           context.events(.maintenanceFailed(step: "audit", reason: error.message))

@@ -14,13 +14,23 @@ final class Dispatcher {
   func run() {
     var failures = 0
     while !context.isStopping {
+      guard context.allowance.dispatches else {
+        context.board.dispatcherWakeUp.clear()
+        _ = context.board.dispatcherWakeUp.wait(timeout: .milliseconds(200))
+        continue
+      }
       do throws(PostgresError) {
-        let connection = try connect()
-        defer { context.setStandby(nil) }
-        try stand(connection)
-        failures = 0
-        let reason = lead(connection)
-        if let reason { context.events(.dispatcherLost(reason: reason)) }
+        try context.withSession { () throws(PostgresError) in
+          let connection = try connect()
+          defer {
+            context.setStandby(nil)
+            connection.close()
+          }
+          try stand(connection)
+          failures = 0
+          let reason = lead(connection)
+          if let reason { context.events(.dispatcherLost(reason: reason)) }
+        }
       } catch  where !context.isStopping {
         // 57014: woken up, but not to stop.
         if error.sqlState != "57014" {
@@ -53,8 +63,8 @@ final class Dispatcher {
     try connection.noticeLossOfPeer()
     try connection.runScript("set lock_timeout = '30s'")
     while true {
-      guard !context.isStopping else {
-        throw PostgresError(sqlState: "57014", message: "the worker stops")
+      guard !context.isStopping, context.allowance.dispatches else {
+        throw PostgresError(sqlState: "57014", message: "the worker does not stand for election")
       }
       do throws(PostgresError) {
         try connection.run(
@@ -66,10 +76,12 @@ final class Dispatcher {
     }
     // It beats each second. Where it is stopped or hangs while it holds the doorbell, each commit
     // has to ring, and rings are slow by the thousand: the server itself then ends the session.
-    // Compiling the call of a function that is over in milliseconds never pays.
+    // Compiling the call of a function that is over in milliseconds never pays. What a crash undoes is
+    // done again, so nothing waits for the disk.
     try connection.runScript(
       """
       set lock_timeout = '10s'; set default_transaction_isolation = 'read committed'; \
+      set synchronous_commit = off; \
       set idle_session_timeout = '5s'; set jit = off
       """)
     try connection.listen(Channel.change)

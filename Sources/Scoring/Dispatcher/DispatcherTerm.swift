@@ -8,13 +8,19 @@ struct DispatcherTerm {
   private var schedule = MaintenanceSchedule()
   private var clock = ContinuousClock()
 
-  /// Chunks of jobs that may be open at once, a lane: enough that none waits for the next round.
-  private static let jobChunksPerLane: Int32 = 8
   /// A ring travels behind the commit that it announces.
   private static let ringDelay = Duration.milliseconds(250)
   /// How long a tick waits for a lane of this process to become idle, where none is. Lanes of
   /// other processes may be idle meanwhile.
   private static let idleWait = Duration.milliseconds(10)
+  /// How long changes may stay uncut because chunks wait for all lanes as it is.
+  private static let longestDeferral = Duration.seconds(1)
+  /// Whether the last tick left chunks to whoever claims them.
+  private var hasQueue = false
+  private var tickedAt = ContinuousClock.now
+  private var calledAt: ContinuousClock.Instant?
+  /// They claim for as long as there is something, so that they need not be called for each chunk.
+  private static let callInterval = Duration.milliseconds(20)
 
   init(_ context: WorkerContext, _ connection: Connection) {
     self.context = context
@@ -27,11 +33,13 @@ struct DispatcherTerm {
     try refreshLoad()
     schedule.noteWork()
     var action = DispatcherState.Action.tick(after: .zero)
-    while !context.isStopping {
+    while goesOn {
       try maintain()
       action = try take(action)
     }
   }
+
+  private var goesOn: Bool { !context.isStopping && context.allowance.dispatches }
 
   private mutating func take(_ action: DispatcherState.Action) throws(PostgresError)
     -> DispatcherState.Action
@@ -39,6 +47,8 @@ struct DispatcherTerm {
     switch action {
     case .tick(let pause):
       waitForLanes(atLeast: pause)
+      // Never taken for a tick that found nothing, after which the dispatcher might sleep.
+      if try lanesAreBehind() { return action }
       let changes = try tick()?.changes ?? 0
       return state.next(changes: changes, doorbell: .notHeld)
     case .takeDoorbell(let pause):
@@ -63,9 +73,9 @@ struct DispatcherTerm {
   /// Returns when there is, or may be, something to tick for; the doorbell is held all the while.
   private mutating func sleepUntilRung() throws(PostgresError) {
     var safetyPollAt = clock.now.advanced(by: context.configuration.safetyPoll)
-    while !context.isStopping {
+    while goesOn {
       context.board.dispatcherWakeUp.clear()
-      if context.isStopping { return }
+      if !goesOn { return }
       try maintain()
       let now = clock.now
       if now >= safetyPollAt {
@@ -120,6 +130,15 @@ struct DispatcherTerm {
     _ = context.board.dispatcherWakeUp.wait(timeout: Self.idleWait)
   }
 
+  /// Whether changes had better wait: all lanes here are busy, and chunks wait for all that there are.
+  /// What comes meanwhile then makes larger chunks, which cost less a row.
+  private func lanesAreBehind() throws(PostgresError) -> Bool {
+    guard hasQueue, context.board.idleCount == 0,
+      tickedAt.duration(to: clock.now) < Self.longestDeferral
+    else { return false }
+    return try connection.run("select rowcast.lanes_are_behind()").value(0, 0)
+  }
+
   // MARK: Ticking
 
   private enum DoorbellStep { case none, take, release }
@@ -132,7 +151,8 @@ struct DispatcherTerm {
   /// One round trip; nil where the tick failed and another must be tried.
   private mutating func tick(_ step: DoorbellStep = .none) throws(PostgresError) -> TickOutcome? {
     let lanes = context.board.idleLanes()
-    let tick: Query = "select * from rowcast.tick(\(lanes), \(Int32(context.board.seatCount)))"
+    tickedAt = clock.now
+    let tick: Query = "select * from rowcast.tick(\(lanes), \(Int32(context.board.admittedCount)))"
     do throws(PostgresError) {
       switch step {
       case .none:
@@ -177,11 +197,24 @@ struct DispatcherTerm {
       handed += 1
       if !context.board.hand(chunk) { schedule.hurry(.rescue) }
     }
-    if made > handed { context.board.announceWork() }
+    if changes > 0 { hasQueue = made > handed }
+    if made > handed {
+      context.board.announceWork()
+      try callOthers()
+    }
     schedule.noteWork()
     let tick = try rows.value(0, "tick_id", as: Int64?.self) ?? 0
     context.events(.ticked(tick: tick, changes: changes, chunks: made))
     return changes
+  }
+
+  /// Lanes of other processes hear of chunks that those of this one are too busy for.
+  private mutating func callOthers() throws(PostgresError) {
+    guard context.workerCount > 1, context.board.idleCount == 0,
+      calledAt.map({ $0.duration(to: clock.now) > Self.callInterval }) ?? true
+    else { return }
+    calledAt = clock.now
+    try connection.run("select pg_notify(\(Channel.chunk), '')")
   }
 
   // MARK: Housekeeping
@@ -217,19 +250,22 @@ struct DispatcherTerm {
       if try connection.run("select rowcast.audits_due()").value(0, 0, as: Bool.self) {
         context.audit.signal()
       }
+    case .lags:
+      let changed = try connection.run("select * from rowcast.check_lags()")
+      for row in 0..<changed.count {
+        let scorer = try changed.value(row, "scorer", as: String.self)
+        context.events(
+          try changed.value(row, "kept", as: Bool.self)
+            ? .lagKept(scorer: scorer)
+            : .lagBroken(
+              scorer: scorer, lag: .seconds(try changed.value(row, "lag_seconds", as: Double.self)),
+              maxLag: .seconds(try changed.value(row, "max_lag_seconds", as: Double.self))))
+      }
     case .sources:
       // Each by itself: a partition that cannot be followed hides no change of another source.
       try connection.run("select rowcast.watch_definitions()")
       try connection.run("select rowcast.watch_partitions()")
-    case .jobs:
-      let lanes = Int32(context.board.seatCount)
-      let made = try connection.run(
-        "select rowcast.make_job_chunks(\(Self.jobChunksPerLane * lanes), \(lanes))"
-      ).value(0, 0, as: Int32.self)
-      guard made > 0 else { return }
-      schedule.noteWork()
-      context.board.announceWork()
-      context.events(.chunksMade(count: Int(made)))
+    case .jobs: context.cutting.signal()
     case .rescue:
       let rescued = try connection.run("select * from rowcast.rescue_chunks()")
       for row in 0..<rescued.count {

@@ -9,9 +9,11 @@ package struct MaintenanceSchedule: Sendable {
     case schedules
     /// Looks whether audits are due.
     case audits
+    /// Looks whether contracts of lag are kept.
+    case lags
     /// Follows partitions that were attached or detached, and notices other changes of sources.
     case sources
-    /// Makes chunks for running jobs, ahead of the lanes.
+    /// Has chunks made for running jobs, ahead of the lanes.
     case jobs
     /// Gives back what dead lanes held, and counts open work.
     case rescue
@@ -27,7 +29,7 @@ package struct MaintenanceSchedule: Sendable {
       case .jobs: .milliseconds(10)
       case .rescue: .milliseconds(200)
       case .endStalled, .suspended, .sources: .seconds(2)
-      case .beat, .schedules, .audits, .tidy: .seconds(1)
+      case .beat, .schedules, .audits, .lags, .tidy: .seconds(1)
       }
     }
   }
@@ -80,9 +82,10 @@ package struct MaintenanceSchedule: Sendable {
   private func nextTime(of step: Step, at now: Instant) -> Instant? {
     let interval: Duration? =
       switch step {
-      case .beat, .schedules, .audits, .sources: step.interval
+      case .beat, .schedules, .audits, .lags, .sources: step.interval
       case .jobs: load.hasJobs ? step.interval : nil
-      case .rescue, .endStalled: load.hasChunks ? step.interval : nil
+      // Chunks of jobs are made without the dispatcher's knowing.
+      case .rescue, .endStalled: load.hasChunks || load.hasJobs ? step.interval : nil
       case .suspended: load.hasSuspended ? step.interval : nil
       // An idle database is tidied seldom: what is left then is old ticks.
       case .tidy:

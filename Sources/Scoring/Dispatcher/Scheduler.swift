@@ -20,7 +20,7 @@ final class Scheduler {
       if context.isStopping { return }
       if context.events.statistics.isDispatching {
         do throws(PostgresError) {
-          try fireAll()
+          try context.withSpareSession { () throws(PostgresError) in try fireAll() }
         } catch {
           if context.isStopping { return }
           context.events(.maintenanceFailed(step: "schedules", reason: error.message))

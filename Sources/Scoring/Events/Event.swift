@@ -32,6 +32,17 @@ public enum Event: Sendable, Equatable {
   case copyRefused(chunk: Int64)
   case scorerSuspended(scorer: String, reason: String)
   case scorerResumed(scorer: String)
+  /// A scorer has changes that are older than its contract of lag allows.
+  case lagBroken(scorer: String, lag: Duration, maxLag: Duration)
+  /// And has none any more.
+  case lagKept(scorer: String)
+  /// The budget of sessions leaves the worker fewer than it would have; it goes on with what it has.
+  case connectionsShort(connections: Int, wanted: Int, budget: Int, lanes: Int)
+  case connectionsRestored(connections: Int)
+  /// The server is in trouble: jobs hold back.
+  case pressed(reason: String)
+  /// It is no more, and jobs go on as before.
+  case relieved
   /// Rows were not as expected; at most once a second a scorer and expectation.
   case expectationFailed(scorer: String, expectation: String, reason: String)
   /// It did worse than it may; its rows are scored again by the scorer's own version.
@@ -122,6 +133,26 @@ extension Event {
         "scorer suspended", metadata: ["scorer": "\(scorer)", "reason": "\(reason)"])
     case .scorerResumed(let scorer):
       logger.notice("scorer resumed", metadata: ["scorer": "\(scorer)"])
+    case .lagBroken(let scorer, let lag, let maxLag):
+      logger.warning(
+        "contract of lag broken",
+        metadata: ["scorer": "\(scorer)", "lag": "\(lag)", "max_lag": "\(maxLag)"])
+    case .connectionsShort(let connections, let wanted, let budget, let lanes):
+      logger.warning(
+        lanes > 0
+          ? "fewer connections than wanted" : "too few connections: this worker stands by",
+        metadata: [
+          "connections": "\(connections)", "wanted": "\(wanted)", "budget": "\(budget)",
+          "lanes": "\(lanes)",
+        ])
+    case .connectionsRestored(let connections):
+      logger.notice("as many connections as wanted", metadata: ["connections": "\(connections)"])
+    case .pressed(let reason):
+      logger.warning("jobs hold back", metadata: ["reason": "\(reason)"])
+    case .relieved:
+      logger.notice("jobs go on as before")
+    case .lagKept(let scorer):
+      logger.notice("contract of lag kept again", metadata: ["scorer": "\(scorer)"])
     case .expectationFailed(let scorer, let expectation, let reason):
       logger.warning(
         "expectation not met",

@@ -83,7 +83,8 @@ public final class WorkerStatistics: Sendable {
       case .connectionLost, .dispatcherLost: state.counts.connectionsLost += 1
       case .modelLoaded: state.counts.modelsLoaded += 1
       case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
-        .laneConnected, .chunkMapped, .copyRefused, .scorerSuspended, .scorerResumed,
+        .laneConnected, .chunkMapped, .lagBroken, .lagKept, .connectionsShort,
+        .connectionsRestored, .pressed, .relieved, .copyRefused, .scorerSuspended, .scorerResumed,
         .canaryStopped, .discrepanciesFound, .expectationFailed, .modelRefused,
         .modelInspected, .maintenanceFailed:
         break

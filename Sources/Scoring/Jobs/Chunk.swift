@@ -22,6 +22,8 @@ struct Chunk: Sendable, Equatable {
     case step
   }
 
+  /// `chunk.priority` of changes.
+  static let livePriority: Int16 = 0
   /// `chunk.priority` of a backfill: its keys are most likely new in the prediction table.
   static let backfillPriority: Int16 = 2
 

@@ -42,8 +42,8 @@ final class Lane {
   /// One session, from its connection to its loss.
   private func serve(onConnect: () -> Void) throws(PostgresError) {
     wakeUp.clear()
-    guard let worker = context.workerID else {
-      // Not registered yet: the board rings when that is done.
+    guard let worker = context.workerID, context.board.admits(seat) else {
+      // Not registered yet, or too many: the board rings when that changes.
       _ = wakeUp.wait(timeout: .seconds(1))
       return
     }
@@ -90,7 +90,7 @@ final class Lane {
       wakeUp.clear()
       switch context.board.next(seat: seat) {
       case .score(let chunk): try session.process(chunk)
-      case .claim(let revision): try session.claim(revision: revision)
+      case .claim(let claim): try session.claim(claim)
       case .wait: _ = try connection.waitForNotifications(timeout: nil, wakeUp: wakeUp)
       case .clear:
         if try connection.run("select rowcast.release_chunks(\(lane))").value(0, 0, as: Int32.self)
@@ -99,9 +99,10 @@ final class Lane {
           context.board.announceWork()
         }
         _ = try connection.waitForNotifications(timeout: .seconds(1), wakeUp: wakeUp)
-      case .stop:
+      case .stop, .leave:
         try connection.run("select rowcast.release_chunks(\(lane))")
         connection.close()
+        context.board.seat(seat, takenBy: nil)
         return
       }
     }
@@ -123,16 +124,21 @@ struct LaneSession {
   private static let retries = 10
   private static let backoff = Backoff(shortest: .milliseconds(10), longest: .seconds(1))
 
-  mutating func claim(revision: Int) throws(PostgresError) {
-    let rows = try connection.run("select * from rowcast.claim_chunks(\(lane), \(Int32(1)))")
+  mutating func claim(_ claim: LaneBoard.Claim) throws(PostgresError) {
+    let priority = claim.takesJobs ? Chunk.backfillPriority : Chunk.livePriority
+    let rows = try connection.run(
+      "select * from rowcast.claim_chunks(\(lane), \(Int32(1)), \(Int32(priority)))")
     guard rows.count > 0 else {
-      context.board.foundNothing(at: revision)
+      context.board.foundNothing(claim)
       return
     }
-    // Where one chunk was, there may be more.
-    context.board.wakeOneIdle()
     for row in 0..<rows.count {
-      if let chunk = try Chunk(rows, row: row) { try process(chunk) }
+      guard let chunk = try Chunk(rows, row: row) else { continue }
+      // Where one chunk was, there may be more: claims take live ones first.
+      let isOfJob = chunk.priority > Chunk.livePriority
+      context.board.announceWork(to: 1, ofJobs: isOfJob)
+      if isOfJob { context.board.noteJob() }
+      try process(chunk)
     }
   }
 

@@ -4,7 +4,8 @@ internal import Postgres
 /// Answers questions as they come, on a thread and with a connection of its own: however busy lanes
 /// are with chunks, a question waits for none of them.
 ///
-/// Every worker hears of every question; the first to lock its row answers it.
+/// Every worker hears of every question; the first to get its lock answers it. The lock is the
+/// session's: no transaction is open while a model scores.
 final class Answerer {
   private let context: WorkerContext
   private let scorer: QuestionScorer
@@ -23,8 +24,13 @@ final class Answerer {
   func run() {
     var failures = 0
     while !context.isStopping {
+      context.answering.clear()
+      guard context.allowance.answers else {
+        _ = context.answering.wait(timeout: .seconds(1))
+        continue
+      }
       do throws(PostgresError) {
-        try serve { failures = 0 }
+        try context.withSession { () throws(PostgresError) in try serve { failures = 0 } }
       } catch {
         if context.isStopping { return }
         context.events(.connectionLost(part: "answers", reason: error.detail ?? error.message))
@@ -37,13 +43,13 @@ final class Answerer {
   /// One session, from its connection to its loss.
   private func serve(onConnect: () -> Void) throws(PostgresError) {
     let connection = try Connection.open(
-      context.settings(for: "answers"), backoff: backoff, wakeUp: context.stopping)
+      context.settings(for: "answers"), backoff: backoff, wakeUp: context.answering)
     defer { connection.close() }
     try connection.noticeLossOfPeer()
     try connection.runScript(
       """
       set default_transaction_isolation = 'read committed'; set synchronous_commit = off; \
-      set jit = off
+      set jit = off; set statement_timeout = '60s'
       """)
     try connection.listen(Channel.question)
     onConnect()
@@ -52,14 +58,16 @@ final class Answerer {
     var waiting: [UUID] = []
     for row in 0..<open.count { waiting.append(try open.value(row, 0)) }
     var tidyAt = clock.now
-    while !context.isStopping {
+    while true {
+      context.answering.clear()
+      if context.isStopping || !context.allowance.answers { return }
       if !waiting.isEmpty { try answer(waiting, on: connection) }
       if clock.now >= tidyAt {
         try connection.run("select rowcast.tidy_questions()")
         tidyAt = clock.now.advanced(by: Self.tidying)
       }
       let notifications = try connection.waitForNotifications(
-        timeout: clock.now.duration(to: tidyAt), wakeUp: context.stopping)
+        timeout: clock.now.duration(to: tidyAt), wakeUp: context.answering)
       waiting = notifications.compactMap { UUID(uuidString: $0.payload) }
     }
   }
@@ -67,16 +75,13 @@ final class Answerer {
   private func answer(_ ids: [UUID], on connection: Connection) throws(PostgresError) {
     do throws(PostgresError) {
       let questions = try Question.take(ids, on: connection)
-      let answers = questions.isEmpty ? [] : try scorer.answer(questions, on: connection)
-      if answers.isEmpty {
-        try connection.runScript("commit")
-      } else {
-        try Question.store(answers, on: connection)
-      }
+      guard !questions.isEmpty else { return }
+      try Question.store(try scorer.answer(questions, on: connection), on: connection)
     } catch {
       guard connection.isUsable else { throw error }
       // Others may do better; the callers ring again.
       if connection.isInTransaction { try connection.runScript("rollback") }
+      try connection.run("select pg_advisory_unlock_all()")
       context.events(.maintenanceFailed(step: "answer", reason: error.message))
     }
   }

@@ -21,11 +21,9 @@ enum Answer: Sendable, Equatable {
 }
 
 extension Question {
-  /// Those of the questions that nobody else answers, locked until the transaction that is begun ends.
+  /// Those of the questions that nobody else answers; the session has them until they are stored.
   static func take(_ ids: [UUID], on connection: Connection) throws(PostgresError) -> [Question] {
-    let rows = try connection.pipeline([
-      "begin", "select * from rowcast.take_questions(\(ids))",
-    ])[1]
+    let rows = try connection.run("select * from rowcast.take_questions(\(ids))")
     var questions: [Question] = []
     for row in 0..<rows.count {
       questions.append(
@@ -39,7 +37,7 @@ extension Question {
     return questions
   }
 
-  /// Stores the answers, and ends the transaction that took the questions.
+  /// Stores the answers, and lets go of the questions.
   static func store(
     _ answers: [(question: UUID, answer: Answer)], on connection: Connection
   ) throws(PostgresError) {
@@ -62,7 +60,8 @@ extension Question {
     _ = try connection.pipeline([
       Query(
         text: "select rowcast.answer_questions($1, $2, $3, $4, $5)",
-        values: [answers.map(\.question), rows, codes, messages, hints]), "commit",
+        values: [answers.map(\.question), rows, codes, messages, hints]),
+      "select pg_advisory_unlock_all()",
     ])
   }
 }

@@ -19,7 +19,7 @@ final class Inspector {
       var pause = Duration.seconds(30)
       if context.events.statistics.isDispatching {
         do throws(WorkError) {
-          try inspectAll()
+          try context.withSpareSession { () throws(WorkError) in try inspectAll() }
         } catch {
           if context.isStopping { return }
           context.events(.maintenanceFailed(step: "inspect", reason: error.message))

@@ -10,6 +10,7 @@ final class Control {
   private let models: ModelCache
   private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private let clock = ContinuousClock()
+  private var pulses: Pulse
 
   /// How long a statement that was cancelled may take to end.
   private static let cancelGrace = Duration.seconds(1)
@@ -18,6 +19,7 @@ final class Control {
 
   init(_ context: WorkerContext) {
     self.context = context
+    pulses = Pulse(context)
     models = ModelCache(
       byteCount: context.configuration.modelByteCount, events: context.events)
   }
@@ -26,7 +28,7 @@ final class Control {
     let configuration = context.configuration
     var connection = connect()
     guard connection != nil else { return }
-    context.events(.workerStarted(name: configuration.name, lanes: context.board.seatCount))
+    context.events(.workerStarted(name: configuration.name, lanes: configuration.laneCount))
     let lanes = (0..<context.board.seatCount).map { seat in
       WorkThread(name: "rowcast lane \(seat)") { [context, models] in
         Lane(context, seat: seat, models: models).run()
@@ -44,6 +46,7 @@ final class Control {
       others.append(WorkThread(name: "rowcast audit") { [context] in Auditor(context).run() })
       others.append(
         WorkThread(name: "rowcast schedules") { [context] in Scheduler(context).run() })
+      others.append(WorkThread(name: "rowcast cut") { [context] in JobCutter(context).run() })
     }
     while !context.isStopping {
       do throws(PostgresError) {
@@ -78,7 +81,14 @@ final class Control {
         }
         try connection.listen(Channel.chunk)
         try connection.listen(Channel.control)
-        if context.workerID == nil { try register(connection) }
+        try connection.listen(Channel.connections)
+        // What it writes is told again, or of little worth: it waits for no disk and no replica.
+        try connection.runScript("set statement_timeout = '10s'; set synchronous_commit = off")
+        if let worker = context.workerID {
+          try connection.run("select rowcast.attend(\(worker))")
+        } else {
+          try register(connection)
+        }
         return connection
       } catch {
         guard !context.isStopping else { return nil }
@@ -100,12 +110,13 @@ final class Control {
       """
       select rowcast.register_worker(\(configuration.name), \(Machine.hostName), \
       \(Int32(truncatingIfNeeded: Machine.processID)), \(Release.version), \
-      \(Int32(context.board.seatCount)))
+      \(Int32(configuration.laneCount)))
       """
     ).value(0, 0, as: Int32.self)
     if configuration.filesDirectory != nil {
       try connection.run("select rowcast.offer_files(\(worker))")
     }
+    try connection.run("select rowcast.attend(\(worker))")
     context.register(worker)
   }
 
@@ -114,6 +125,7 @@ final class Control {
   /// Listens and beats until the worker stops.
   private func attend(_ connection: Connection) throws(PostgresError) {
     var beatAt = clock.now
+    var pulseAt = beatAt
     var pollAt = clock.now.advanced(by: context.configuration.fallbackPoll)
     var writeAt = clock.now.advanced(by: Self.writeInterval)
     while !context.isStopping {
@@ -126,6 +138,9 @@ final class Control {
         try context.canaries.flush(to: connection, events: context.events)
         beatAt = now.advanced(by: context.configuration.beat)
       }
+      if now >= pulseAt, let worker = context.workerID {
+        pulseAt = now.advanced(by: try pulse(worker, connection))
+      }
       if now >= pollAt {
         context.board.announceWork(to: 1)
         pollAt = now.advanced(by: context.configuration.fallbackPoll)
@@ -135,16 +150,34 @@ final class Control {
         writeAt = now.advanced(by: Self.writeInterval)
       }
       let notifications = try connection.waitForNotifications(
-        timeout: [beatAt, pollAt, writeAt].map { now.duration(to: $0) }.min(),
+        timeout: [beatAt, pulseAt, pollAt, writeAt].map { now.duration(to: $0) }.min(),
         wakeUp: context.control)
-      if notifications.contains(where: { $0.channel == Channel.chunk }) {
-        context.board.announceWork()
+      if notifications.contains(where: { $0.channel == Channel.connections }) {
+        pulseAt = clock.now
+      }
+      let chunks = notifications.filter { $0.channel == Channel.chunk }
+      if !chunks.isEmpty {
+        context.board.announceWork(ofJobs: chunks.allSatisfy { $0.payload == Channel.ofJobs })
       }
       if notifications.contains(where: { $0.channel == Channel.control }) {
         context.inspection.signal()
         // A scorer may have been resumed, and its chunks with it.
         context.board.announceWork(to: 1)
       }
+    }
+  }
+
+  private func pulse(_ worker: Int32, _ connection: Connection) throws(PostgresError) -> Duration {
+    do throws(PostgresError) {
+      return try pulses.beat(worker, on: connection)
+    } catch {
+      guard connection.isUsable else { throw error }
+      if error.sqlState == "RC202" {
+        context.forgetRegistration(worker)
+      } else {
+        context.events(.maintenanceFailed(step: "pulse", reason: error.message))
+      }
+      return Pulse.interval
     }
   }
 

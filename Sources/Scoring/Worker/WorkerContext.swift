@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Postgres
 internal import Synchronization
 
@@ -16,6 +17,10 @@ final class WorkerContext: Sendable {
   let audit = WakeUp()
   /// Wakes the thread that fires schedules.
   let schedules = WakeUp()
+  /// Wakes the thread that cuts jobs into chunks.
+  let cutting = WakeUp()
+  /// Wakes the thread that answers questions.
+  let answering = WakeUp()
   /// Wakes the control thread.
   let control = WakeUp()
   /// What lanes counted of canaries; the control thread writes it down.
@@ -28,6 +33,11 @@ final class WorkerContext: Sendable {
     var standby: Canceller?
     var lanes: [Int: Canceller] = [:]
     var failure: PostgresError?
+    var allowance = Allowance.none
+    var sessionCount = 0
+    var spareCount = 0
+    var workerCount = 1
+    var sizeShare = 1.0
   }
 
   private let state = Mutex(State())
@@ -35,13 +45,22 @@ final class WorkerContext: Sendable {
   init(_ configuration: WorkerConfiguration, events: EventSink) {
     self.configuration = configuration
     self.events = events
-    board = LaneBoard(seats: max(1, configuration.laneCount))
+    // Where the machine may become larger, seats are kept for all of it.
+    let lanes = max(
+      1, configuration.laneCount, configuration.followsMachine ? Machine.hostCoreCount : 1)
+    board = LaneBoard(seats: lanes, hasLiveSeat: configuration.keepsLiveLane)
   }
 
-  /// The connection settings of a part, as `pg_stat_activity` will show it.
+  /// The connection settings of a part, as `pg_stat_activity` will show it, with a bound on each
+  /// statement. Given with the connection, it is what `reset all` goes back to.
   func settings(for part: String) -> ConnectionSettings {
-    configuration.settings.setting("application_name", to: "rowcast \(part)")
+    let given = configuration.settings["options"] ?? Self.environmentOptions
+    let bound = "-c statement_timeout=\(Int(configuration.statementTimeout.milliseconds))"
+    return configuration.settings.setting("application_name", to: "rowcast \(part)")
+      .setting("options", to: given.map { "\(bound) \($0)" } ?? bound)
   }
+
+  private static let environmentOptions = getenv("PGOPTIONS").map { String(cString: $0) }
 
   // MARK: Stopping
 
@@ -55,6 +74,8 @@ final class WorkerContext: Sendable {
     inspection.signal()
     audit.signal()
     schedules.signal()
+    cutting.signal()
+    answering.signal()
     board.dispatcherWakeUp.signal()
   }
 
@@ -100,6 +121,62 @@ final class WorkerContext: Sendable {
   func forgetRegistration(_ worker: Int32) {
     state.withLock { if $0.workerID == worker { $0.workerID = nil } }
     control.signal()
+  }
+
+  // MARK: Sessions
+
+  var allowance: Allowance { state.withLock(\.allowance) }
+
+  /// Has each part open or close what it may have.
+  func follow(_ allowance: Allowance) {
+    state.withLock { $0.allowance = allowance }
+    answering.signal()
+    board.dispatcherWakeUp.signal()
+    if !allowance.dispatches { cancelStandby() }
+  }
+
+  /// Those that are open, beside the control session's and lanes.
+  var sessionCount: Int { state.withLock(\.sessionCount) }
+
+  /// Counts a session of another part than control and lanes while the body runs.
+  func withSession<T>(_ body: () throws(PostgresError) -> T) throws(PostgresError) -> T {
+    state.withLock { $0.sessionCount += 1 }
+    defer { state.withLock { $0.sessionCount -= 1 } }
+    return try body()
+  }
+
+  /// Counts a session of a task beside ticks while the body runs, once the worker may have one.
+  func withSpareSession<E: Error>(_ body: () throws(E) -> Void) throws(E) {
+    while true {
+      let isFree = state.withLock { state in
+        guard state.spareCount < max(1, state.allowance.spares) else { return false }
+        state.spareCount += 1
+        state.sessionCount += 1
+        return true
+      }
+      if isFree { break }
+      if isStopping { return }
+      pause(.milliseconds(20))
+    }
+    defer {
+      state.withLock { state in
+        state.spareCount -= 1
+        state.sessionCount -= 1
+      }
+    }
+    try body()
+  }
+
+  /// How many workers there are, this one among them, as far as is known.
+  var workerCount: Int {
+    get { state.withLock(\.workerCount) }
+    set { state.withLock { $0.workerCount = newValue } }
+  }
+
+  /// By how much chunks of jobs are to be smaller than usual.
+  var sizeShare: Double {
+    get { state.withLock(\.sizeShare) }
+    set { state.withLock { $0.sizeShare = newValue } }
   }
 
   // MARK: Rescue

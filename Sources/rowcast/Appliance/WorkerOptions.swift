@@ -6,8 +6,20 @@ import Scoring
 
 /// How a worker is run.
 struct WorkerOptions: ParsableArguments {
-  @Option(help: "Threads that score, each with a connection. Default: the cores.")
+  @Option(
+    help: """
+      Threads that score, each with a connection; one more is kept free for live changes. Default: \
+      the cores that the process may use, also when these change.
+      """)
   var lanes: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Connections of this worker at most. Default: its share of what all may have, which \
+      rowcast.set_limit('connections', …) sets.
+      """, valueName: "count"))
+  var connections: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -36,6 +48,9 @@ struct WorkerOptions: ParsableArguments {
     if let modelMemory, !(1...1_048_576).contains(modelMemory) {
       throw ValidationError("--model-memory must be from 1 to 1048576")
     }
+    if let connections, connections < Allowance.leastUseful {
+      throw ValidationError("--connections must be \(Allowance.leastUseful) or more")
+    }
     if let files {
       var isDirectory: ObjCBool = false
       guard FileManager.default.fileExists(atPath: files, isDirectory: &isDirectory),
@@ -50,6 +65,7 @@ struct WorkerOptions: ParsableArguments {
   func configuration(_ settings: ConnectionSettings) -> WorkerConfiguration {
     var configuration = WorkerConfiguration(settings: settings)
     if let lanes { configuration.laneCount = lanes }
+    configuration.connectionLimit = connections
     if let modelMemory { configuration.modelByteCount = modelMemory << 20 }
     configuration.filesDirectory = files
     return configuration
