@@ -215,7 +215,7 @@ begin
             -- Small ones at the end, so that all lanes come to it together.
             pages := least(part.size - part.cut, greatest(1, least(
                 own.chunk_rows / greatest(own.rows_per_page, 0.01), greatest(
-                    512 / greatest(own.rows_per_page, 0.01),
+                    greatest(512, own.chunk_rows / 8) / greatest(own.rows_per_page, 0.01),
                     ceil(pages_left::float8 / greatest(2 * lane_count, 1)))))::bigint);
             insert into rowcast.chunk (job_id, tick_id, key_count, priority, kind, keys, lower_key,
                                        upper_key, pages)
@@ -246,6 +246,9 @@ declare
     number bigint;
     own rowcast.model_job;
     open int;
+    allowed int;
+    is_young boolean;
+    is_due boolean;
     made int;
     total int := 0;
     -- Of all workers, not of the dispatcher's own alone.
@@ -259,16 +262,25 @@ begin
     loop
         -- Ticks wait for this. Those that were not looked at come first the next time.
         exit when clock_timestamp() > started + interval '100 milliseconds';
+        select m.* into own from rowcast.model_job as m where m.job_id = number;
+        select count(*) into open from rowcast.chunk as c
+        where c.job_id = number and c.state in ('available', 'running');
+        -- Of a million rows a fast model would have scored a half before chunks were large enough. Few are
+        -- cut until it is known how large they should be.
+        is_young := coalesce(own.begun_at > clock_timestamp() - interval '2 seconds', true);
+        is_due := own.checked_at is null or own.checked_at < clock_timestamp() - (
+            case when is_young and own.chunk_rows < 16384 then 0.02 else 0.5 end) * interval '1 second';
+        allowed := least(most, own.max_concurrency, case when is_young and own.chunk_rows < 4096
+                                                         then 2 * lanes end);
+        -- What is cut lasts for a while.
+        continue when own.phase = 'score' and own.begun_at is not null and not is_due and open > allowed / 2;
         perform from rowcast.job as j where j.job_id = number and j.state = 'running'
         for update skip locked;
         continue when not found;
         -- A statement of its own: it sees what was committed before the lock was granted.
         select m.* into own from rowcast.model_job as m where m.job_id = number;
         continue when own.phase = 'new';
-        -- Of a million rows a fast model would have scored a half before chunks were large enough.
-        if own.checked_at is null or own.checked_at < clock_timestamp() - (case
-            when own.chunk_rows < 16384 and own.begun_at > clock_timestamp() - interval '2 seconds'
-            then interval '50 milliseconds' else interval '500 milliseconds' end) then
+        if is_due then
             continue when not rowcast.check_model_job(own);
             select m.* into own from rowcast.model_job as m where m.job_id = number;
         end if;
@@ -287,8 +299,7 @@ begin
                 select m.* into own from rowcast.model_job as m where m.job_id = number;
             end if;
             own.chunk_rows := greatest(1, round(own.chunk_rows * size_share));
-            made := rowcast.cut_parts(
-                own, least(most, coalesce(own.max_concurrency, most)) - open, lanes);
+            made := case when open < allowed then rowcast.cut_parts(own, allowed - open, lanes) else 0 end;
             total := total + made;
             if made = 0 and open = 0 and not exists (
                 select from rowcast.job_part as p where p.job_id = number and p.cut < p.size) then

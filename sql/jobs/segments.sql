@@ -156,7 +156,8 @@ revoke all on function rowcast.segment_lookup(rowcast.model_job) from public;
 
 create or replace function rowcast.segment_ddl(own rowcast.model_job) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-    select format('create table %s (%s)', n.target,
+    -- Nothing is gained by vacuum in arrays that nobody deletes.
+    select format('create table %s (%s) with (toast.autovacuum_vacuum_insert_threshold = -1)', n.target,
                   string_agg(format('%I %s', c.name, c.type), ', ' order by c.place))
            -- Compressing numbers would cost more than all else.
            || string_agg(format('; alter table %s alter column %I set storage external', n.target, c.name), ''
