@@ -81,6 +81,32 @@ import Testing
         == (2..<rows.columns.count).map { index throws(PostgresError) in try rows.column(index) })
   }
 
+  @Test(arguments: [0, 1, 65, 300]) func lineSegmentsAreFourColumns(count: Int) throws {
+    let connection = try Database.current.connect()
+    func copied(_ condition: String) throws -> CopiedRows {
+      try connection.copyOut(
+        Query(
+          text: """
+            copy (select i, lseg(point(i, sqrt(i)), point(-i, case when \(condition) then i / 8.0 end))
+                  from generate_series(1, \(count)) as i) to stdout (format binary)
+            """), types: [.int4, .lseg], raw: 0..<1, rows: 10)
+    }
+    let numbers = (0..<count).map { Double($0 + 1) }
+    guard case .quads(let quads) = try copied("true").columns[1] else {
+      Issue.record("no quads")
+      return
+    }
+    #expect(
+      quads == [
+        numbers, numbers.map { $0.squareRoot() }, numbers.map { -$0 }, numbers.map { $0 / 8 },
+      ])
+    guard count > 0 else { return }
+    if case .someQuads = try copied("i < \(count)").columns[1] {
+    } else {
+      Issue.record("a NULL was not seen")
+    }
+  }
+
   @Test func aCopyOfAnotherTypeIsRefused() throws {
     let connection = try Database.current.connect()
     let error = #expect(throws: PostgresError.self) {

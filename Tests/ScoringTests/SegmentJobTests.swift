@@ -1,3 +1,4 @@
+import Inference
 import Postgres
 import Scoring
 import TestSupport
@@ -173,6 +174,52 @@ struct SegmentJobTests {
       #expect(
         try Self.text(
           connection, "select (to_regproc('bare_lookup') is null)::text") == "true")
+    }
+  }
+
+  /// Features that are joined on their way and features that are not, with NULLs from some row on.
+  @Test func numbersOfAllKindsArriveAsTheyAre() async throws {
+    let scene = try Scene()
+    let names = (0..<11).map { "f\($0)" }
+    let bytes = TestModel.sum(of: names, seed: 7)
+    try await scene.withWorkers { connection, _ in
+      try scene.push("wide", bytes)
+      let types = [
+        "real", "real", "double precision", "real", "real", "int", "real", "real", "real", "real",
+        "double precision",
+      ]
+      let values = names.indices.map { place in
+        switch place {
+        case 2: "case when i % 97 = 0 then 'nan' else (i % 40) / 7.0 - 3 end"
+        case 3: "case when i % 89 = 0 then '-infinity' else (i % 31 - 15) * 1.1 end"
+        case 8: "case when i < 30000 or i % 5 > 0 then sin(i) * 12 end"
+        case 10: "1e-320 * i"
+        default: "sin(i * \(place + 1)) * 12"
+        }
+      }
+      let columns = zip(names, types).map { "\($0) \($1)" }.joined(separator: ", ")
+      try connection.runScript(
+        """
+        create table wide (id bigint primary key, \(columns));
+        insert into wide select i, \(values.joined(separator: ", ")) from generate_series(1, 40000) as i;
+        """)
+      let job = try scene.submit(
+        "select rowcast.submit_job('wide', 'wide', 'packed', mode => 'segments')", connection)
+      #expect(try scene.end(of: job, connection).state == "done")
+      let rows = try connection.run(
+        Query(text: "select \(names.joined(separator: ", ")) from wide order by id"))
+      let batch = Batch(
+        rowCount: rows.count,
+        columns: try names.indices.map { try LiveScoringTests.column(rows.column($0)) })
+      let model = try Model.load(bytes)
+      let wanted = try model.predict(batch, workspace: Workspace())
+      let found = try connection.run("select score from packed order by id").column(0)
+      guard case .float64(let scores) = wanted.columns[0].values else {
+        Issue.record("other outputs than expected")
+        return
+      }
+      #expect(found.values == .float64(scores))
+      #expect(Set(scores).count > 100)
     }
   }
 

@@ -5,6 +5,10 @@ public struct CopiedRows: Sendable {
   public enum Column: Sendable {
     case values(ColumnVector)
     case raw(RawColumn)
+    /// Of type `lseg`: its four numbers, a column each; no row is NULL.
+    case quads([[Double]])
+    /// Of type `lseg` with rows that are NULL.
+    case someQuads
   }
 
   public let count: Int
@@ -31,11 +35,12 @@ public struct CopiedRows: Sendable {
 
 /// Takes the rows of a binary COPY apart, each value straight to its column.
 ///
-/// Values of fixed width are turned round as they are read: some 2 ns each.
+/// Values of fixed width are turned round as they are read: some 2 ns each. The four numbers of a
+/// value of type `lseg` go to places of their own.
 struct CopyBlock: ~Copyable {
   /// Where a column's values go.
   private struct Slot {
-    /// Of its values; 0 where images are kept.
+    /// Of its values; 0 where images are kept, 32 of a quad, whose numbers lie `capacity` apart.
     let width: Int
     var values: UnsafeMutableRawPointer
     /// Of images: how many bytes there is room for, and where each begins.
@@ -65,7 +70,9 @@ struct CopyBlock: ~Copyable {
     capacity = min(max(rows, 64), 1 << 16)
     slots = .allocate(capacity: types.count)
     for index in types.indices {
-      let width = typed[index] ? Int(BlockDecoder.width(of: types[index]) ?? 0) : 0
+      let width =
+        typed[index]
+        ? types[index] == .lseg ? 32 : Int(BlockDecoder.width(of: types[index]) ?? 0) : 0
       let byteCapacity = capacity * (width == 0 ? 16 : width)
       var slot = Slot(width: width, values: .allocate(byteCount: byteCapacity, alignment: 16))
       if width == 0 {
@@ -159,6 +166,12 @@ struct CopyBlock: ~Copyable {
         values.storeBytes(
           of: place.bigEndian(UInt64.self), toByteOffset: row &* 8, as: UInt64.self)
       case 0 where length >= 0: keep(place, length, column)
+      case 32 where length == 32:
+        for part in 0..<4 {
+          values.storeBytes(
+            of: place.bigEndian(UInt64.self, at: part &* 8),
+            toByteOffset: (part &* capacity &+ row) &* 8, as: UInt64.self)
+        }
       case 2 where length == 2:
         values.storeBytes(
           of: place.bigEndian(UInt16.self), toByteOffset: row &* 2, as: UInt16.self)
@@ -200,7 +213,7 @@ struct CopyBlock: ~Copyable {
     slot.pointee.nulls![rowCount >> 6] |= 1 << UInt64(rowCount & 63)
     if let offsets = slot.pointee.offsets {
       offsets[rowCount + 1] = offsets[rowCount]
-    } else {
+    } else if slot.pointee.width < 32 {
       memset(slot.pointee.values + rowCount * slot.pointee.width, 0, slot.pointee.width)
     }
   }
@@ -214,6 +227,14 @@ struct CopyBlock: ~Copyable {
         grown.initialize(from: offsets, count: capacity + 1)
         offsets.deallocate()
         slot.pointee.offsets = grown
+      } else if slot.pointee.width == 32 {
+        let grown = UnsafeMutableRawPointer.allocate(byteCount: wanted * 32, alignment: 16)
+        for part in 0..<4 {
+          memcpy(
+            grown + part * wanted * 8, slot.pointee.values + part * capacity * 8, capacity * 8)
+        }
+        slot.pointee.values.deallocate()
+        slot.pointee.values = grown
       } else {
         slot.pointee.values = Self.grown(
           slot.pointee.values, used: capacity * slot.pointee.width, to: wanted * slot.pointee.width)
@@ -248,6 +269,10 @@ struct CopyBlock: ~Copyable {
     for index in 0..<columnCount {
       if !typed[index] {
         columns.append(.raw(raw(index)))
+      } else if slots[index].width == 32 {
+        columns.append(
+          slots[index].nulls == nil
+            ? .quads((0..<4).map { array(index, from: $0 * capacity * 8) }) : .someQuads)
       } else if slots[index].width == 0 {
         columns.append(.values(try raw(index).decoded()))
       } else {
@@ -287,10 +312,10 @@ struct CopyBlock: ~Copyable {
       offsets: Array(offsets), nulls: nulls(index))
   }
 
-  private func array<Value: BitwiseCopyable>(_ index: Int) -> [Value] {
+  private func array<Value: BitwiseCopyable>(_ index: Int, from offset: Int = 0) -> [Value] {
     [Value](unsafeUninitializedCapacity: rowCount) { buffer, initialized in
       if let base = buffer.baseAddress {
-        memcpy(base, slots[index].values, rowCount * MemoryLayout<Value>.size)
+        memcpy(base, slots[index].values + offset, rowCount * MemoryLayout<Value>.size)
       }
       initialized = rowCount
     }

@@ -18,6 +18,8 @@ public struct OID: RawRepresentable, Hashable, Sendable, ExpressibleByIntegerLit
   public static let oid: OID = 26
   public static let xid: OID = 28
   public static let json: OID = 114
+  /// A line segment: four `double precision`.
+  public static let lseg: OID = 601
   public static let float4: OID = 700
   public static let float8: OID = 701
   public static let unknown: OID = 705
@@ -56,7 +58,7 @@ extension OID: CustomStringConvertible {
   private static let names: [OID: String] = [
     bool: "boolean", bytea: "bytea", char: "\"char\"", name: "name", int8: "bigint",
     int2: "smallint", int4: "integer", text: "text", oid: "oid", xid: "xid", json: "json",
-    float4: "real", float8: "double precision", unknown: "unknown", bpchar: "character",
+    lseg: "lseg", float4: "real", float8: "double precision", unknown: "unknown", bpchar: "character",
     varchar: "character varying", date: "date", timestamp: "timestamp",
     timestamptz: "timestamptz", interval: "interval", numeric: "numeric", uuid: "uuid",
     jsonb: "jsonb", xid8: "xid8", regclass: "regclass", regtype: "regtype", void: "void",

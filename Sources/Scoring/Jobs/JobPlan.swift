@@ -33,10 +33,14 @@ struct JobPlan {
 }
 
 extension JobPlan {
+  /// The features that the model uses.
+  private func features(reading reads: [Bool]) -> [String] {
+    zip(expressions[kept.count...], reads).filter(\.1).map(\.0)
+  }
+
   /// Kept columns, then features that the model uses.
   private func columns(reading reads: [Bool]) -> [String] {
-    Array(expressions[..<kept.count])
-      + zip(expressions[kept.count...], reads).filter(\.1).map(\.0)
+    Array(expressions[..<kept.count]) + features(reading: reads)
   }
 
   /// The query that reads a chunk's rows: kept columns, features that the model uses, ctid.
@@ -52,16 +56,17 @@ extension JobPlan {
       text: "select \(columns) \(Self.range(chunk))", values: [chunk.lowerKey, chunk.upperKey])
   }
 
-  /// A query without rows that has the types of `copyQuery`; keeps the table as it is until its
+  /// A query without rows that has the types of `readQuery`; keeps the table as it is until its
   /// transaction is over.
   func shapeQuery(_ chunk: Chunk, reading reads: [Bool]) -> Query {
     let columns = (columns(reading: reads) + ["t.ctid"]).joined(separator: ", ")
     return Query(text: "select \(columns) from only \(chunk.keys ?? "") as t limit 0")
   }
 
-  /// As `readQuery`, without ctid, for a chunk that is a range.
-  func copyQuery(_ chunk: Chunk, reading reads: [Bool]) -> Query {
-    let columns = columns(reading: reads).joined(separator: ", ")
+  /// As `readQuery`, packed and without ctid, for a chunk that is a range.
+  func copyQuery(_ chunk: Chunk, reading reads: [Bool], packing: FloatPacking) -> Query {
+    let columns = (expressions[..<kept.count] + packing.expressions(features(reading: reads)))
+      .joined(separator: ", ")
     return Query(
       inlining: [chunk.lowerKey, chunk.upperKey],
       into: "copy (select \(columns) \(Self.range(chunk))) to stdout (format binary)")

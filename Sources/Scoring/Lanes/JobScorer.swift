@@ -24,6 +24,8 @@ struct JobScorer {
     var shapes: [String: JobFiles.Shape] = [:]
     /// Rows have failed: where rows are is read with them, and not afterwards.
     var readsPlaces = false
+    /// No feature was NULL until now.
+    var packs = true
   }
 
   init(
@@ -53,7 +55,7 @@ struct JobScorer {
     if chunk.kind == .file {
       rows = try readFile(chunk, job, plan, binding)
     } else if chunk.isRange, jobs[job]?.readsPlaces == false {
-      rows = try copy(chunk, plan, binding)
+      rows = try copy(chunk, job, plan, binding)
     } else {
       rows = try read(chunk, plan, binding)
     }
@@ -133,24 +135,38 @@ struct JobScorer {
 
   /// Reads a range of rows by COPY, which costs the worker a half of what a query does, and knows
   /// neither types nor places.
-  private func copy(_ chunk: Chunk, _ plan: JobPlan, _ binding: ModelBinding) throws(WorkError)
-    -> JobRows
-  {
+  private mutating func copy(
+    _ chunk: Chunk, _ job: Int64, _ plan: JobPlan, _ binding: ModelBinding
+  ) throws(WorkError) -> JobRows {
     let (first, readCount) = (plan.kept.count, binding.reads.count { $0 })
-    let (types, rows) = try database { () throws(PostgresError) in
+    let packs = jobs[job]?.packs ?? false
+    let (types, rows, features) = try database { () throws(PostgresError) in
       let shape = try connection.pipeline([
         "begin", plan.shapeQuery(chunk, reading: binding.reads),
       ])[1]
       let types = Array(shape.columns.map(\.typeOID)[..<(first + readCount)])
-      let rows = try connection.copyOut(
-        plan.copyQuery(chunk, reading: binding.reads), types: types, raw: 0..<first,
-        rows: Int(chunk.keyCount ?? 0))
+      func copied(_ packing: FloatPacking) throws(PostgresError) -> CopiedRows {
+        try connection.copyOut(
+          plan.copyQuery(chunk, reading: binding.reads, packing: packing),
+          types: types[..<first] + packing.columnTypes, raw: 0..<first,
+          rows: Int(chunk.keyCount ?? 0))
+      }
+      var packing = FloatPacking(Array(types[first...]), isOn: packs)
+      var rows = try copied(packing)
+      var features = packing.features(rows, from: first)
+      if features == nil {
+        packing = FloatPacking(Array(types[first...]), isOn: false)
+        rows = try copied(packing)
+        features = packing.features(rows, from: first)
+      }
       try connection.runScript("commit")
-      return (types, rows)
+      return (types, rows, features)
     }
+    guard let features else { preconditionFailure("features were left unread") }
+    if packs, features.contains(where: { $0.nulls != nil }) { jobs[job]?.packs = false }
     return try jobRows(
-      plan, binding, count: rows.count, kept: (0..<first).map { rows.raw($0) },
-      rows.vectors(first..<first + readCount), types: types, places: .unknown)
+      plan, binding, count: rows.count, kept: (0..<first).map { rows.raw($0) }, features,
+      types: types, places: .unknown)
   }
 
   private func jobRows(
