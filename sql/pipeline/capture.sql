@@ -36,27 +36,37 @@ comment on function rowcast.append_sql(int, text, text) is
     'of a query for count and keys.';
 revoke all on function rowcast.append_sql(int, text, text) from public;
 
+drop function if exists rowcast.several_sql(int, text, text, text);
+
 create or replace function rowcast.several_sql(
-    source_id int, selection text, otherwise text, guard text default '')
+    source_id int, selection text, otherwise text, guard text, at_most int)
 returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $outer$
     select format($sql$
     declare
+        slices pg_catalog.text[];
         readable pg_catalog.bool := true;
     begin
         begin
-            %5$sselect pg_catalog.textin(pg_catalog.array_out(pg_catalog.array_agg(i.k))),
-                   pg_catalog.count(*)
-            into touched, touched_count
-            from (%2$s limit 4097) as i;
-        exception when others then
-            readable := false;
+            %5$sselect array(select pg_catalog.textin(pg_catalog.array_out(
+                             a.keys[s.before operator(pg_catalog.+) 1 : s.before operator(pg_catalog.+) 4096]))
+                         from pg_catalog.generate_series(
+                             0, a.key_count operator(pg_catalog.-) 1, 4096) as s (before)),
+                   a.key_count
+            into slices, touched_count
+            from (select pg_catalog.array_agg(i.k) as keys, pg_catalog.count(*)::pg_catalog.int4 as key_count
+                  from (%2$s limit %7$s) as i) as a;
+        exception
+            when internal_error or program_limit_exceeded or out_of_memory then
+                touched_count := %7$s;  -- Keys too long for one array.
+            when others then
+                readable := false;
         end;
         if not readable then
             %3$s
         elsif touched_count operator(pg_catalog.=) 0 then
             return null;
-        elsif touched_count operator(pg_catalog.<=) 4096 then
+        elsif touched_count operator(pg_catalog.<=) %6$s then
             %4$s
         else
             %1$s
@@ -68,12 +78,18 @@ language sql immutable set search_path = pg_catalog, pg_temp as $outer$
                          operator(pg_catalog./) 4096 as slice
                   from (%s) as u) as i
             group by i.slice$sql$, selection)),
-        selection, otherwise, rowcast.append_sql(source_id, 'K', 'touched_count, touched'), guard)
+        selection, otherwise,
+        rowcast.append_sql(source_id, 'K', $sql$case
+                   when u.place operator(pg_catalog.<) pg_catalog.cardinality(slices) then 4096
+                   else (touched_count operator(pg_catalog.-) 1) operator(pg_catalog.%) 4096
+                        operator(pg_catalog.+) 1 end, u.slice
+            from pg_catalog.unnest(slices) with ordinality as u (slice, place)$sql$), guard, at_most,
+        at_most + 1)
 $outer$;
-comment on function rowcast.several_sql(int, text, text, text) is
-    'The block of a trigger function that logs any number of keys, or does otherwise where they are '
-    'not readable or the guard raises.';
-revoke all on function rowcast.several_sql(int, text, text, text) from public;
+comment on function rowcast.several_sql(int, text, text, text, int) is
+    'The block of a trigger function that logs any number of keys, up to at_most of them by reading the rows '
+    'once, or does otherwise where they are not readable or the guard raises.';
+revoke all on function rowcast.several_sql(int, text, text, text, int) from public;
 
 create or replace function rowcast.make_capture(source_id int) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $make$
@@ -81,6 +97,7 @@ declare
     src rowcast.source;
     pins text;
     differs text;            -- whether a row is to be scored again
+    read_columns text;       -- of an updated row
     same_key text;
     same_image text;         -- the same by image: no operator that depends on types
     guard text;              -- raises where a key column's type is not what same_key was made for
@@ -90,6 +107,7 @@ declare
     single text;             -- key text and count of a statement that touched one row
     several text;            -- keys of a statement that touched any number
     every text;              -- the same, whatever columns changed
+    at_most int;             -- keys that are read at once: 16 MB of them, by and large
     body text;
 begin
     select s.* into strict src from rowcast.source as s where s.source_id = make_capture.source_id;
@@ -105,6 +123,10 @@ begin
     left join pg_attribute as a on a.attrelid = src.relation and a.attname = k.name
     join pg_type as t on t.oid = coalesce(nullif(a.atttypid, 0), to_regtype(k.type_name))
     join pg_namespace as s on s.oid = t.typnamespace;
+    at_most := case when src.composite or exists (
+            select from unnest(src.key_types) as k (name)
+            join pg_type as t on t.oid = to_regtype(k.name) where t.typlen < 0)
+        then 131072 else 1048576 end;
     guard := format('if (select %s from new_rows as n limit 1) then
                 raise exception using errcode = ''RC302'';
             end if;
@@ -122,8 +144,9 @@ begin
     -- takes null as a value, and at worst scores a row again whose 1.0 became 1.00.
     select format('(row(%s)::record) operator(pg_catalog.*<>) (row(%s)::record)',
                   string_agg(format('n.%I', w.name), ', ' order by w.name),
-                  string_agg(format('o.%I', w.name), ', ' order by w.name))
-    into differs
+                  string_agg(format('o.%I', w.name), ', ' order by w.name)),
+           string_agg(format('r.%I', w.name), ', ' order by w.name)
+    into differs, read_columns
     from (select unnest(src.watched_columns) union select unnest(src.key_columns)) as w (name);
 
     select string_agg(distinct p.pin, ' ') into pins
@@ -143,23 +166,31 @@ begin
     foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
         case event
         when 'insert' then
-            single := format('pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_new)
+            single := format('select pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_new)
                       || ' into strict touched, touched_count from new_rows as n';
             several := format('select %s as k from new_rows as n', key_of_new);
             every := several;
         when 'delete' then
-            single := format('pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_old)
+            single := format('select pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_old)
                       || ' into strict touched, touched_count from old_rows as o';
             several := format('select %s as k from old_rows as o', key_of_old);
             every := several;
         when 'update' then
-            single := format($sql$case
-                    when not (%3$s) then pg_catalog.textin(pg_catalog.array_out(array[%2$s, %1$s]))
-                    when %4$s then pg_catalog.textin(pg_catalog.array_out(array[%1$s])) end,
-               case when %3$s then 1 else 2 end
-        into strict touched, touched_count
-        from new_rows as n cross join old_rows as o$sql$,
-                key_of_new, key_of_old, same_image, differs);
+            -- As two rows of plpgsql, whose expressions are made ready once a transaction. Those of a query
+            -- are with each statement, which takes longer for 28 features than all else together.
+            single := format($sql$select %5$s into strict o from old_rows as r;
+        select %5$s into n from new_rows as r;
+        if not found then  -- Moved to a partition whose trigger did not take it.
+            touched := pg_catalog.textin(pg_catalog.array_out(array[%2$s]));
+            touched_count := 1;
+        elsif not (%3$s) then
+            touched := pg_catalog.textin(pg_catalog.array_out(array[%2$s, %1$s]));
+            touched_count := 2;
+        elsif %4$s then
+            touched := pg_catalog.textin(pg_catalog.array_out(array[%1$s]));
+            touched_count := 1;
+        end if$sql$,
+                key_of_new, key_of_old, same_image, differs, read_columns);
             -- A full join, because the plan outlives the statement it was made for: it cannot be a
             -- nested loop, which a plan made for two rows would be, and which 300,000 rows would wait
             -- for all day. A changed key is its old and its new one.
@@ -180,7 +211,7 @@ begin
         else
             body := rowcast.append_sql(src.source_id, 'X', '0, null');
             if event = 'update' then
-                body := rowcast.several_sql(src.source_id, every, body);
+                body := rowcast.several_sql(src.source_id, every, body, '', at_most);
             end if;
             body := format($sql$
 declare
@@ -188,8 +219,11 @@ declare
     touched_count pg_catalog.int4;
     single pg_catalog.bool := true;
 begin
+    declare
+        n record;  -- After and
+        o record;  -- before an update.
     begin
-        select %1$s;
+        %1$s;
     exception
         when no_data_found then
             return null;
@@ -206,7 +240,7 @@ begin
     end if;$sql$,
                 single, rowcast.append_sql(src.source_id, 'K', 'touched_count, touched'),
                 rowcast.several_sql(src.source_id, several, body,
-                                    case event when 'update' then guard else '' end));
+                                    case event when 'update' then guard else '' end, at_most));
         end if;
 
         execute format($sql$create or replace function rowcast.capture_%s_%s() returns trigger
