@@ -168,7 +168,7 @@ import Testing
         select p.proname::text from pg_proc as p
         where p.pronamespace = 'rowcast'::regnamespace and p.prosecdef
           and not coalesce(array_to_string(p.proconfig, ' '), '') like '%search_path=%'
-          and p.proname !~ '^capture_(insert|update|delete|truncate)_'
+          and p.proname !~ '^capture_(insert|update|delete|truncate|row)_'
         """) == [])
     #expect(
       try connection.texts(

@@ -66,6 +66,7 @@ import Testing
       """
       create table t (id int primary key, x real);
       select rowcast.create_scorer('s', 't', 'double');
+      select rowcast.watch_each_row('s');
       """)
     return connection
   }

@@ -163,7 +163,9 @@ begin
         where t.oid = 'bytea'::regtype or t.typtype in ('c', 'r', 'm')
     ) as p (pin);
 
-    foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
+    foreach event in array array['insert', 'update', 'delete', 'truncate']
+                           || case when src.each_row then array['row'] end
+    loop
         case event
         when 'insert' then
             single := format('select pg_catalog.textin(pg_catalog.array_out(array[%s])), 1', key_of_new)
@@ -208,6 +210,32 @@ begin
 
         if event = 'truncate' then
             body := format(E'\nbegin\n    %s', rowcast.append_sql(src.source_id, 'T', '0, null'));
+        elsif event = 'row' then
+            -- What its trigger's condition lets through: see capture_each_row.sql.
+            body := format($sql$
+declare
+    n alias for new;
+    o alias for old;
+    touched pg_catalog.text;
+    touched_count pg_catalog.int4 := 1;
+begin
+    begin
+        if %3$s then
+            touched := pg_catalog.textin(pg_catalog.array_out(array[%1$s]));
+        else
+            touched := pg_catalog.textin(pg_catalog.array_out(array[%2$s, %1$s]));
+            touched_count := 2;
+        end if;
+    exception when others then
+        touched := null;
+    end;
+    if touched is null then
+        %4$s
+    else
+        %5$s
+    end if;$sql$,
+                key_of_new, key_of_old, same_image, rowcast.append_sql(src.source_id, 'X', '0, null'),
+                rowcast.append_sql(src.source_id, 'K', 'touched_count, touched'));
         else
             body := rowcast.append_sql(src.source_id, 'X', '0, null');
             if event = 'update' then
@@ -300,13 +328,54 @@ comment on function rowcast.captured_relations(regclass) is
     'Relations that need triggers, parents first. Foreign partitions cannot have them.';
 revoke all on function rowcast.captured_relations(regclass) from public;
 
+create or replace function rowcast.row_condition(source_id int) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select format('(row(%s)::record) operator(pg_catalog.*<>) (row(%s)::record)',
+                  string_agg(format('new.%I', a.attname), ', ' order by a.attnum),
+                  string_agg(format('old.%I', a.attname), ', ' order by a.attnum))
+    from rowcast.source as s
+    join pg_class as c on c.oid = s.relation and c.relkind = 'r' and not c.relispartition
+    join pg_attribute as a on a.attrelid = s.relation and a.attnum > 0 and not a.attisdropped
+                          and a.attname = any (s.key_columns || s.watched_columns)
+    where s.source_id = row_condition.source_id and s.each_row
+      -- Updates of it reach rows of tables that inherit from it, and no trigger of its own sees these.
+      and not exists (select from pg_inherits as i where i.inhparent = s.relation)
+    having count(*) > 0
+$$;
+comment on function rowcast.row_condition(int) is
+    'When the update trigger of a source that is captured row by row fires; null where statements are.';
+revoke all on function rowcast.row_condition(int) from public;
+
+create or replace function rowcast.update_trigger_looks(source_id int, trigger_id oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    -- A condition means columns by their numbers: one that was renamed and made again is another one.
+    select t.tgtype & 1 = 0 or t.tgrelid = s.relation and rowcast.row_condition(s.source_id) is not null
+       and not exists (
+        select from pg_attribute as a
+        where a.attrelid = t.tgrelid and a.attnum > 0 and not a.attisdropped
+          and a.attname = any (s.key_columns || s.watched_columns)
+          and not exists (
+            select from pg_depend as d
+            where d.classid = 'pg_trigger'::regclass and d.objid = t.oid
+              and d.refclassid = 'pg_class'::regclass and d.refobjid = t.tgrelid
+              and d.refobjsubid = a.attnum))
+    from pg_trigger as t cross join rowcast.source as s
+    where t.oid = update_trigger_looks.trigger_id and s.source_id = update_trigger_looks.source_id
+$$;
+comment on function rowcast.update_trigger_looks(int, oid) is
+    'Whether a trigger sees each update of what its source watches: true for statement triggers.';
+revoke all on function rowcast.update_trigger_looks(int, oid) from public;
+
 create or replace function rowcast.capture_statements(source_id int, again boolean)
 returns setof text
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select format(
-        'create or replace trigger rowcast_%1$s_%2$s after %1$s on %3$s %4$sfor each statement '
-        'execute function rowcast.capture_%1$s_%2$s()',
-        e.event, s.source_id, r.relation, e.tables)
+    select case
+        when e.event = 'update' and r.relation = s.relation and c.condition is not null then format(
+            'create or replace trigger rowcast_update_%1$s after update on %2$s for each row when (%3$s) '
+            'execute function rowcast.capture_row_%1$s()', s.source_id, r.relation, c.condition)
+        else format(
+            'create or replace trigger rowcast_%1$s_%2$s after %1$s on %3$s %4$sfor each statement '
+            'execute function rowcast.capture_%1$s_%2$s()', e.event, s.source_id, r.relation, e.tables) end
     from rowcast.source as s
     cross join rowcast.captured_relations(s.relation) as r (relation)
     cross join (values
@@ -314,11 +383,13 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
         (2, 'update', 'referencing old table as old_rows new table as new_rows '),
         (3, 'delete', 'referencing old table as old_rows '),
         (4, 'truncate', '')) as e (place, event, tables)
+    cross join rowcast.row_condition(s.source_id) as c (condition)
     where s.source_id = capture_statements.source_id
       and (capture_statements.again and e.event = 'update' or not exists (
         select from pg_trigger as t
         where t.tgrelid = r.relation
-          and t.tgname = format('rowcast_%s_%s', e.event, s.source_id)))
+          and t.tgname = format('rowcast_%s_%s', e.event, s.source_id)
+          and (e.event <> 'update' or rowcast.update_trigger_looks(s.source_id, t.oid))))
     order by e.place
 $$;
 comment on function rowcast.capture_statements(int, boolean) is
@@ -330,7 +401,7 @@ grant execute on function rowcast.capture_statements(int, boolean)
 create or replace function rowcast.silent_triggers(source_id int)
 returns table (relation regclass, name text, state text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select r.relation, e.name, case when t.tgenabled is null then 'missing'
+    select r.relation, e.name, case when t.tgenabled is null or t.blind then 'missing'
                                     when t.tgenabled = 'D' then 'disabled'
                                     else 'for replicas only' end
     from rowcast.source as s
@@ -338,11 +409,15 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     cross join lateral (
         select format('rowcast_%s_%s', v.event, s.source_id) as name
         from (values ('insert'), ('update'), ('delete'), ('truncate')) as v (event)) as e
-    left join pg_trigger as t on t.tgrelid = r.relation and t.tgname = e.name
-    where s.source_id = silent_triggers.source_id and coalesce(t.tgenabled, 'D') not in ('O', 'A')
+    left join lateral (
+        select g.tgenabled, g.tgtype & 1 = 1 and not rowcast.update_trigger_looks(s.source_id, g.oid) as blind
+        from pg_trigger as g where g.tgrelid = r.relation and g.tgname = e.name) as t on true
+    where s.source_id = silent_triggers.source_id
+      and (coalesce(t.tgenabled, 'D') not in ('O', 'A') or t.blind)
 $$;
 comment on function rowcast.silent_triggers(int) is
-    'Triggers of a source that do not fire, and why. Cost: four index probes a relation.';
+    'Triggers of a source that do not fire, and why: one that looks at other columns than the source has now '
+    'counts as missing. Cost: four index probes a relation.';
 revoke all on function rowcast.silent_triggers(int) from public;
 
 create or replace function rowcast.capture_problem(source_id int) returns text

@@ -147,7 +147,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     from pg_proc as p
     join pg_trigger as t on t.tgfoid = p.oid
     where p.pronamespace = 'rowcast'::regnamespace
-      and p.proname ~ '^capture_(insert|update|delete|truncate)_[0-9]+$'
+      and p.proname ~ '^capture_(insert|update|delete|truncate|row)_[0-9]+$'
       and not exists (select from rowcast.source as s
                       where s.source_id = substring(p.proname from '[0-9]+$')::int)
 $$;
@@ -190,7 +190,7 @@ begin
     for leftover in
         select p.oid from pg_proc as p
         where p.pronamespace = 'rowcast'::regnamespace
-          and p.proname ~ '^capture_(insert|update|delete|truncate)_[0-9]+$'
+          and p.proname ~ '^capture_(insert|update|delete|truncate|row)_[0-9]+$'
           and not exists (select from rowcast.source as s
                           where s.source_id = substring(p.proname from '[0-9]+$')::int)
           and not exists (select from pg_trigger as t where t.tgfoid = p.oid)

@@ -504,7 +504,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         where p.pronamespace = 'rowcast'::regnamespace
           and p.proname = any (array[
               'capture_insert_' || source_id, 'capture_update_' || source_id,
-              'capture_delete_' || source_id, 'capture_truncate_' || source_id]))
+              'capture_delete_' || source_id, 'capture_truncate_' || source_id,
+              'capture_row_' || source_id]))
     order by t.tgrelid, t.tgname
 $$;
 comment on function rowcast.trigger_drops(int) is 'The statements that drop the triggers of a source.';
@@ -578,7 +579,7 @@ begin
         where not rowcast.is_used(s.source_id)
         for update skip locked
     loop
-        foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
+        foreach event in array array['insert', 'update', 'delete', 'truncate', 'row'] loop
             if exists (
                 select from pg_trigger as t
                 where t.tgfoid = to_regproc(format('rowcast.capture_%s_%s', event, src.source_id)))

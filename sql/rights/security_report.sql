@@ -245,7 +245,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       and not coalesce(array_to_string(p.proconfig, ' '), '') like '%search_path=%'
       -- Captures spell every schema out: see capture.sql.
       and not (p.pronamespace = to_regnamespace('rowcast')
-               and p.proname ~ '^capture_(insert|update|delete|truncate|row|empty)_[0-9]+$')
+               and p.proname ~ '^capture_(insert|update|delete|truncate|row)_[0-9]+$')
     union all
     select 'red', 'functions', p.oid::regprocedure::text,
            format('its owner is %s, and not rowcast_admin', p.proowner::regrole),

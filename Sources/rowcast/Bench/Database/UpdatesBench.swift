@@ -20,6 +20,8 @@ struct UpdatesBench {
 
   private struct Statement {
     var title: String
+    /// Whether updates of the watched table are captured row by row meanwhile.
+    var eachRow = false
     /// Of the table that it writes.
     var text: (BenchTable) throws -> String
   }
@@ -47,17 +49,24 @@ struct UpdatesBench {
     let file = try stage.file(0)
     try connection.runScript("copy \(source.name) to \(file) (format binary)")
 
+    let feature = features[0]
     let statements = [
       Statement(title: "INSERT … SELECT") { "insert into \($0.name) select * from \(source.name)" },
       Statement(title: "COPY") { "copy \($0.name) from \(file) (format binary)" },
       Statement(title: "UPDATE of another column") { "update \($0.name) set note = 1" },
+      Statement(title: "UPDATE of another column, captured row by row", eachRow: true) {
+        "update \($0.name) set note = 2"
+      },
+      Statement(title: "UPDATE of a feature") { "update \($0.name) set \(feature) = -\(feature)" },
     ]
     var figures: [[(plain: Round, watched: Round)]] = statements.map { _ in [] }
     for round in 1...repeats {
       for (index, statement) in statements.enumerated() {
         stage.note("updates \(round)/\(repeats): \(statement.title)")
-        // Inserts meet empty tables; the update the rows of the last insert.
+        // Inserts meet empty tables; updates the rows of the last insert.
         if index < 2 { try empty(pair, connection) }
+        try connection.run(
+          "select rowcast.watch_each_row(\(pair.scorer.name), \(statement.eachRow))")
         let plain: Round
         let watched: Round
         if round % 2 == 1 {
