@@ -6,12 +6,12 @@ import Testing
 /// What the log of changes holds, against what random statements really changed.
 @Suite(.database) struct CaptureOracleTests {
   /// A watched table. A row's image is what its scorer reads.
-  private struct Source {
+  private struct Source: Sendable {
     var name: String
     var key: String
     /// Triggers of its own or foreign keys change rows that no statement names.
     var isBusy: Bool
-    var statements: (inout Numbers) -> String
+    var statements: @Sendable (inout Numbers) -> String
   }
 
   private static let tables = """
@@ -58,7 +58,7 @@ import Testing
     insert into p select g, g % 2, g from generate_series(1, 60) as g;
     """
 
-  private static func plain(_ table: String) -> (inout Numbers) -> String {
+  private static func plain(_ table: String) -> @Sendable (inout Numbers) -> String {
     { random in
       let key = random.below(90)
       let last = key + [0, 0, 3, 40][random.below(4)]
@@ -220,7 +220,7 @@ import Testing
     let lane = try TestLane()
     try lane.settle()
     let done = Flag()
-    let writers = (0..<3).map { number in
+    let writers = (0..<3 as Range<UInt64>).map { number in
       Background {
         let writer = try Connection(settings)
         defer { writer.close() }
