@@ -1,4 +1,4 @@
--- 0020_each_row: expand. How updates of a source are captured.
+-- 0021_each_row: expand. How updates of a source are captured.
 
 alter table rowcast.source add column each_row boolean not null default false;
 comment on column rowcast.source.each_row is
