@@ -28,7 +28,10 @@ let package = Package(
       name: "CKernels",
       // No fused multiply-add: a score must not depend on the CPU.
       cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-math-errno"])]),
-    .target(name: "Inference", dependencies: ["CKernels"], swiftSettings: strict),
+    // oneDNN is opened when a network is first loaded: neither building nor starting needs it.
+    // Without its headers (libdnnl-dev) the module says that there is none.
+    .target(name: "CDNN", cSettings: [.unsafeFlags(["-O2"])]),
+    .target(name: "Inference", dependencies: ["CDNN", "CKernels"], swiftSettings: strict),
     .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
     .executableTarget(name: "EmbedSQLTool", swiftSettings: strict),
     .plugin(name: "EmbedSQL", capability: .buildTool(), dependencies: ["EmbedSQLTool"]),
@@ -103,7 +106,7 @@ if Context.environment["ROWCAST_FUZZ"] == "1" {
   package.dependencies = []
   package.targets =
     package.targets.filter {
-      ["CKernels", "Inference", "FuzzChecks", "TestRandom"].contains($0.name)
+      ["CDNN", "CKernels", "Inference", "FuzzChecks", "TestRandom"].contains($0.name)
     } + [
       .target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"),
       .executableTarget(

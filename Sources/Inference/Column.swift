@@ -1,4 +1,4 @@
-/// One value a row, with the rows that have none.
+/// One value a row, with the rows that have none; the value may be a tensor.
 public struct Column: Sendable, Equatable {
   public enum Values: Sendable, Equatable {
     case int16([Int16])
@@ -14,14 +14,33 @@ public struct Column: Sendable, Equatable {
   /// Bit `i % 64` of word `i / 64` is set where row `i` has no value; nil where each row has one.
   /// The value at such a row is unspecified.
   public var nulls: [UInt64]?
+  /// Sizes of each row's tensor, whose elements lie one row after the other in `values`, row-major;
+  /// empty where a row has one number or text.
+  public var shape: [Int]
 
-  public init(_ values: Values, nulls: [UInt64]? = nil) {
+  public init(_ values: Values, nulls: [UInt64]? = nil, shape: [Int] = []) {
     self.values = values
     self.nulls = nulls
+    self.shape = shape
   }
 
+  /// Elements of a row.
+  public var width: Int { shape.reduce(1, *) }
+
+  /// Rows.
+  public var count: Int { shape.isEmpty ? values.count : values.count / max(width, 1) }
+
+  @inlinable
+  public func isNull(_ row: Int) -> Bool {
+    guard let nulls else { return false }
+    return nulls[row >> 6] & (1 << UInt64(row & 63)) != 0
+  }
+}
+
+extension Column.Values {
+  /// Elements of all rows.
   public var count: Int {
-    switch values {
+    switch self {
     case .int16(let v): v.count
     case .int32(let v): v.count
     case .int64(let v): v.count
@@ -30,12 +49,6 @@ public struct Column: Sendable, Equatable {
     case .bool(let v): v.count
     case .string(let v): v.count
     }
-  }
-
-  @inlinable
-  public func isNull(_ row: Int) -> Bool {
-    guard let nulls else { return false }
-    return nulls[row >> 6] & (1 << UInt64(row & 63)) != 0
   }
 }
 

@@ -56,6 +56,12 @@ public final class Model: Sendable {
     let odd = batch.columns.withUnsafeBufferPointer { columns in
       columns.indices.first { columns[$0].count != batch.rowCount }
     }
+    for (column, feature) in zip(batch.columns, signature.features)
+    where !feature.accepts(column.shape) {
+      throw ModelError(
+        .mismatch,
+        "feature \"\(feature.name)\" has shape \(feature.shape ?? []), its column \(column.shape)")
+    }
     if let odd {
       throw ModelError(
         .mismatch,
@@ -66,6 +72,16 @@ public final class Model: Sendable {
   }
 }
 
+extension Signature.Feature {
+  /// Whether a column of rows of this shape can be the feature's.
+  @inline(__always)
+  fileprivate func accepts(_ other: [Int]) -> Bool {
+    guard let shape else { return other.isEmpty }
+    return shape.count == other.count
+      && zip(shape, other).allSatisfy { $0 == $1 || $0 < 0 && $1 > 0 }
+  }
+}
+
 /// What a format's importer makes of a file: the part of a model that computes.
 protocol Predictor: Sendable {
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions
@@ -73,6 +89,9 @@ protocol Predictor: Sendable {
 
 /// Scratch memory that one thread reuses from batch to batch, and from model to model.
 public final class Workspace {
+  /// Threads that a network may use for a batch: 1 where many lanes score at once, more where one
+  /// request shall be answered soon.
+  public let threads: Int
   private var base: UnsafeMutableRawPointer?
   private var byteCount = 0
   /// Plans laid out in this memory, the latest last.
@@ -81,7 +100,10 @@ public final class Workspace {
   /// them any more.
   var columns: [Column] = []
 
-  public init() {}
+  /// What threads beside the caller's use, one each.
+  var helpers: [Workspace] = []
+
+  public init(threads: Int = 1) { self.threads = max(threads, 1) }
 
   deinit { base?.deallocate() }
 

@@ -5,7 +5,8 @@ public enum ElementType: String, Sendable, Codable, Equatable {
 
 /// What a model reads and what it writes, one named column each.
 ///
-/// A tensor of width `k` counts as `k` features or outputs. This is also the JSON that the
+/// A tensor `[rows, k]` of a model of columns counts as `k` features or outputs. A network's inputs and
+/// outputs are one each, with a shape. This is also the JSON that the
 /// registry stores.
 public struct Signature: Sendable, Codable, Equatable {
   /// What the model does where a value is missing (NULL, or NaN in a floating-point column).
@@ -22,16 +23,22 @@ public struct Signature: Sendable, Codable, Equatable {
     public var missing: Missing
     /// False where no output depends on the feature: it need not be read. JSON has it only then.
     public var isUsed: Bool
+    /// Sizes of each row's tensor, -1 where all rows of a batch may share any; nil for one value a row.
+    /// JSON has it only for tensors.
+    public var shape: [Int]?
 
-    public init(name: String, type: ElementType, missing: Missing, isUsed: Bool = true) {
+    public init(
+      name: String, type: ElementType, missing: Missing, isUsed: Bool = true, shape: [Int]? = nil
+    ) {
       self.name = name
       self.type = type
       self.missing = missing
       self.isUsed = isUsed
+      self.shape = shape
     }
 
     private enum CodingKeys: String, CodingKey {
-      case name, type, missing, isUsed = "used"
+      case name, type, missing, isUsed = "used", shape
     }
 
     public init(from decoder: any Decoder) throws {
@@ -40,6 +47,7 @@ public struct Signature: Sendable, Codable, Equatable {
       type = try values.decode(ElementType.self, forKey: .type)
       missing = try values.decode(Missing.self, forKey: .missing)
       isUsed = try values.decodeIfPresent(Bool.self, forKey: .isUsed) ?? true
+      shape = try values.decodeIfPresent([Int].self, forKey: .shape)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -48,6 +56,7 @@ public struct Signature: Sendable, Codable, Equatable {
       try values.encode(type, forKey: .type)
       try values.encode(missing, forKey: .missing)
       if !isUsed { try values.encode(isUsed, forKey: .isUsed) }
+      try values.encodeIfPresent(shape, forKey: .shape)
     }
   }
 
@@ -75,12 +84,17 @@ public struct Signature: Sendable, Codable, Equatable {
     public var role: Role
     /// The class that a probability or decision value belongs to.
     public var className: String?
+    /// Sizes of each row's tensor, -1 where open; nil for one value a row. JSON has it only for tensors.
+    public var shape: [Int]?
 
-    public init(name: String, type: ElementType, role: Role, className: String? = nil) {
+    public init(
+      name: String, type: ElementType, role: Role, className: String? = nil, shape: [Int]? = nil
+    ) {
       self.name = name
       self.type = type
       self.role = role
       self.className = className
+      self.shape = shape
     }
   }
 

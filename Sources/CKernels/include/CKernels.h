@@ -2,6 +2,7 @@
 #define CKERNELS_H
 
 // The umbrella: every header of the module.
+#include "ck_blocks.h"
 #include "ck_clock.h"
 #include "ck_columns.h"
 #include "ck_common.h"
@@ -14,6 +15,7 @@
 #include "ck_profile.h"
 #include "ck_svm.h"
 #include "ck_text.h"
+#include "ck_window.h"
 #include "ck_wire.h"
 
 #endif

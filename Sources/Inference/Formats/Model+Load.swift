@@ -8,11 +8,13 @@ extension Model {
   ///   - format: The file's format; told from its first bytes when nil.
   ///   - labels: Names for the classes, in the model's order; nil keeps the model's own.
   ///   - options: What is asked for beside predictions; boosted models alone have more.
+  ///   - directory: The folder of the file, where tensors keep their data in files beside it.
   /// - Throws: `ModelError`, which names the operator, tree or line at fault.
   /// - Complexity: Linear in the bytes.
   public static func load(
     _ bytes: [UInt8], format: ModelFormat? = nil, labels: [String]? = nil,
-    limits: ModelLimits = ModelLimits(), options: ModelOptions = ModelOptions()
+    limits: ModelLimits = ModelLimits(), options: ModelOptions = ModelOptions(),
+    directory: String? = nil
   ) throws(ModelError) -> Model {
     guard bytes.count <= limits.byteCount else {
       throw ModelError(
@@ -26,14 +28,15 @@ extension Model {
     let found: ModelFormat
     if let format { found = format } else { found = try ModelFormat(sniffing: bytes) }
     let read = { () throws(ModelError) -> Model in
-      try Self.read(bytes, as: found, labels: labels, limits: limits, options: options)
+      try Self.read(
+        bytes, as: found, labels: labels, limits: limits, options: options, directory: directory)
     }
     return bytes.count < Concurrently.leastFile ? try Concurrently.serially(read) : try read()
   }
 
   private static func read(
     _ bytes: [UInt8], as format: ModelFormat, labels: [String]?, limits: ModelLimits,
-    options: ModelOptions
+    options: ModelOptions, directory: String?
   ) throws(ModelError) -> Model {
     switch format {
     case .onnx:
@@ -43,7 +46,7 @@ extension Model {
           "an ONNX model answers its outputs, not margins, leaves, contributions or some rounds")
       }
       return try OnnxImporter.load(
-        bytes, labels: labels, limits: limits, reasons: options.reasons)
+        bytes, labels: labels, limits: limits, reasons: options.reasons, directory: directory)
     case .lightgbm:
       return try LightGBMImporter.load(bytes, labels: labels, options: options, limits: limits)
     case .xgboost:

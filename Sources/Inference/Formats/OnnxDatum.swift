@@ -20,6 +20,14 @@ package enum OnnxDatum: Sendable, Equatable {
   }
 }
 
+extension OnnxDatum {
+  /// A TensorProto.
+  package init(tensor bytes: [UInt8], limits: ModelLimits = ModelLimits()) throws(ModelError) {
+    let reader = ProtobufReader(bytes, nestingDepth: limits.nestingDepth)
+    self.init(.tensor(try Tensor.onnx(reader, limits: limits).tensor))
+  }
+}
+
 /// A graph run for given values, as ONNX's backend tests ask for it: no rows, no signature.
 package struct OnnxEvaluator: Sendable {
   private let program: Program

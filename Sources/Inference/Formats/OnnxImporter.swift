@@ -4,12 +4,21 @@ internal import Foundation
 enum OnnxImporter {
   /// - Parameters:
   ///   - labels: Names for the classes, in the model's order.
+  ///   - directory: Where files that hold the data of tensors are.
   ///   - reasons: How many of each row's largest contributions are answered.
   /// - Throws: `ModelError` that names the node, tensor or input at fault.
   static func load(
-    _ bytes: [UInt8], labels: [String]?, limits: ModelLimits, reasons: Int = 0
+    _ bytes: [UInt8], labels: [String]?, limits: ModelLimits, reasons: Int = 0,
+    directory: String? = nil
   ) throws(ModelError) -> Model {
-    var file = try OnnxModel(bytes, limits: limits)
+    var file = try OnnxModel(
+      bytes, limits: limits, files: directory.map(ExternalFiles.init(folder:)))
+    if OnnxNetwork.isNetwork(file.graph) {
+      guard reasons == 0 else {
+        throw ModelError(.mismatch, "a network of tensors gives no reasons")
+      }
+      return try OnnxNetwork.load(file, labels: labels, limits: limits)
+    }
     let keys = try file.graph.replaceMapInputs(limits)
     try file.graph.splitSequenceOutputs(limits)
     let graph = try Graph(

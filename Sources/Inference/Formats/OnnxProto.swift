@@ -9,8 +9,10 @@ struct OnnxModel: Sendable {
   var functions: [OnnxFunction] = []
 
   /// - Parameter bytes: A ModelProto; its functions are put in place of the nodes that call them.
-  init(_ bytes: [UInt8], limits: ModelLimits) throws(ModelError) {
-    var reader = ProtobufReader(bytes, nestingDepth: limits.nestingDepth)
+  init(
+    _ bytes: [UInt8], limits: ModelLimits, files: ExternalFiles? = nil
+  ) throws(ModelError) {
+    var reader = ProtobufReader(bytes, nestingDepth: limits.nestingDepth, files: files)
     var hasGraph = false
     while let (number, value) = try reader.next() {
       switch number {
@@ -57,7 +59,8 @@ struct OnnxModel: Sendable {
     return (domain == "ai.onnx" ? "" : domain, version)
   }
 
-  private static func entry(_ message: ProtobufReader) throws(ModelError) -> (String, String) {
+  /// StringStringEntryProto.
+  static func entry(_ message: ProtobufReader) throws(ModelError) -> (String, String) {
     var reader = message
     var (key, text) = ("", "")
     while let (number, value) = try reader.next() {

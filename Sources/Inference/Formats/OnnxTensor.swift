@@ -1,3 +1,5 @@
+internal import Foundation
+
 extension Tensor {
   /// Reads a TensorProto: dimensions, element type and data in whichever field it is.
   ///
@@ -26,6 +28,9 @@ private struct OnnxTensorFields {
   var doubles: [Double] = []
   var strings: [String] = []
   var raw: Range<Int>?
+  /// Where the data is, if that is another file.
+  var external: [String: String] = [:]
+  var isExternal = false
 
   mutating func read(_ message: ProtobufReader) throws(ModelError) {
     var reader = message
@@ -41,12 +46,11 @@ private struct OnnxTensorFields {
       case 9: raw = try reader.range(value)
       case 10: try reader.append(doubles: value, to: &doubles)
       case 11: try reader.append(int64s: value, to: &uint64s)
-      case 13, 14:
-        // 14 is data_location; its default, 0, is "in this file".
-        if number == 14, try reader.int64(value) == 0 { break }
-        throw ModelError(
-          .unsupported, "tensor \"\(name)\" keeps its data in another file",
-          hint: "Save the model with all tensors in one file.")
+      case 13:
+        let (key, text) = try OnnxModel.entry(reader.message(value))
+        external[key] = text
+      // data_location; its default, 0, is "in this file".
+      case 14: isExternal = try reader.int64(value) != 0
       default: break
       }
     }
@@ -69,10 +73,15 @@ private struct OnnxTensorFields {
         .unsupported,
         "element type \(OnnxTypes.name(type)) of tensor \"\(name)\" is not supported")
     }
+    if isExternal { return try externalTensor(type, count, reader) }
     switch type {
     case .float32:
       guard let raw else { return try make(floats, count) }
-      return try make(reader.rawNumbers(raw, as: UInt32.self).map(Float.init(bitPattern:)), count)
+      try checkSize(raw.count, type, count)
+      let buffer = TensorBuffer(.float32, capacity: count)
+      reader.copy(
+        raw, to: UnsafeMutableRawBufferPointer(start: buffer.base, count: count * type.stride))
+      return Tensor(dims: dims.map(Int.init), buffer: buffer)
     case .float64:
       guard let raw else { return try make(doubles, count) }
       return try make(reader.rawNumbers(raw, as: UInt64.self).map(Double.init(bitPattern:)), count)
@@ -91,6 +100,39 @@ private struct OnnxTensorFields {
     case .int8: return try integers(Int8.self, int32s, count, reader)
     case .uint8: return try integers(UInt8.self, int32s, count, reader)
     }
+  }
+
+  private func checkSize(
+    _ byteCount: Int, _ type: TensorType, _ count: Int
+  ) throws(ModelError) {
+    guard byteCount == count * type.stride else {
+      throw ModelError(
+        byteCount < count * type.stride ? .truncated : .malformed,
+        "tensor \"\(name)\" has \(byteCount / type.stride) of \(count) elements")
+    }
+  }
+
+  /// The tensor from a file beside the model's.
+  private func externalTensor(
+    _ type: TensorType, _ count: Int, _ reader: ProtobufReader
+  ) throws(ModelError) -> Tensor {
+    guard let files = reader.files, let location = external["location"], type != .string else {
+      throw ModelError(
+        .unsupported, "tensor \"\(name)\" keeps its data in another file",
+        hint: "Save the model with all tensors in one file.")
+    }
+    let offset = external["offset"].map { Int($0) ?? -1 } ?? 0
+    let length = external["length"].map { Int($0) ?? -1 }
+    let data = try files.bytes(location, offset: offset, byteCount: length, tensor: name)
+    try checkSize(data.count, type, count)
+    let buffer = TensorBuffer(type, capacity: count)
+    data.copyBytes(
+      to: UnsafeMutableRawBufferPointer(start: buffer.base, count: count * type.stride))
+    if type == .bool {
+      let bytes = buffer.base.assumingMemoryBound(to: UInt8.self)
+      for index in 0..<count where bytes[index] > 1 { bytes[index] = 1 }
+    }
+    return Tensor(dims: dims.map(Int.init), buffer: buffer)
   }
 
   private func integers<T: IntegerElement>(

@@ -17,14 +17,18 @@ struct ProtobufReader {
   private(set) var offset: Int
   private let end: Int
   private let depthLeft: Int
+  /// Files that the message refers to; nil where there is no folder of such.
+  let files: ExternalFiles?
 
-  init(_ bytes: [UInt8], nestingDepth: Int) {
-    self.init(bytes, 0..<bytes.count, depthLeft: nestingDepth)
+  init(_ bytes: [UInt8], nestingDepth: Int, files: ExternalFiles? = nil) {
+    self.init(bytes, 0..<bytes.count, depthLeft: nestingDepth, files: files)
   }
 
-  private init(_ bytes: [UInt8], _ range: Range<Int>, depthLeft: Int) {
+  private init(
+    _ bytes: [UInt8], _ range: Range<Int>, depthLeft: Int, files: ExternalFiles? = nil
+  ) {
     (self.bytes, offset, end) = (bytes, range.lowerBound, range.upperBound)
-    self.depthLeft = depthLeft
+    (self.depthLeft, self.files) = (depthLeft, files)
   }
 
   /// Bytes that are left of the message.
@@ -98,7 +102,7 @@ extension ProtobufReader {
     guard depthLeft > 0 else {
       throw ModelError(.tooLarge, "messages nest too deeply at offset \(range.lowerBound)")
     }
-    return ProtobufReader(bytes, range, depthLeft: depthLeft - 1)
+    return ProtobufReader(bytes, range, depthLeft: depthLeft - 1, files: files)
   }
 
   func range(_ value: Value) throws(ModelError) -> Range<Int> {
@@ -223,6 +227,13 @@ extension ProtobufReader {
       for at in Swift.stride(from: range.lowerBound, to: range.upperBound, by: stride) {
         add(T(littleEndian: raw.loadUnaligned(fromByteOffset: at, as: T.self)))
       }
+    }
+  }
+
+  /// Copies raw bytes, as many as there is room for at most.
+  func copy(_ range: Range<Int>, to target: UnsafeMutableRawBufferPointer) {
+    bytes.withUnsafeBytes { raw in
+      target.copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[range].prefix(target.count)))
     }
   }
 

@@ -10,6 +10,8 @@ struct Graph: Sendable {
     let outputs: [Int]
     /// The operator's name, "" where several nodes became one.
     var type = ""
+    /// What the operator is where it is a function of each element that a layer can end with.
+    var activation: Activation?
   }
 
   struct Input: Sendable {
@@ -28,17 +30,22 @@ struct Graph: Sendable {
   /// Whether the margins can be parted among the features, and how where that is asked for.
   private(set) var hasExplanation = false
   private(set) var explanation: LinearMargins?
+  /// Whether the graph is one of layers over tensors, made for oneDNN.
+  private(set) var isNetwork = false
 
   /// A constant that the graph computes may not be larger.
   private static let mostConstantBytes = 1 << 28
 
   /// Checks the graph of a file, node by node, and folds what is constant.
   ///
-  /// - Parameter explains: Whether `explanation` is wanted.
+  /// - Parameters:
+  ///   - explains: Whether `explanation` is wanted.
+  ///   - isNetwork: Whether rows are tensors, and layers are what is worth to be made fast.
   /// - Throws: `ModelError` that names the node or value at fault: defined twice, not defined,
   ///   in a cycle, or refused by its operator.
   init(
-    _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits, explains: Bool = false
+    _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits, explains: Bool = false,
+    isNetwork: Bool = false
   ) throws(ModelError) {
     var numbers: [String: Int] = [:]
     for (name, tensor) in source.initializers {
@@ -55,8 +62,11 @@ struct Graph: Sendable {
       }
       origins[values.count] = input.name
       inputs.append(Input(name: input.name, value: values.count))
-      values.append(try Self.inputInfo(input, limits: limits))
+      values.append(
+        try Self.inputInfo(
+          input, mostElements: isNetwork ? OnnxNetwork.mostElements : limits.features))
     }
+    self.isNetwork = isNetwork
     try addNodes(of: source, opsets: opsets, numbers: &numbers, limits: limits)
     for output in source.outputs {
       guard let number = numbers[output.name] else {
@@ -66,6 +76,10 @@ struct Graph: Sendable {
     }
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
     guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
+    if isNetwork {
+      lowerNetwork()
+      return
+    }
     try fuseText()
     explanation = explains ? linearMargins() : nil
     hasExplanation = explains ? explanation != nil : hasLinearMargins
@@ -168,6 +182,23 @@ struct Graph: Sendable {
     steps = steps.enumerated().filter { !indices.contains($0.offset) }.map(\.element)
   }
 
+  /// Lets go of constants that no step reads and no output is.
+  mutating func dropUnreadConstants() {
+    var read = Set(outputs.map(\.value))
+    for step in steps { read.formUnion(step.inputs.compactMap { $0 }) }
+    for value in values.indices where values[value].constant != nil && !read.contains(value) {
+      values[value].constant = nil
+      values[value].shape = Shape([0])
+    }
+  }
+
+  /// Puts other values in the places of the outputs.
+  mutating func replaceOutputs(with numbers: [Int]) {
+    outputs = zip(outputs, numbers).map { Input(name: $0.name, value: $1) }
+  }
+
+  mutating func setSteps(_ steps: [Step]) { self.steps = steps }
+
   /// Removes the steps that nothing needs.
   mutating func removeUnread() {
     var needed = Set(outputs.map(\.value))
@@ -189,7 +220,7 @@ struct Graph: Sendable {
 
   /// Type and shape of a graph's input: its first axis is the rows, whatever size it declares.
   private static func inputInfo(
-    _ input: OnnxValue, limits: ModelLimits
+    _ input: OnnxValue, mostElements: Int
   ) throws(ModelError) -> ValueInfo {
     guard let code = input.elementType else {
       throw ModelError(.unsupported, "input \"\(input.name)\" is not a tensor")
@@ -211,9 +242,9 @@ struct Graph: Sendable {
           hint: "Export the model with the number of features in the input's shape.")
       }
       let (product, overflow) = width.multipliedReportingOverflow(by: Int(size))
-      guard !overflow, product <= limits.features else {
+      guard !overflow, product <= mostElements else {
         throw ModelError(
-          .tooLarge, "input \"\(input.name)\" has more than \(limits.features) features")
+          .tooLarge, "input \"\(input.name)\" has more than \(mostElements) features")
       }
       width = product
       sizes.append(Int(size))
@@ -232,7 +263,7 @@ struct Graph: Sendable {
       opset: Int(source.opset ?? opsets[source.domain] ?? 1), attributes: source.attributes,
       inputs: inputs.map { $0.map { values[$0] } },
       wantsOutput: source.outputs.map { !$0.isEmpty }, feature: origin(of: inputs),
-      limits: limits)
+      limits: limits, isOfNetwork: isNetwork)
     let operation = try OperatorRegistry.make(node)
     let isRagged = node.inputs.contains { $0?.isRagged ?? false }
     guard !isRagged || operation.isView || operation is any ReadsRaggedRows else {
@@ -261,7 +292,7 @@ struct Graph: Sendable {
       steps.append(
         Step(
           name: node.name, operation: operation, inputs: inputs, outputs: outputs,
-          type: node.type))
+          type: node.type, activation: isNetwork ? Activation(node) : nil))
       return
     }
   }

@@ -17,6 +17,8 @@ struct Node: Sendable {
   let limits: ModelLimits
   /// Counts the work of a run that makes its operators as it goes; nil at load.
   var meter: WorkMeter?
+  /// Whether the node is one of a network of tensors, whose products are of floats.
+  var isOfNetwork = false
 
   enum Attribute: Sendable {
     case float(Float)
@@ -247,13 +249,14 @@ extension Node {
     Node(
       name: name, type: type, domain: domain, opset: opset, attributes: attributes,
       inputs: inputs, wantsOutput: wantsOutput, feature: feature,
-      limits: limits, meter: meter)
+      limits: limits, meter: meter, isOfNetwork: isOfNetwork)
   }
 
   /// The same attributes for an operator of another type or domain.
   func with(type: String, attributes: [String: Attribute], inputs: [ValueInfo?]) -> Node {
     Node(
       name: name, type: type, domain: domain, opset: opset, attributes: attributes,
-      inputs: inputs, wantsOutput: wantsOutput, feature: feature, limits: limits, meter: meter)
+      inputs: inputs, wantsOutput: wantsOutput, feature: feature, limits: limits, meter: meter,
+      isOfNetwork: isOfNetwork)
   }
 }

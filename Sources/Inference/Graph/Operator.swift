@@ -14,6 +14,17 @@ protocol Operator: Sendable {
   /// memory; `run` is not called then.
   var isView: Bool { get }
 
+  /// The input whose memory output 0 takes over, where nothing reads that input afterwards and the
+  /// operator works in place; nil for all others.
+  var overwrites: Int? { get }
+
+  /// The operator as it is run again and again with the same arguments; itself where there is
+  /// nothing to prepare.
+  func prepared(for call: Call) -> any Operator
+
+  /// Bytes of weights that the operator holds in a form of its own.
+  var constantByteCount: Int { get }
+
   /// Scratch memory that `run` wants for `rows` rows, from `Call.scratch`.
   func scratchByteCount(rows: Int) -> Int
 
@@ -38,6 +49,9 @@ protocol Operator: Sendable {
 
 extension Operator {
   var isView: Bool { false }
+  var overwrites: Int? { nil }
+  var constantByteCount: Int { 0 }
+  func prepared(for call: Call) -> any Operator { self }
   func scratchByteCount(rows: Int) -> Int { 0 }
   func mayBeMissing(input: Int, count: Int, outputs: [[Bool]]) -> [Bool] {
     Array(repeating: false, count: count)
@@ -72,6 +86,8 @@ struct Call {
   /// As much as the operator's `scratchByteCount` asks for, aligned to 64 bytes; not cleared.
   let scratch: UnsafeMutableRawPointer
   let failures: RowFailures
+  /// Threads that the operator may use.
+  var threads = 1
 
   /// An input that the operator's factory found to be there.
   func input(_ index: Int) -> TensorView { inputs[index]! }

@@ -33,10 +33,12 @@ struct Plan: Sendable {
   private static let targetByteCount = 3 << 17
   private static let mostByteCount = 1 << 26
   private static let mostBlockRows = 1024
+  /// Rows of a network that share a pass over its weights.
+  static let networkRows = 8
 
   init(_ graph: Graph, limits: ModelLimits) throws(ModelError) {
     self.graph = graph
-    var blockRows = Self.mostBlockRows
+    var blockRows = graph.isNetwork ? Self.networkRows : Self.mostBlockRows
     var layout = Layout(graph, rows: blockRows)
     // Wide rows run fewer at a time; very wide ones one by one, whatever they take.
     while blockRows > 1,
@@ -80,6 +82,10 @@ private struct Layout {
         root[step.outputs[0]] = root[input]
         places[step.outputs[0]] = .view(of: root[input])
       }
+      if let place = step.operation.overwrites, let input = step.inputs[place] {
+        root[step.outputs[0]] = root[input]
+        places[step.outputs[0]] = .view(of: root[input])
+      }
       for input in step.inputs { if let input { lastUse[root[input]] = index } }
     }
     for output in graph.outputs { lastUse[root[output.value]] = .max }
@@ -94,10 +100,12 @@ private struct Layout {
     for input in graph.inputs { place(input.value, graph, size(input.value)) }
     var scratch = 0
     for (index, step) in graph.steps.enumerated() where !step.operation.isView {
-      for output in step.outputs { place(output, graph, size(output)) }
+      for output in step.outputs where root[output] == output {
+        place(output, graph, size(output))
+      }
       scratch = max(scratch, step.operation.scratchByteCount(rows: rows))
       // An output may not take the place of an input of the same step, hence after placing.
-      let ends = step.inputs.compactMap { $0.map { root[$0] } } + step.outputs
+      let ends = step.inputs.compactMap { $0.map { root[$0] } } + step.outputs.map { root[$0] }
       for value in Set(ends) where lastUse[value] <= index {
         if case .memory(let offset) = places[value] { release(offset, size(value)) }
       }
@@ -157,7 +165,7 @@ final class Frame {
     func run() { operation.run(call) }
   }
 
-  init(_ plan: Plan, rowCount: Int, memory: UnsafeMutableRawPointer) {
+  init(_ plan: Plan, rowCount: Int, memory: UnsafeMutableRawPointer, threads: Int = 1) {
     (planID, self.rowCount) = (plan.id, rowCount)
     let graph = plan.graph
     var strings: [TensorBuffer] = []
@@ -172,9 +180,11 @@ final class Frame {
         let buffer = TensorBuffer(.string, capacity: shape.elementCount(rows: rowCount))
         strings.append(buffer)
         bases.append(buffer.base)
-      case .view(let original): bases.append(bases[original])
-      case .unused: bases.append(memory)
+      case .view, .unused: bases.append(memory)
       }
+    }
+    for (value, place) in plan.places.enumerated() {
+      if case .view(let original) = place { bases[value] = bases[original] }
     }
     func view(_ value: Int) -> TensorView {
       let info = graph.values[value]
@@ -190,8 +200,8 @@ final class Frame {
       let call = Call(
         rowCount: rowCount, inputs: step.inputs.map { $0.map(view) },
         outputs: step.outputs.map(view), scratch: memory + plan.scratchOffset,
-        failures: failures)
-      return Step(operation: step.operation, call: call)
+        failures: failures, threads: threads)
+      return Step(operation: step.operation.prepared(for: call), call: call)
     }
     self.steps = .allocate(capacity: steps.count)
     _ = self.steps.initialize(from: steps)
@@ -216,7 +226,7 @@ extension Workspace {
   /// The plan's frame for so many rows; the last batch's values are void.
   func frame(_ plan: Plan, rowCount: Int) -> Frame {
     frame(planID: plan.id, byteCount: plan.byteCount, rowCount: rowCount) {
-      Frame(plan, rowCount: rowCount, memory: $0)
+      Frame(plan, rowCount: rowCount, memory: $0, threads: threads)
     }
   }
 

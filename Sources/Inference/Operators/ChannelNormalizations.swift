@@ -4,9 +4,9 @@ internal import CKernels
 /// itself trains, of the tensor at hand.
 struct BatchNormalization: Operator {
   let outputs: [ValueInfo]
-  private let epsilon: Double
+  let epsilon: Double
   /// The share of the old mean and variance in the new ones; nil at inference.
-  private let momentum: Double?
+  let momentum: Double?
 
   init(_ node: Node) throws(ModelError) {
     try node.checkInputs(5...5)

@@ -80,7 +80,7 @@ struct ElementCopy {
 struct Concat: DataMovement, KnowsInputShapes {
   let outputs: [ValueInfo]
   let shapes: [Shape]
-  private let axis: Int
+  let axis: Int
 
   init(_ node: Node) throws(ModelError) {
     let first = try node.input(0)

@@ -56,6 +56,7 @@ struct MatrixProduct: WeighsRows {
         .unsupported,
         "inputs of types \(a.type.onnxName) and \(b.type.onnxName) are not supported")
     }
+    if let product = try FloatProduct(matMul: node, a, b) { return product }
     guard a.type.isFloatingPoint, let constant = b.constant, constant.dims.count == 2,
       a.shape.rank >= 2,
       a.shape.rowAxis != a.shape.rank - 1, let values = constant.doubles
@@ -79,6 +80,9 @@ struct MatrixProduct: WeighsRows {
     let transB = try node.int("transB", default: 0) != 0
     let alpha = Double(try node.float("alpha", default: 1))
     let beta = Double(try node.float("beta", default: 1))
+    if let product = try FloatProduct(gemm: node, a, b, alpha: alpha, beta: beta) {
+      return product
+    }
     guard !transA, a.shape.rowAxis != 1, a.type.isFloatingPoint,
       let values = b.constant?.doubles
     else { return try GeneralGemm(node) }

@@ -2,7 +2,7 @@ extension OperatorRegistry {
   /// ai.onnx
   static let tensorOperators: [String: OperatorFactory] =
     elementwiseOperators.merging(movementOperators) { $1 }.merging(reductions) { $1 }
-    .merging(textOperators) { $1 }
+    .merging(textOperators) { $1 }.merging(networkOperators) { $1 }
 
   static let movementOperators: [String: OperatorFactory] = [
     "CenterCropPad": CenterCropPad.factory,

@@ -3,7 +3,7 @@ internal import CKernels
 /// Axes that are reduced, and the elements that come together.
 struct ReducedAxes: Sendable {
   let shape: Shape
-  private let axes: [Int]
+  let axes: [Int]
 
   /// The shape with the axes gone, or of size one.
   ///
@@ -69,6 +69,11 @@ struct Reduction: Operator {
       node, info, axes: given, keeps: try node.int("keepdims", default: 1) != 0)
     self.kind = kind
     outputs = [try node.output(info.type, axes.shape)]
+  }
+
+  /// Whether it is the mean over just these axes.
+  func isMean(of axes: [Int]) -> Bool {
+    if case .mean = kind { self.axes.axes == axes } else { false }
   }
 
   func run(_ call: Call) {

@@ -1,0 +1,71 @@
+internal import Synchronization
+
+/// A graph over tensors whose sizes may be open, with a plan for each set of sizes that was asked for.
+///
+/// Shared by all threads that score with it; weights are the same memory in all plans.
+final class Network: Sendable {
+  struct Input: Sendable {
+    let name: String
+    let type: TensorType
+    /// Sizes of a row's tensor; -1 where open.
+    let shape: [Int]
+
+    var isTensor: Bool { !shape.isEmpty }
+  }
+
+  let inputs: [Input]
+  private let source: OnnxGraph
+  private let opsets: [String: Int64]
+  private let limits: ModelLimits
+  private let plans: Mutex<[(sizes: [[Int]], plan: Plan)]>
+
+  /// Plans that are kept; the one that was used longest ago goes first.
+  private static let mostPlans = 32
+
+  /// - Parameter first: The plan for some sizes, made to find out whether there can be one.
+  init(
+    _ source: OnnxGraph, inputs: [Input], opsets: [String: Int64], limits: ModelLimits,
+    first: (sizes: [[Int]], plan: Plan)
+  ) {
+    self.inputs = inputs
+    let isOpen = inputs.contains { $0.shape.contains(-1) }
+    // Nothing is made of the file again where all sizes are known.
+    self.source = isOpen ? source : OnnxGraph()
+    (self.opsets, self.limits) = (opsets, limits)
+    plans = Mutex([first])
+  }
+
+  /// The plan for inputs of these sizes, one list an input.
+  func plan(for sizes: [[Int]]) throws(ModelError) -> Plan {
+    let known = plans.withLock { plans -> Plan? in
+      guard let index = plans.lastIndex(where: { $0.sizes == sizes }) else { return nil }
+      if index < plans.count - 1 { plans.append(plans.remove(at: index)) }
+      return plans[plans.count - 1].plan
+    }
+    if let known { return known }
+    // Two threads may make the same; that is rarer than waiting for each other would be slow.
+    let made = try Self.plan(source, inputs, sizes, opsets: opsets, limits: limits)
+    plans.withLock { plans in
+      if plans.count >= Self.mostPlans { plans.removeFirst() }
+      plans.append((sizes, made))
+    }
+    return made
+  }
+
+  /// Checks a graph and lays it out for inputs of given sizes.
+  static func plan(
+    _ source: OnnxGraph, _ inputs: [Input], _ sizes: [[Int]], opsets: [String: Int64],
+    limits: ModelLimits
+  ) throws(ModelError) -> Plan {
+    var source = source
+    for (input, size) in zip(inputs, sizes) {
+      guard let index = source.inputs.firstIndex(where: { $0.name == input.name }),
+        case .tensor(let type, let dims)? = source.inputs[index].type, let first = dims?.first
+      else { continue }
+      source.inputs[index].type = .tensor(
+        elementType: type, dims: [first] + size.map { Int64($0) })
+    }
+    let graph = try Graph(source, opsets: opsets, limits: limits, isNetwork: true)
+    return try Plan(graph, limits: limits)
+  }
+}
