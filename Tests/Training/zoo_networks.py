@@ -2,7 +2,7 @@
 
     python zoo_networks.py OUT [NAME ...]
 
-Each case is a folder OUT/NAME: model.onnx, case.json, input_K.pb, torch_K.pb and runtime_K.pb
+OUT is .data/zoo/networks where none is given; `tiny` is the fixture in Tests/InferenceTests. Each case is a folder OUT/NAME: model.onnx, case.json, input_K.pb, torch_K.pb and runtime_K.pb
 (TensorProto). Weights are drawn from a seed so that a layer's outputs vary about as much as its
 inputs; nothing is downloaded.
 """
@@ -71,6 +71,35 @@ def vision(name, size=224, exporter="script", batch=BATCH, **options):
     return make
 
 
+class Tiny(torch.nn.Module):
+    """A bit of everything that image networks are made of, in a few kilobytes."""
+
+    def __init__(self):
+        super().__init__()
+        nn = torch.nn
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.Hardswish())
+        self.depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.ReLU6())
+        self.squeeze = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 4, 1), nn.ReLU(), nn.Conv2d(4, 8, 1), nn.Sigmoid())
+        self.branches = nn.ModuleList([nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=2, dilation=2)])
+        self.norm = nn.BatchNorm2d(16)
+        self.end = nn.Linear(16, 5)
+
+    def forward(self, image):
+        x = self.stem(image)
+        y = self.depthwise(x)
+        x = torch.relu(x + y * self.squeeze(y))
+        x = torch.nn.functional.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = torch.cat([branch(x) for branch in self.branches], 1)
+        x = torch.nn.functional.silu(self.norm(x))
+        return self.end(x.mean((2, 3)))
+
+
+def tiny():
+    network = draw(Tiny(), 1)
+    return network, (torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(2)),), ["image"], ["scores"], "script"
+
+
 class Encoder(torch.nn.Module):
     def __init__(self, inner):
         super().__init__()
@@ -98,6 +127,7 @@ def bert(exporter="script"):
 
 
 CASES = {
+    "tiny": tiny,
     "resnet18": vision("resnet18"),
     "resnet50": vision("resnet50"),
     "resnet152": vision("resnet152"),
@@ -115,7 +145,6 @@ CASES = {
     "googlenet": vision("googlenet", init_weights=False, aux_logits=False),
     "inception_v3": vision("inception_v3", 299, init_weights=False, aux_logits=False),
     "vgg11_bn": vision("vgg11_bn"),
-    "bert": bert(),
     "resnet18_dynamo": vision("resnet18", exporter="dynamo"),
     "resnet50_dynamo": vision("resnet50", exporter="dynamo"),
     "mobilenet_v3_dynamo": vision("mobilenet_v3_small", exporter="dynamo"),
@@ -188,7 +217,8 @@ def make(root, name):
 
 
 def main():
-    root = sys.argv[1]
+    default = os.path.join(os.environ.get("ROWCAST_ZOO") or ".data/zoo", "networks")
+    root = sys.argv[1] if len(sys.argv) > 1 else default
     for name in sys.argv[2:] or CASES:
         try:
             make(root, name)

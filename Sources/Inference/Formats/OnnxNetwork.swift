@@ -105,7 +105,7 @@ enum OnnxNetwork {
     var names: Set<String> = []
     for (index, output) in graph.outputs.enumerated() {
       let info = graph.values[output.value]
-      guard info.shape.rowAxis == 0 else {
+      guard info.shape.rowAxis == 0 || graph.isOfOneRow && info.shape.dims.first == 1 else {
         throw ModelError(
           .unsupported, "output \"\(output.name)\" of shape \(info.shape) is not row by row")
       }

@@ -32,6 +32,8 @@ struct Graph: Sendable {
   private(set) var explanation: LinearMargins?
   /// Whether the graph is one of layers over tensors, made for oneDNN.
   private(set) var isNetwork = false
+  /// Whether the graph is made for one row, because it cannot tell rows apart.
+  private(set) var isOfOneRow = false
 
   /// A constant that the graph computes may not be larger.
   private static let mostConstantBytes = 1 << 28
@@ -40,12 +42,13 @@ struct Graph: Sendable {
   ///
   /// - Parameters:
   ///   - explains: Whether `explanation` is wanted.
+  ///   - isOfOneRow: Whether the first axis of each input is of size one, instead of open.
   ///   - isNetwork: Whether rows are tensors, and layers are what is worth to be made fast.
   /// - Throws: `ModelError` that names the node or value at fault: defined twice, not defined,
   ///   in a cycle, or refused by its operator.
   init(
     _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits, explains: Bool = false,
-    isNetwork: Bool = false
+    isNetwork: Bool = false, isOfOneRow: Bool = false
   ) throws(ModelError) {
     var numbers: [String: Int] = [:]
     for (name, tensor) in source.initializers {
@@ -64,9 +67,10 @@ struct Graph: Sendable {
       inputs.append(Input(name: input.name, value: values.count))
       values.append(
         try Self.inputInfo(
-          input, mostElements: isNetwork ? OnnxNetwork.mostElements : limits.features))
+          input, mostElements: isNetwork ? OnnxNetwork.mostElements : limits.features,
+          isOfOneRow: isOfOneRow))
     }
-    self.isNetwork = isNetwork
+    (self.isNetwork, self.isOfOneRow) = (isNetwork, isOfOneRow)
     try addNodes(of: source, opsets: opsets, numbers: &numbers, limits: limits)
     for output in source.outputs {
       guard let number = numbers[output.name] else {
@@ -141,8 +145,9 @@ struct Graph: Sendable {
           try add(node, opsets: opsets, numbers: &numbers, limits: limits)
           continue
         } catch {
+          // A network is tried for one row at a time before it is interpreted.
           guard error.code == .unsupported, error.detail != Node.rowsMix,
-            OperatorRegistry.has(node)
+            OperatorRegistry.has(node), !isNetwork || isOfOneRow
           else { throw error }
         }
       }
@@ -220,7 +225,7 @@ struct Graph: Sendable {
 
   /// Type and shape of a graph's input: its first axis is the rows, whatever size it declares.
   private static func inputInfo(
-    _ input: OnnxValue, mostElements: Int
+    _ input: OnnxValue, mostElements: Int, isOfOneRow: Bool
   ) throws(ModelError) -> ValueInfo {
     guard let code = input.elementType else {
       throw ModelError(.unsupported, "input \"\(input.name)\" is not a tensor")
@@ -249,7 +254,7 @@ struct Graph: Sendable {
       width = product
       sizes.append(Int(size))
     }
-    return ValueInfo(type, Shape(sizes, rowAxis: 0))
+    return ValueInfo(type, Shape(sizes, rowAxis: isOfOneRow ? nil : 0))
   }
 
   mutating func add(

@@ -39,6 +39,7 @@ struct Plan: Sendable {
   init(_ graph: Graph, limits: ModelLimits) throws(ModelError) {
     self.graph = graph
     var blockRows = graph.isNetwork ? Self.networkRows : Self.mostBlockRows
+    if graph.isOfOneRow { blockRows = 1 }
     var layout = Layout(graph, rows: blockRows)
     // Wide rows run fewer at a time; very wide ones one by one, whatever they take.
     while blockRows > 1,

@@ -17,6 +17,7 @@ struct FloatProduct: NetworkLayer {
   private let packed: TensorBuffer?
   private let biases: TensorBuffer?
   private let form: Primitive?
+  private let usesOneDNN: Bool
 
   var channelAxis: Int { outputs[0].shape.rank - 1 }
   var sourceLayout: TensorLayout { .plain }
@@ -28,7 +29,7 @@ struct FloatProduct: NetworkLayer {
   init?(matMul node: Node, _ a: ValueInfo, _ b: ValueInfo) throws(ModelError) {
     guard node.isOfNetwork, a.type == .float32, b.type == .float32, a.shape.rank >= 2,
       b.shape.rank >= 2, a.shape.rowAxis == nil || a.shape.rowAxis! < a.shape.rank - 1,
-      a.shape.isBatched
+      a.constant == nil
     else { return nil }
     depth = a.shape.dims[a.shape.rank - 1]
     columns = b.shape.dims[b.shape.rank - 1]
@@ -47,23 +48,25 @@ struct FloatProduct: NetworkLayer {
       // One matrix of each for each row of the same axes.
       let outer = a.shape.rank - 2
       guard b.shape.rank == a.shape.rank, a.shape.dims[..<outer] == b.shape.dims[..<outer],
-        a.shape.rowAxis == b.shape.rowAxis, let rowAxis = a.shape.rowAxis, rowAxis < outer
+        a.shape.rowAxis == b.shape.rowAxis, a.shape.rowAxis.map({ $0 < outer }) ?? true
       else { return nil }
       weights = nil
       outputs = [
         try node.output(
-          .float32, Shape(a.shape.dims.dropLast() + [columns], rowAxis: rowAxis))
+          .float32, Shape(a.shape.dims.dropLast() + [columns], rowAxis: a.shape.rowAxis))
       ]
     }
     weightStrides = (columns, 1)
     (bias, packed, biases, form, stages) = (nil, nil, nil, nil, [])
+    usesOneDNN = NetworkKernels.usesOneDNN
   }
 
   init?(
     gemm node: Node, _ a: ValueInfo, _ b: ValueInfo, alpha: Double, beta: Double
   ) throws(ModelError) {
     guard node.isOfNetwork, a.type == .float32, let constant = b.constant,
-      a.shape.rowAxis == 0, try node.int("transA", default: 0) == 0, alpha == 1
+      a.shape.rowAxis == 0 || !a.shape.isBatched, a.constant == nil,
+      try node.int("transA", default: 0) == 0, alpha == 1
     else { return nil }
     let transB = try node.int("transB", default: 0) != 0
     let (first, second) = (b.shape.dims[0], b.shape.dims[1])
@@ -81,8 +84,9 @@ struct FloatProduct: NetworkLayer {
     self.bias = bias
     weights = constant
     weightStrides = transB ? (1, depth) : (columns, 1)
-    outputs = [try node.output(.float32, Shape([a.shape.dims[0], columns], rowAxis: 0))]
+    outputs = [try node.output(.float32, Shape([a.shape.dims[0], columns], rowAxis: a.shape.rowAxis))]
     (packed, biases, form, stages) = (nil, nil, nil, [])
+    usesOneDNN = NetworkKernels.usesOneDNN
   }
 
   private init(
@@ -92,6 +96,7 @@ struct FloatProduct: NetworkLayer {
     (outputs, depth, columns) = (other.outputs, other.depth, other.columns)
     (self.weights, weightStrides, self.bias, self.stages) = (weights, strides, bias, stages)
     (self.form, self.packed, self.biases) = (form, packed, biases)
+    usesOneDNN = other.usesOneDNN
   }
 
   // MARK: At load
@@ -132,7 +137,7 @@ struct FloatProduct: NetworkLayer {
         self, weights: nil, strides: weightStrides, bias: bias, stages: stages, form: nil,
         packed: nil, biases: biases)
     }
-    if dn_is_available() != 0, let form = primitive(outer: 1, rows: 64, like: nil),
+    if usesOneDNN, let form = primitive(outer: 1, rows: 64, like: nil),
       let packed = form.packed(
         weights.view.floats, dims: [depth, columns],
         strides: [weightStrides.depth, weightStrides.column])
@@ -166,7 +171,7 @@ struct FloatProduct: NetworkLayer {
   private var isShared: Bool { weights != nil || packed != nil }
 
   private func primitive(outer: Int, rows: Int, like: Primitive?) -> Primitive? {
-    guard dn_is_available() != 0 else { return nil }
+    guard usesOneDNN else { return nil }
     var spec = dn_product_spec()
     (spec.rows, spec.depth, spec.columns) = (Int64(rows), Int64(depth), Int64(columns))
     spec.batch = isShared ? 0 : Int64(outer)

@@ -40,7 +40,7 @@ private struct LayoutPass {
   private func fitsBlocks(_ value: Int) -> Bool {
     let info = graph.values[value]
     return info.constant == nil && info.type == .float32 && (3...5).contains(info.shape.rank)
-      && info.shape.rowAxis == 0 && info.shape.dims[1] % block == 0
+      && (info.shape.rowAxis == 0 || graph.isOfOneRow) && info.shape.dims[1] % block == 0
   }
 
   /// The number of a value in a layout, copied where it lies otherwise.

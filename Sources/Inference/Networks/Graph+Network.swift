@@ -1,12 +1,10 @@
-internal import CDNN
-
 /// How a network's graph is made fit to be run: what is constant is folded into weights, layers take
 /// on what follows them, and where oneDNN is there its kernels and layouts take the place of the plain
 /// ones.
 extension Graph {
   mutating func lowerNetwork() {
     foldNormalizations()
-    if dn_is_available() != 0 {
+    if NetworkKernels.usesOneDNN {
       fuseFunctions()
       makeLayers()
       assignLayouts()
@@ -208,7 +206,7 @@ extension Graph {
       var inputs = step.inputs
       if let product = step.operation as? FloatProduct {
         made = product.packing()
-        if dn_is_available() == 0 {
+        if !NetworkKernels.usesOneDNN {
           inputs = inputs.enumerated().filter {
             $0.offset == 0 || $0.offset == 1 && constant($0.element) == nil
           }.map(\.element)

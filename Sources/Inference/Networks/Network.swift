@@ -65,7 +65,15 @@ final class Network: Sendable {
       source.inputs[index].type = .tensor(
         elementType: type, dims: [first] + size.map { Int64($0) })
     }
-    let graph = try Graph(source, opsets: opsets, limits: limits, isNetwork: true)
+    let graph: Graph
+    do {
+      graph = try Graph(source, opsets: opsets, limits: limits, isNetwork: true)
+    } catch {
+      guard error.code == .unsupported else { throw error }
+      // Shapes that rows go into in ways that cannot be followed: each row is a batch of its own.
+      graph = try Graph(
+        source, opsets: opsets, limits: limits, isNetwork: true, isOfOneRow: true)
+    }
     return try Plan(graph, limits: limits)
   }
 }

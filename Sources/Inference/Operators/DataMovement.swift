@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// An operator that only moves elements of its inputs, whatever their type.
 ///
 /// Everything that decides where they go is known at load.
@@ -279,8 +281,14 @@ struct Transpose: DataMovement, KnowsInputShapes {
 
   func run(_ call: Call) {
     let (input, out) = (call.input(0), call.output(0))
-    let copy = ElementCopy(input, out)
     let strides = StridedWalk.strides(input.dims)
+    if input.type != .string, permutation.count <= Int(CK_MAX_AXES) {
+      ck_permute(
+        input.base, input.type.stride, permutation.count, out.dims.map(Int64.init),
+        permutation.map { Int64(strides[$0]) }, out.base)
+      return
+    }
+    let copy = ElementCopy(input, out)
     StridedWalk.forEach(out.dims, permutation.map { strides[$0] }) { target, offset in
       copy(from: offset, to: target)
     }

@@ -1,3 +1,5 @@
+internal import CKernels
+
 /// Normalisation of groups of elements by their mean and variance, each scaled and shifted.
 ///
 /// LayerNormalization, RMSNormalization, InstanceNormalization, GroupNormalization and
@@ -104,11 +106,38 @@ struct GroupedNormalization: Operator {
     outputs = [try node.output(info.type, info.shape)]
   }
 
+  /// Groups that lie one after the other, with a scale and a shift for each place in them.
+  private func runRows(_ call: Call, scale: TensorView?, shift: TensorView?) -> Bool {
+    let (input, out) = (call.input(0), call.output(0))
+    let kept = input.dims.count - axes.axes.count
+    guard case .broadcast = parameters, input.type == .float32,
+      axes.axes == Array(kept..<input.dims.count)
+    else { return false }
+    let width = input.dims[kept...].reduce(1, *)
+    guard width > 0,
+      [scale, shift].allSatisfy({ $0.map { $0.count == width && $0.type == .float32 } ?? true })
+    else { return false }
+    let rows = input.count / width
+    // Enough rows that handing them out costs little.
+    let parts = min(call.threads, max(rows * width >> 14, 1))
+    let isWhole = call.outputs.count > 2
+    let (from, to) = (input.floats, out.floats)
+    let (means, deviations) = isWhole ? (call.output(1).floats, call.output(2).floats) : (nil, nil)
+    parallel(parts, threads: parts) { part in
+      let (first, last) = (rows * part / parts, rows * (part + 1) / parts)
+      ck_normalize_f32(
+        from + first * width, last - first, width, centers ? 1 : 0, epsilon, scale?.floats,
+        shift?.floats, to + first * width, means.map { $0 + first }, deviations.map { $0 + first })
+    }
+    return true
+  }
+
   func run(_ call: Call) {
     let (input, out) = (call.input(0), call.output(0))
     let inputs = call.inputs.count
     let scale = inputs > 1 ? call.inputs[1] : nil
     let shift = inputs > 2 ? call.inputs[2] : nil
+    if runRows(call, scale: scale, shift: shift) { return }
     let dims = shape.dims(rows: call.rowCount)
     axes.forEach(dims) { element, base, offsets in
       let count = Double(offsets.count)
