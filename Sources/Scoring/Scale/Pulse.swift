@@ -13,6 +13,7 @@ struct Pulse {
   private var usualChunk = UsualTime()
   private var replicas = ReplicaClock()
   private var oldest = OldestTransaction()
+  private var lookedAt: ContinuousClock.Instant?
   private var counted = WorkerStatistics.Snapshot()
   /// What was told last, so that it is told once.
   private var told: (connections: Int, wanted: Int)?
@@ -42,15 +43,19 @@ struct Pulse {
       configuration.connectionLimit ?? .max)
     let before = context.allowance
     let used = 1 + context.sessionCount + board.connectedCount
+    let (bulkLanes, reason) = (board.bulkSeatCount, pressure.reason)
     let pulse = Query(
       text: "select * from rowcast.pulse($1, $2, $3, $4, $5)",
       values: [
-        worker, Int32(wanted), Int32(used), Int32(board.bulkSeatCount), pressure.reason,
+        worker, Int32(wanted), Int32(used), Int32(bulkLanes), reason,
       ])
     var looked: Rows?
     var rows: Rows
     let sent = clock.now
-    if pressure.reason != nil || board.tookJobs(within: Self.attention) {
+    // A second apart, however often it beats meanwhile.
+    let isLookDue = lookedAt.map { $0.duration(to: sent) > Self.interval * 0.9 } ?? true
+    if isLookDue, pressure.reason != nil || board.tookJobs(within: Self.attention) {
+      lookedAt = sent
       let answers = try connection.pipeline([pulse, "select * from rowcast.server_health()"])
       (rows, looked) = (answers[0], answers[1])
     } else {
@@ -72,8 +77,10 @@ struct Pulse {
     board.admit(lanes: allowance.lanes, forJobs: pressure.lanes(of:))
     context.sizeShare = pressure.sizeShare * (allowance.lanes == 1 ? Self.onlyLane : 1)
     if allowance != before { context.follow(allowance) }
+    // What is not as it was told is told at once.
     let isSettling =
       board.connectedCount > allowance.lanes || context.sessionCount > allowance.sessions
+      || board.bulkSeatCount != bulkLanes || (pressure.reason == nil) != (reason == nil)
     return isSettling ? Self.settling : Self.interval
   }
 
