@@ -24,6 +24,8 @@ final class FaultScene {
   var workerPrefix: [String] = []
   /// The program; the one that was built with the tests unless given.
   var workerBinary = WorkerProcess.binary
+  /// Of each worker; nil for as many as it thinks right.
+  var workerLanes: Int? = 2
   let folder: URL
   let server: LocalServer
   private(set) var workers: [WorkerProcess] = []
@@ -161,7 +163,7 @@ final class FaultScene {
   private func makeWorker(_ index: Int) throws -> WorkerProcess {
     try WorkerProcess(
       name: "w\(index)", database: workerSettings, log: log(index), prefix: workerPrefix,
-      binary: workerBinary)
+      binary: workerBinary, lanes: workerLanes)
   }
 
   func startWorkers(_ count: Int) throws {

@@ -99,6 +99,50 @@ import Testing
     #expect(scene.logs().contains { $0.contains("fewer connections than wanted") })
   }
 
+  /// As a container's limits change while it runs.
+  @Test func lanesFollowTheCores() throws {
+    let scene = try FaultScene("cores")
+    defer { scene.tearDown() }
+    try scene.prepare()
+    scene.workerLanes = nil
+    try scene.startWorkers(1)
+    let connection = try Connection(scene.settings)
+    /// Those for jobs; each worker has one more.
+    func lanes() throws -> Int {
+      let rows = try connection.run(
+        """
+        select w.bulk_lanes, (select count(*) from pg_stat_activity
+                              where application_name = 'rowcast lane')
+        from rowcast.worker as w
+        """)
+      guard rows.count == 1, let lanes = try rows.value(0, 0, as: Int32?.self) else { return 0 }
+      return try rows.value(0, 1, as: Int64.self) == Int64(lanes + 1) ? Int(lanes) : 0
+    }
+    func wait(for wanted: Int) throws {
+      let start = ContinuousClock.now
+      #expect(try eventually { try lanes() == wanted }, "\(wanted) lanes")
+      print("chaos: \(wanted) lanes after \(Int(start.duration(to: .now) / .milliseconds(1))) ms")
+    }
+    #expect(try eventually { try lanes() > 0 })
+    let all = try lanes()
+    guard all > 1 else {
+      print("chaos: lanes and cores: skipped, there is one core only")
+      return
+    }
+    let pid = "\(scene.workers[0].processID)"
+    let mask = try #require(
+      try Shell.run("taskset", "-cp", pid).split(separator: ":").last.map {
+        String($0).trimmingCharacters(in: .whitespacesAndNewlines)
+      })
+    try Shell.run("taskset", "-acp", String(mask.prefix { $0.isNumber }), pid)
+    try wait(for: 1)
+    try connection.run("insert into reading values (1, 1, 2, 3, 4, 5)")
+    try scene.waitUntilScored(within: 60)
+    try Shell.run("taskset", "-acp", mask, pid)
+    try wait(for: all)
+    #expect(try scene.compareWithOracle().isExact)
+  }
+
   private struct Held {
     var lanes: Int
     var reason: String?

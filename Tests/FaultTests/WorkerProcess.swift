@@ -10,12 +10,14 @@ final class WorkerProcess {
   /// - Parameters:
   ///   - log: Gets the standard error of each process of that name, one after another.
   ///   - prefix: A command line that ends by becoming the worker, as `ip netns exec`.
+  ///   - lanes: Nil for as many as the worker thinks right.
   init(
     name: String, database: ConnectionSettings, log: URL, prefix: [String] = [],
-    binary: URL = WorkerProcess.binary
+    binary: URL = WorkerProcess.binary, lanes: Int? = 2
   ) throws {
     self.name = name
-    let command = prefix + [binary.path, "worker", "--lanes", "2", "--name", name]
+    let command =
+      prefix + [binary.path, "worker", "--name", name] + (lanes.map { ["--lanes", "\($0)"] } ?? [])
     process.executableURL = URL(fileURLWithPath: command[0])
     process.arguments = Array(command.dropFirst())
     var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("PG") }

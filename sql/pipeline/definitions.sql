@@ -1,5 +1,6 @@
 -- Changes of a source's definition. PostgreSQL tells nobody of them but superusers' event triggers, so the
--- dispatcher compares: some sources every two seconds, in turn, whether or not anything was written.
+-- dispatcher compares: some sources every two seconds, in turn, for some milliseconds each time, whether or
+-- not anything was written.
 --
 --   goes on            another name or schema, other columns, another owner, grants to others
 --   all rows again     a column that is read has another type that fits, or was dropped and made again:
@@ -100,7 +101,10 @@ comment on function rowcast.follow_definition(int) is
     'Goes along with a change of a source that its scorers can bear; whether there was one.';
 revoke all on function rowcast.follow_definition(int) from public;
 
-create or replace function rowcast.watch_definitions(max_sources int default 20) returns int
+drop function if exists rowcast.watch_definitions(int);
+
+create or replace function rowcast.watch_definitions(
+    max_sources int default 20, max_time interval default null) returns int
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
 declare
     own_source int;
@@ -109,12 +113,18 @@ declare
     noticed int := 0;
     turns constant bigint := greatest(1, ceil((select count(*) from rowcast.source) / max_sources::numeric));
     turn constant bigint := (extract(epoch from clock_timestamp()) / 2)::bigint % turns;
+    -- Where time is short, the session goes on behind the source that it looked at last.
+    last_source constant int := case when max_time is null then 0 else
+        coalesce(nullif(current_setting('rowcast.watched_source', true), ''), '0')::int end;
+    started constant timestamptz := clock_timestamp();
 begin
     for own_source in
         select s.source_id from (
             select s.source_id, row_number() over (order by s.source_id) as place from rowcast.source as s
         ) as s
-        where s.place % turns = turn order by s.source_id
+        where max_time is not null or s.place % turns = turn
+        order by s.source_id <= last_source, s.source_id
+        limit case when max_time is not null then max_sources end
     loop
         begin
             for own_scorer in
@@ -130,15 +140,20 @@ begin
         exception when lock_not_available then
             null;  -- Somebody changes the scorer; the next time.
         end;
+        if max_time is not null then
+            perform set_config('rowcast.watched_source', own_source::text, false);
+            exit when clock_timestamp() > started + max_time;
+        end if;
     end loop;
     return noticed;
 end
 $$;
-comment on function rowcast.watch_definitions(int) is
-    'Looks whether the definitions of sources changed, at most so many at a time, the others the next time: '
-    'suspends scorers that do not fit any more, goes along with harmless changes, and counts both.';
-revoke all on function rowcast.watch_definitions(int) from public;
-grant execute on function rowcast.watch_definitions(int) to rowcast_worker;
+comment on function rowcast.watch_definitions(int, interval) is
+    'Looks whether the definitions of sources changed, at most so many at a time (at least one, and no more '
+    'after max_time), the others the next time: suspends scorers that do not fit any more, goes along with '
+    'harmless changes, and counts both. Cost: some milliseconds a source.';
+revoke all on function rowcast.watch_definitions(int, interval) from public;
+grant execute on function rowcast.watch_definitions(int, interval) to rowcast_worker;
 
 create or replace function rowcast.leftover_triggers()
 returns table (statement text)

@@ -8,7 +8,7 @@ create or replace function rowcast.lag_rows()
 returns table (scorer_id int, lag interval)
 language plpgsql stable security definer
 -- As in ticks: statistics of a log that is truncated again and again mislead.
-set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
     cursor_snapshot txid_snapshot;

@@ -25,7 +25,7 @@ returns table (
     oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
     backfill_done double precision, job_id bigint, job_kind text, chunk_rows int)
 language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
     cursor_snapshot txid_snapshot;

@@ -242,7 +242,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     return query select t.*, rowcast.watch_partitions() from rowcast.tidy_up() as t;
     perform rowcast.prune();
-    perform rowcast.watch_definitions();
+    perform rowcast.watch_definitions(max_time => interval '20 milliseconds');
     perform rowcast.drop_leftovers();
     perform rowcast.tidy_canaries();
     perform rowcast.tidy_histories();

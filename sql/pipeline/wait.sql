@@ -26,7 +26,7 @@ revoke all on function rowcast.must_see_commits(text) from public;
 create or replace procedure rowcast.wait(scorer text, timeout interval default '60 seconds')
 language plpgsql security definer
 -- As in ticks: statistics of a log that is truncated again and again mislead.
-set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
     seen constant txid_snapshot := txid_current_snapshot();
     called_at constant timestamptz := clock_timestamp();

@@ -263,7 +263,7 @@ struct DispatcherTerm {
       }
     case .sources:
       // Each by itself: a partition that cannot be followed hides no change of another source.
-      try connection.run("select rowcast.watch_definitions()")
+      try connection.run("select rowcast.watch_definitions(max_time => '5 milliseconds')")
       try connection.run("select rowcast.watch_partitions()")
     case .jobs: context.cutting.signal()
     case .rescue:
