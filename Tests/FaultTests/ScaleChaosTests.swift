@@ -85,7 +85,7 @@ import Testing
     }
     try connection.run("select rowcast.set_limit('connections', '9')")
     try settle(connection, "a smaller budget") { shares in
-      shares.count == 2 && shares.map(\.used).reduce(0, +) <= 9
+      shares.count == 2 && shares.map(\.allowed).reduce(0, +) <= 9
     }
     try connection.run("select rowcast.set_limit('connections', '30')")
     try settle(connection, "a larger budget") { $0.allSatisfy { $0.allowed == $0.wanted } }
