@@ -367,4 +367,29 @@ import Testing
       try connection.runScript("delete from t; truncate rowcast.change_0, rowcast.change_1")
     }
   }
+
+  /// A path of their own: in the session of a writer there is no plan of the query for many keys.
+  @Test(arguments: [
+    "insert into t values (11, 1)", "update t set note = 1 where id = 1",
+    "update t set x = 100 where id = 1", "update t set id = 12 where id = 1",
+    "delete from t where id = 1",
+  ])
+  func statementsOfOneRowMakeNoPlanForMany(statement: String) throws {
+    let connection = try Database.current.prepared()
+    try connection.runScript(
+      """
+      create table t (id int primary key, x real, note int);
+      select rowcast.create_scorer('s', 't', 'double', backfill => false);
+      insert into t select g, g from generate_series(1, 10) as g;
+      """)
+    let writer = try Database.current.connect()
+    let plans: Query = """
+      select count(*) from pg_backend_memory_contexts
+      where name = 'CachedPlanSource' and ident like '%array_agg(i.k)%'
+      """
+    try writer.runScript(statement)
+    #expect(try writer.value(plans, as: Int.self) == 0)
+    try writer.runScript("update t set x = 3; delete from t; insert into t values (1), (2)")
+    #expect(try writer.value(plans, as: Int.self) == 3)
+  }
 }

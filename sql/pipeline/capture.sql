@@ -247,10 +247,7 @@ declare
     touched_count pg_catalog.int4;
     single pg_catalog.bool := true;
 begin
-    declare
-        n record;  -- After and
-        o record;  -- before an update.
-    begin
+    %4$sbegin
         %1$s;
     exception
         when no_data_found then
@@ -268,7 +265,9 @@ begin
     end if;$sql$,
                 single, rowcast.append_sql(src.source_id, 'K', 'touched_count, touched'),
                 rowcast.several_sql(src.source_id, several, body,
-                                    case event when 'update' then guard else '' end, at_most));
+                                    case event when 'update' then guard else '' end, at_most),
+                -- Nowhere else: "n" of a query would mean either.
+                case event when 'update' then E'declare\n        n record;\n        o record;\n    ' else '' end);
         end if;
 
         execute format($sql$create or replace function rowcast.capture_%s_%s() returns trigger
