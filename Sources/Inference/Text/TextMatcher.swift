@@ -1,0 +1,118 @@
+/// Finds the places of a text that a pattern of `tokenizer.json` means: a string, a set of characters, or
+/// one of the expressions that models of language are published with.
+///
+/// These expressions need a look ahead, which the engine's own patterns (linear in any text) do not have;
+/// each is a scanner of its own here, linear as well.
+struct TextMatcher: Sendable {
+  private enum Kind: Sendable {
+    case text([UInt8])
+    /// One character of a set, or as many as follow each other.
+    case set(CodePointSet, isRepeated: Bool)
+    case words(WordScanner)
+  }
+
+  private let kind: Kind
+
+  init(_ member: JSONMember) throws(ModelError) {
+    if case .string(let text) = member["String"].value {
+      guard !text.isEmpty else { throw member.malformed("is empty") }
+      kind = .text(Array(text.utf8))
+      return
+    }
+    let expression = try member["Regex"].string()
+    if let scanner = WordScanner(expression: expression) {
+      kind = .words(scanner)
+    } else if let (set, isRepeated) = Self.set(expression) {
+      kind = .set(set, isRepeated: isRepeated)
+    } else {
+      throw member.unsupported("expression \"\(expression.prefix(200))\"")
+    }
+  }
+
+  private static func set(_ expression: String) -> (CodePointSet, isRepeated: Bool)? {
+    var text = Substring(expression)
+    let isRepeated = text.hasSuffix("+") && !text.hasSuffix("\\+")
+    if isRepeated { text.removeLast() }
+    func set(_ bit: ScalarClass, inverted: Bool = false) -> CodePointSet {
+      CodePointSet { ScalarClass.of($0.value).contains(bit) != inverted }
+    }
+    switch text {
+    case "\\s", "[\\s]", "\\p{White_Space}": return (set(.space), isRepeated)
+    case "\\S", "[^\\s]": return (set(.space, inverted: true), isRepeated)
+    case "\\w", "[\\w]": return (set(.patternWord), isRepeated)
+    case "\\W", "[^\\w]": return (set(.patternWord, inverted: true), isRepeated)
+    case "\\p{L}", "[\\p{L}]": return (set(.letter), isRepeated)
+    case "\\p{N}", "[\\p{N}]": return (set(.number), isRepeated)
+    case "\\d", "[0-9]", "\\p{Nd}":
+      if text == "[0-9]" { return (.digit, isRepeated) }
+      return (
+        CodePointSet {
+          $0.properties.generalCategory == .decimalNumber
+            && ScalarClass.of($0.value).contains(.number)
+        }, isRepeated
+      )
+    case "\\n": return (CodePointSet("\n"..."\n"), isRepeated)
+    case "\\t": return (CodePointSet("\t"..."\t"), isRepeated)
+    case "[\\r\\n]", "[\\n\\r]":
+      var set = CodePointSet("\n"..."\n")
+      set.insert("\r"..."\r")
+      return (set, isRepeated)
+    default:
+      // One character that means itself.
+      let scalars = text.unicodeScalars
+      if scalars.count == 2, text.first == "\\", let last = scalars.last, last.isASCII,
+        !(last.properties.isAlphabetic || last.properties.numericType != nil)
+      {
+        return (CodePointSet(last...last), isRepeated)
+      }
+      guard scalars.count == 1, let only = scalars.first,
+        !".^$|()[]{}*+?\\".contains(Character(only))
+      else { return nil }
+      return (CodePointSet(only...only), isRepeated)
+    }
+  }
+
+  /// Calls for each match, from left to right.
+  @inline(__always)
+  func forEachMatch(_ text: UnsafeBufferPointer<UInt8>, _ body: (Int, Int) -> Void) {
+    switch kind {
+    case .text(let wanted):
+      var index = 0
+      while index + wanted.count <= text.count {
+        if text[index] == wanted[0],
+          wanted.indices.allSatisfy({ text[index + $0] == wanted[$0] })
+        {
+          body(index, index + wanted.count)
+          index += wanted.count
+        } else {
+          index += 1
+        }
+      }
+    case .set(let set, let isRepeated):
+      var index = 0
+      var start: Int?
+      while index < text.count {
+        let (value, length) = UTF8Bytes.scalar(text, index)
+        if let scalar = Unicode.Scalar(value), set.contains(scalar) {
+          if !isRepeated { body(index, index + length) } else { start = start ?? index }
+        } else if let begun = start {
+          body(begun, index)
+          start = nil
+        }
+        index += length
+      }
+      if let start { body(start, text.count) }
+    case .words(let scanner):
+      var index = 0
+      while index < text.count {
+        let end = scanner.end(text, index)
+        if end > index {
+          body(index, end)
+          index = end
+        } else {
+          index += UTF8Bytes.length(text[index])
+        }
+      }
+    }
+  }
+}
