@@ -58,7 +58,8 @@ extension OID: CustomStringConvertible {
   private static let names: [OID: String] = [
     bool: "boolean", bytea: "bytea", char: "\"char\"", name: "name", int8: "bigint",
     int2: "smallint", int4: "integer", text: "text", oid: "oid", xid: "xid", json: "json",
-    lseg: "lseg", float4: "real", float8: "double precision", unknown: "unknown", bpchar: "character",
+    lseg: "lseg", float4: "real", float8: "double precision", unknown: "unknown",
+    bpchar: "character",
     varchar: "character varying", date: "date", timestamp: "timestamp",
     timestamptz: "timestamptz", interval: "interval", numeric: "numeric", uuid: "uuid",
     jsonb: "jsonb", xid8: "xid8", regclass: "regclass", regtype: "regtype", void: "void",
