@@ -385,7 +385,7 @@ import Testing
     let writer = try Database.current.connect()
     let plans: Query = """
       select count(*) from pg_backend_memory_contexts
-      where name = 'CachedPlanSource' and ident like '%array_agg(i.k)%'
+      where name = 'CachedPlanSource' and ident like '%array_agg(i' || '.k)%'  -- Not this query's own.
       """
     try writer.runScript(statement)
     #expect(try writer.value(plans, as: Int.self) == 0)
