@@ -128,7 +128,7 @@ revoke all on function rowcast.workers_here() from public;
 create or replace function rowcast.pulse(
     worker_id int, wanted int, used int, bulk_lanes int, pressure text,
     out connections int, out budget int, out worker_count int)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 #variable_conflict use_variable
 declare
     -- Control, election or standby, one lane, and one for what comes up.
@@ -149,7 +149,12 @@ begin
         raise exception using errcode = 'RC202',
             message = format('worker %s is not registered', worker_id), hint = 'Register again.';
     end if;
-    here := rowcast.workers_here() || worker_id;
+    here := rowcast.workers_here();
+    if not worker_id = any (here) then
+        -- The session that this one replaces was not over yet when it began.
+        perform rowcast.attend(worker_id);
+        here := here || worker_id;
+    end if;
     here := array(select distinct h from unnest(here) as h join rowcast.worker as w on w.worker_id = h);
     worker_count := cardinality(here);
     budget := rowcast.connection_budget();

@@ -5,8 +5,9 @@ public import ServiceLifecycle
 ///
 /// Threads: one a lane, each with a connection; one that stands for the election of the
 /// dispatcher, with a connection; one for control, with a connection that listens; one that answers
-/// questions, likewise; one that inspects models, one that audits and one that fires schedules, which
-/// connect when there is something to do. Any number of workers may serve a database.
+/// questions, likewise; one that cuts jobs into chunks, one that inspects models, one that audits and one
+/// that fires schedules, which connect when there is something to do. How many lanes there are and what
+/// connects follows the machine and the budget of connections. Any number of workers may serve a database.
 public final class Worker: Service, Sendable {
   public let statistics: WorkerStatistics
   public let configuration: WorkerConfiguration
