@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 TARGET ?=
 FUZZ := .data/fuzz
 TRAINING := .data/training
-ZOO_FAMILIES ?= sklearn operators lightgbm xgboost catboost onnx
+ZOO_FAMILIES ?= sklearn operators lightgbm xgboost catboost networks onnx
 BINARY := .build/release/rowcast
 SOURCES := Package.swift Plugins Sources Tests
 
@@ -107,10 +107,11 @@ fuzz: ## Fuzz the readers and the executor (FUZZ_SECONDS=60 a target, TARGET=onn
 .PHONY: conformance
 conformance: needs ## Compare with what the training libraries compute (ZOO_FAMILIES=sklearn for one)
 	@[ -x $(TRAINING)/bin/python ] || python3 -m venv $(TRAINING)
-	$(TRAINING)/bin/pip install -q -r Tests/Training/requirements.txt
+	$(TRAINING)/bin/pip install -q -r Tests/Training/requirements.txt \
+	  $(if $(filter networks,$(ZOO_FAMILIES)),-r Tests/Training/requirements-networks.txt)
 	@if [ -n "$(ZOO_FAMILIES)" ]; then $(TRAINING)/bin/python Tests/Training/make_zoo.py $(ZOO_FAMILIES); fi
 	swift build -c release $(SWIFT_FLAGS) --build-tests
-	swift test -c release $(SWIFT_FLAGS) --skip-build --filter 'ZooTests|OnnxConformanceTests'
+	swift test -c release $(SWIFT_FLAGS) --skip-build --filter 'ZooTests|OnnxConformanceTests|NetworkTests'
 	$(TRAINING)/bin/python Tests/Training/supported_models.py
 
 .PHONY: faq
@@ -127,13 +128,15 @@ lint: ## Check the format of all Swift sources
 	swift format lint --strict --recursive $(SOURCES)
 
 # What the build and the tests need beside Swift 6: the PostgreSQL server's programs, libpq's
-# headers, and pkg-config, by which the build finds them.
+# headers, and pkg-config, by which the build finds them. oneDNN is what makes networks fast; the build
+# goes without where there is no package of it.
 .PHONY: needs
 needs:
 	@missing=""; \
 	command -v pkg-config > /dev/null || missing="$$missing pkg-config"; \
 	[ -e /usr/include/postgresql/libpq-fe.h ] || pkg-config --exists libpq 2> /dev/null \
 	  || missing="$$missing libpq-dev"; \
+	[ -e /usr/include/oneapi/dnnl/dnnl.h ] || missing="$$missing libdnnl-dev"; \
 	[ -n "$${ROWCAST_PG_BIN:-}" ] || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
 	  || command -v initdb > /dev/null || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \

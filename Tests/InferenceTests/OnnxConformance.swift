@@ -3,7 +3,7 @@ enum OnnxConformance {
   static let kinds = ["node", "simple", "pytorch-operator", "pytorch-converted"]
 
   /// Fewer cases passed than this were a step back.
-  static let leastPassed = 1_447
+  static let leastPassed = 1_731
 
   /// Where the cases' tolerance is finer than a number of 16 bits can show, a unit of its last place.
   static let lastPlace = ["bfloat16": 0x1p-7, "float16": 0x1p-10]
@@ -33,15 +33,13 @@ enum OnnxConformance {
     (
       "layers of image networks",
       [
-        "AffineGrid", "AveragePool", "CausalConvWithState", "Col2Im", "Conv", "ConvInteger",
-        "ConvTranspose", "DeformConv", "GlobalAveragePool", "GlobalMaxPool", "GridSample",
-        "ImageDecoder", "LpPool", "MaxPool", "MaxUnpool", "QLinearConv", "Resize", "RoiAlign",
-        "Upsample",
+        "AffineGrid", "CausalConvWithState", "Col2Im", "ConvInteger", "DeformConv",
+        "ImageDecoder", "MaxUnpool", "QLinearConv", "RoiAlign",
       ]
     ),
     (
       "layers of language networks",
-      ["Attention", "GRU", "LSTM", "LinearAttention", "RNN", "RotaryEmbedding", "SwiGLU"]
+      ["GRU", "LSTM", "LinearAttention", "RNN", "SwiGLU"]
     ),
     ("draws random numbers", ["Bernoulli", "RandomUniformLike"]),
     (

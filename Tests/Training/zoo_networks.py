@@ -9,6 +9,7 @@ inputs; nothing is downloaded.
 
 import json
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -156,6 +157,26 @@ CASES = {
 }
 
 
+LIGHT = ["bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet",
+         "squeezenet", "vgg19", "zfnet512"]
+
+
+def light(root, name):
+    """A real topology of the onnx package, on the input and with the outputs of its backend tests."""
+    source = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data", "light", f"light_{name}")
+    folder = os.path.join(root, f"light_{name}")
+    os.makedirs(folder, exist_ok=True)
+    shutil.copy(f"{source}.onnx", os.path.join(folder, "model.onnx"))
+    shutil.copy(f"{source}_output_0.pb", os.path.join(folder, "expected_0.pb"))
+    graph = onnx.load(f"{source}.onnx").graph
+    constants = {value.name for value in graph.initializer}
+    info = next(value for value in graph.input if value.name not in constants)
+    shape = [size.dim_value if size.HasField("dim_value") else 1 for size in info.type.tensor_type.shape.dim]
+    count = np.prod(shape)
+    write(folder, "input", [(np.arange(count).reshape(shape) / count).astype(np.float32)])
+    print(f"light_{name}", len(graph.node), "nodes", flush=True)
+
+
 def export(network, inputs, names, outputs, exporter, path):
     if exporter == "script":
         axes = {name: {0: "rows"} for name in names + outputs}
@@ -219,9 +240,12 @@ def make(root, name):
 def main():
     default = os.path.join(os.environ.get("ROWCAST_ZOO") or ".data/zoo", "networks")
     root = sys.argv[1] if len(sys.argv) > 1 else default
-    for name in sys.argv[2:] or CASES:
+    for name in sys.argv[2:] or [*CASES, *(f"light_{name}" for name in LIGHT)]:
         try:
-            make(root, name)
+            if name.startswith("light_"):
+                light(root, name.removeprefix("light_"))
+            else:
+                make(root, name)
         except Exception as error:  # One exporter's failure leaves the other networks.
             print(name, "cannot be exported:", str(error).splitlines()[0][:200], flush=True)
 

@@ -35,8 +35,8 @@ struct Graph: Sendable {
   /// Whether the graph is made for one row, because it cannot tell rows apart.
   private(set) var isOfOneRow = false
 
-  /// A constant that the graph computes may not be larger.
-  private static let mostConstantBytes = 1 << 28
+  /// A constant that the graph computes may not be larger; that of a network is a layer's weights.
+  private static let mostConstantBytes = (usual: 1 << 28, network: 1 << 30)
 
   /// Checks the graph of a file, node by node, and folds what is constant.
   ///
@@ -371,7 +371,9 @@ struct Graph: Sendable {
     _ operation: any Operator, _ node: Node, inputs: [ValueInfo?]
   ) throws(ModelError) -> [Tensor] {
     do {
-      return try operation.results(inputs.map { $0?.constant }, node, limit: mostConstantBytes)
+      return try operation.results(
+        inputs.map { $0?.constant }, node,
+        limit: node.isOfNetwork ? mostConstantBytes.network : mostConstantBytes.usual)
     } catch {
       guard case .row(let reason) = error else { throw error.modelError }
       throw ModelError(.malformed, "in a constant, \(reason)")

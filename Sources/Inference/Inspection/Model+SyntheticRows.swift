@@ -9,7 +9,10 @@ extension Model {
     let cuts = (predictor as? any ThresholdSource)?.thresholds ?? [:]
     let columns = signature.features.enumerated().map { index, feature in
       let own = cuts[index] ?? []
-      let numbers: [Double] = (0..<count).map { _ in
+      // Open sizes are those of a short text.
+      let shape = (feature.shape ?? []).map { $0 < 0 ? 16 : $0 }
+      let elements = count * shape.reduce(1, *)
+      let numbers: [Double] = (0..<elements).map { _ in
         let normal = random.normal()
         guard !own.isEmpty else { return normal }
         // Between two neighbours, or beyond the last by as much as they lie apart.
@@ -17,13 +20,18 @@ extension Model {
         let spread = place + 1 < own.count ? own[place + 1] - own[place] : 1
         return own[place] + (spread.isFinite ? spread * 0.5 * normal : normal)
       }
-      return switch feature.type {
-      case .float32: Column(.float32(numbers.map { Float($0) }))
-      case .float64: Column(.float64(numbers))
-      case .int64: Column(.int64(numbers.map { Int64(max(-9e15, min(9e15, $0.rounded()))) }))
-      case .bool: Column(.bool(numbers.map { $0 > 0 }))
-      case .string: Column(.string((0..<count).map { _ in random.words() }))
-      }
+      let values: Column.Values =
+        switch feature.type {
+        case .float32: .float32(numbers.map { Float($0) })
+        case .float64: .float64(numbers)
+        // Numbers of a tensor count something, or are places in a list.
+        case .int64 where !shape.isEmpty:
+          .int64(numbers.map { Int64(min($0.magnitude, 9).rounded()) })
+        case .int64: .int64(numbers.map { Int64(max(-9e15, min(9e15, $0.rounded()))) })
+        case .bool: .bool(numbers.map { $0 > 0 })
+        case .string: .string((0..<elements).map { _ in random.words() })
+        }
+      return Column(values, shape: shape)
     }
     return Batch(rowCount: count, columns: columns)
   }

@@ -84,7 +84,9 @@ struct FloatProduct: NetworkLayer {
     self.bias = bias
     weights = constant
     weightStrides = transB ? (1, depth) : (columns, 1)
-    outputs = [try node.output(.float32, Shape([a.shape.dims[0], columns], rowAxis: a.shape.rowAxis))]
+    outputs = [
+      try node.output(.float32, Shape([a.shape.dims[0], columns], rowAxis: a.shape.rowAxis))
+    ]
     (packed, biases, form, stages) = (nil, nil, nil, [])
     usesOneDNN = NetworkKernels.usesOneDNN
   }

@@ -43,8 +43,9 @@ struct Reshaping: Operator {
       }
     }
     if let open { target[open] = try openExtent(node, info.shape, target, open) }
-    if node.isOfNetwork, info.shape.rowAxis == 0, info.shape.dims[0] == 1, target.first == .fixed(1),
-      target.allSatisfy({ if case .fixed = $0 { true } else { false } })
+    let isFixed = target.allSatisfy { if case .fixed = $0 { true } else { false } }
+    if node.isOfNetwork, info.shape.rowAxis == 0, info.shape.dims[0] == 1, isFixed,
+      target.first == .fixed(1)
     {
       // Exported for a batch of one: what it says of one row holds for each.
       target[0] = .rows(1)

@@ -2,6 +2,8 @@ import Foundation
 import Inference
 
 /// Times `Model.predict` as lanes call it: each thread with batches and a workspace of its own.
+///
+/// A network of tensors is timed as one request is answered: all threads share each batch.
 struct EngineTimer {
   struct Figure: Encodable, Sendable {
     var batch: Int
@@ -39,11 +41,14 @@ struct EngineTimer {
   /// - Complexity: `(repeats + 1) * seconds`, or as many batches where one takes longer.
   func measure(batch: Int, threads: Int) throws -> Figure {
     let batches = rows.cut(into: batch, atMost: Self.mostBatches)
-    let calls = try callCount(batches)
+    let sharing = model.signature.features.contains { $0.shape != nil } ? threads : 1
+    let members = threads / sharing
+    let calls = try callCount(batches, sharing: sharing)
     var sample = Sample()
     for _ in 0..<repeats {
-      let outcome = try Crew.run(threads) { member in
-        let tools = Tools(next: member * batches.count / threads)
+      let outcome = try Crew.run(members) { member in
+        let tools = Tools(
+          workspace: Workspace(threads: sharing), next: member * batches.count / members)
         // The first call makes the workspace's memory.
         _ = try model.predict(batches[tools.next], workspace: tools.workspace)
         return tools
@@ -66,13 +71,13 @@ struct EngineTimer {
 
   /// What a thread brings to each call.
   private struct Tools {
-    let workspace = Workspace()
+    let workspace: Workspace
     var next: Int
   }
 
   /// Calls that last `seconds` on one thread, by a first, growing try.
-  private func callCount(_ batches: [Batch]) throws -> Int {
-    let workspace = Workspace()
+  private func callCount(_ batches: [Batch], sharing: Int) throws -> Int {
+    let workspace = Workspace(threads: sharing)
     _ = try model.predict(batches[0], workspace: workspace)
     var calls = 1
     let clock = ContinuousClock()
@@ -109,16 +114,22 @@ extension Batch {
 extension Column {
   /// The given rows, in the given order.
   fileprivate func rows(_ rows: [Int]) -> Column {
-    var column: Column =
-      switch values {
-      case .int16(let v): Column(.int16(rows.map { v[$0] }))
-      case .int32(let v): Column(.int32(rows.map { v[$0] }))
-      case .int64(let v): Column(.int64(rows.map { v[$0] }))
-      case .float32(let v): Column(.float32(rows.map { v[$0] }))
-      case .float64(let v): Column(.float64(rows.map { v[$0] }))
-      case .bool(let v): Column(.bool(rows.map { v[$0] }))
-      case .string(let v): Column(.string(rows.map { v[$0] }))
+    let width = width
+    func pick<T>(_ values: [T]) -> [T] {
+      if width == 1 { return rows.map { values[$0] } }
+      return rows.flatMap { values[($0 * width)..<(($0 + 1) * width)] }
+    }
+    let values: Column.Values =
+      switch self.values {
+      case .int16(let v): .int16(pick(v))
+      case .int32(let v): .int32(pick(v))
+      case .int64(let v): .int64(pick(v))
+      case .float32(let v): .float32(pick(v))
+      case .float64(let v): .float64(pick(v))
+      case .bool(let v): .bool(pick(v))
+      case .string(let v): .string(pick(v))
       }
+    var column = Column(values, shape: shape)
     guard nulls != nil else { return column }
     var words = [UInt64](repeating: 0, count: (rows.count + 63) / 64)
     for (index, row) in rows.enumerated() where isNull(row) {
