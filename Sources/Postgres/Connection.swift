@@ -12,6 +12,7 @@ public final class Connection {
   let inbox = Inbox()
   var statements = StatementCache()
   var transactionDepth = 0
+  var hasWideBuffer = false
   /// As `server_version_num`: 150004 is 15.4.
   public let serverVersion: Int
   public let canceller: Canceller

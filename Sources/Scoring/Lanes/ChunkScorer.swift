@@ -28,6 +28,8 @@ struct ChunkScorer {
     var binding: ModelBinding?
     var router = RoutedPredictor()
     var canary = CanaryPredictor()
+    /// No feature was NULL in what was read by ranges until now.
+    var packs = true
   }
 
   /// - Parameter settings: statements that make the session a lane's.
@@ -62,7 +64,7 @@ struct ChunkScorer {
     hasLentSession = hasLentSession || prepared.plan.readsQuery
     let start = clock.now
     let cpuStart = ThreadClock.seconds
-    let rows = try read(chunk, prepared)
+    let rows = try read(chunk, &prepared)
     let read = clock.now
     var count: CanaryCount?
     var result = try predict(rows, chunk, &prepared, &count)
@@ -133,7 +135,7 @@ struct ChunkScorer {
 
   /// Reads the features that the model uses; all of them where it is not known yet, or not the same
   /// for all rows.
-  private func read(_ chunk: Chunk, _ prepared: Prepared) throws(WorkError) -> ChunkRows {
+  private func read(_ chunk: Chunk, _ prepared: inout Prepared) throws(WorkError) -> ChunkRows {
     let plan = prepared.plan
     var reads = Array(repeating: true, count: plan.features.count)
     if !plan.isRouted, let binding = prepared.binding, binding.model.id == chunk.model {
@@ -156,7 +158,7 @@ struct ChunkScorer {
       rows =
         plan.readsQuery
         ? try fetch(Query(text: sql, values: bounds), of: plan)
-        : try copy(sql, bounds, rows: chunk.keyCount, of: plan)
+        : try copy(sql, bounds, rows: chunk.keyCount, of: plan, packs: &prepared.packs)
     case .truncate, .map, .tid, .file, .step: return .none(plan)
     }
     let keyCount = plan.keyTypes.count
@@ -221,23 +223,40 @@ struct ChunkScorer {
 
   /// Reads many rows by COPY, which costs the worker a half of what a query does. It tells no types, so
   /// the query says them first, without rows; until the transaction is over the source stays as it is.
-  private func copy(_ sql: String, _ bounds: [String?], rows: Int32?, of plan: ScorerPlan)
-    throws(WorkError) -> Fetched
-  {
-    try database { () throws(PostgresError) in
+  private func copy(
+    _ sql: String, _ bounds: [String?], rows: Int32?, of plan: ScorerPlan, packs: inout Bool
+  ) throws(WorkError) -> Fetched {
+    let mayPack = packs
+    let fetched = try database { () throws(PostgresError) in
       let shape = try connection.pipeline([
         "begin", Query(text: "select * from (\(sql)) as shape limit 0", values: bounds),
       ])[1]
       let types = shape.columns.map(\.typeOID)
       let keyCount = min(plan.keyTypes.count, types.count)
-      let copied = try connection.copyOut(
-        Query(inlining: bounds, into: "copy (\(sql)) to stdout (format binary)"), types: types,
-        raw: 0..<keyCount, rows: Int(rows ?? 0))
+      let names = types.indices.map { "c\($0)" }
+      func copied(packs: Bool) throws(PostgresError) -> (rows: CopiedRows, values: [ColumnVector]?)
+      {
+        let packing = FloatPacking(Array(types[keyCount...]), isOn: packs)
+        let columns = names[..<keyCount] + packing.expressions(Array(names[keyCount...]))
+        // Rows stay in the query's order.
+        let text =
+          "copy (select \(columns.joined(separator: ", ")) from (\(sql)) as r "
+          + "(\(names.joined(separator: ", ")))) to stdout (format binary)"
+        let rows = try connection.copyOut(
+          Query(inlining: bounds, into: packs ? text : "copy (\(sql)) to stdout (format binary)"),
+          types: types[..<keyCount] + packing.columnTypes, raw: 0..<keyCount, rows: Int(rows ?? 0))
+        return (rows, packing.features(rows, from: keyCount))
+      }
+      var copy = try copied(packs: mayPack)
+      if copy.values == nil { copy = try copied(packs: false) }
       try connection.runScript("commit")
+      guard let values = copy.values else { preconditionFailure("values were left unread") }
       return Fetched(
-        count: copied.count, types: types, keys: (0..<keyCount).map { copied.raw($0) },
-        values: copied.vectors(keyCount..<types.count))
+        count: copy.rows.count, types: types, keys: (0..<keyCount).map { copy.rows.raw($0) },
+        values: values)
     }
+    if packs, fetched.values.contains(where: { $0.nulls != nil }) { packs = false }
+    return fetched
   }
 
   private func run(_ query: Query, of plan: ScorerPlan) throws(WorkError) -> Rows {

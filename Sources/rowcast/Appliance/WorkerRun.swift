@@ -1,3 +1,4 @@
+import CMalloc
 import Foundation
 import Logging
 import Scoring
@@ -16,6 +17,8 @@ enum WorkerRun {
   static func during<Value: Sendable>(
     _ worker: Worker, _ body: @escaping @Sendable () throws -> Value
   ) async throws -> Value {
+    // A chunk's columns are some megabytes, chunk after chunk.
+    cm_keep_freed(32 << 20)
     let work = Task { try await worker.run() }
     let first: First<Value> = await withCheckedContinuation { continuation in
       let once = Once(continuation)
