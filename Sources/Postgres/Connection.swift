@@ -12,7 +12,6 @@ public final class Connection {
   let inbox = Inbox()
   var statements = StatementCache()
   var transactionDepth = 0
-  var hasWideBuffer = false
   /// As `server_version_num`: 150004 is 15.4.
   public let serverVersion: Int
   public let canceller: Canceller

@@ -1,5 +1,4 @@
 internal import CLibPQ
-internal import Glibc
 
 extension Connection {
   /// Runs `copy … to stdout (format binary)` and hands the rows over in batches of typed columns.
@@ -48,22 +47,13 @@ extension Connection {
     throws(PostgresError) -> CopiedRows
   {
     var block = CopyBlock(types: types, typed: types.indices.map { !raw.contains($0) }, rows: rows)
-    try widenBuffer()
-    try copyOut(query, into: &block, gathers: true)
+    try copyOut(query, into: &block)
     return try block.take()
-  }
-
-  /// libpq's buffer begins with 16 kB, which the kernel is asked for one by one; it grows with the
-  /// longest message and stays so.
-  private func widenBuffer() throws(PostgresError) {
-    guard !hasWideBuffer else { return }
-    try run("select pg_catalog.repeat('x', 262144)")
-    hasWideBuffer = true
   }
 
   @discardableResult
   private func copyOut(
-    _ query: Query, into block: inout CopyBlock, gathers: Bool = false,
+    _ query: Query, into block: inout CopyBlock,
     row: (inout CopyBlock) throws(PostgresError) -> Void = { _ in },
     end: (inout CopyBlock) throws(PostgresError) -> Void = { _ in }
   ) throws(PostgresError) -> Int {
@@ -75,9 +65,7 @@ extension Connection {
           message:
             "\(block.columnCount) types were given for a COPY of \(copy.columnCount) columns")
       }
-      while try nextCopyData(
-        gathers: gathers, { data throws(PostgresError) in try block.read(data) })
-      {
+      while try nextCopyData({ data throws(PostgresError) in try block.read(data) }) {
         try row(&block)
       }
       try end(&block)
@@ -88,28 +76,12 @@ extension Connection {
     return try finishCopy(copy.statement)
   }
 
-  /// What a server sends meanwhile fits the kernel's buffer of a local socket.
-  private static let nap: UInt32 = 100
-
   /// Reads one message; false at the end.
-  ///
-  /// - Parameter gathers: Whether to look away for a moment when there is none. A server sends 8 kB at
-  ///   a time, and who waits for it is woken for each, which costs both more than to take rows apart.
   private func nextCopyData(
-    gathers: Bool = false, _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Void
+    _ body: (UnsafeRawBufferPointer) throws(PostgresError) -> Void
   ) throws(PostgresError) -> Bool {
-    let handle = try handle()
     var message: UnsafeMutablePointer<CChar>?
-    var count: Int32 = 0
-    if gathers {
-      count = PQgetCopyData(handle, &message, 1)
-      if count == 0 {
-        usleep(Self.nap)
-        _ = PQconsumeInput(handle)
-        count = PQgetCopyData(handle, &message, 1)
-      }
-    }
-    if count == 0 { count = PQgetCopyData(handle, &message, 0) }
+    let count = PQgetCopyData(try handle(), &message, 0)
     // -2, an error, is told in full by the result that follows.
     guard count > 0 else { return false }
     defer { PQfreemem(message) }
