@@ -38,6 +38,12 @@ import Testing
     #expect(share(Allowance.leastUseful + 1, dispatching: true).lanes == 2)
   }
 
+  @Test func aWorkerThatWantsLessIsOfUse() {
+    let small = Allowance(connections: 3, lanes: 1, dispatches: false, isDispatching: false)
+    #expect(small.lanes == 1)
+    #expect(small.answers)
+  }
+
   @Test func withLessAWorkerStandsBy() {
     for connections in 0..<Allowance.leastUseful { #expect(share(connections).sessions == 0) }
   }

@@ -24,7 +24,8 @@ package struct Allowance: Sendable, Equatable {
   /// Shares out `connections`, among which one is the control session's: first what a worker cannot do
   /// without, then the lane for live changes and answers, then other lanes.
   package init(connections: Int, lanes wanted: Int, dispatches: Bool, isDispatching: Bool) {
-    guard connections >= Self.leastUseful else { return }
+    let least = Self.wanted(lanes: wanted, dispatches: dispatches, isDispatching: isDispatching)
+    guard connections >= min(Self.leastUseful, least) else { return }
     var rest = connections - 1
     func take(_ count: Int) -> Int {
       let taken = max(0, min(count, rest))

@@ -175,12 +175,15 @@ struct ServerChecks {
                - (select count(*) from pg_stat_activity where backend_type = 'client backend')::int4
       """)
     let free = try rows.value(0, 0, as: Int32.self)
-    // A connection a lane, the dispatcher's, one for control and one for questions.
-    let wanted = Machine.coreCount + 3
+    // With a lane for live changes, and all that the one that dispatches may have open.
+    let wanted = Allowance.wanted(
+      lanes: Machine.coreCount + 1, dispatches: true, isDispatching: true)
     return Check(
-      "connections", Int(free) < wanted ? .bad : .good,
-      "\(free) free, a worker here takes \(wanted)",
-      advice: "Raise max_connections, or run the worker with fewer --lanes.")
+      "connections",
+      Int(free) < Allowance.leastUseful ? .bad : Int(free) < wanted ? .advice : .good,
+      "\(free) free, a worker here takes up to \(wanted)",
+      advice: "Raise max_connections, run the worker with fewer --lanes, or tell all workers what "
+        + "they may have: select rowcast.set_limit('connections', …).")
   }
 }
 
