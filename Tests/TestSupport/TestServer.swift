@@ -11,7 +11,7 @@ public enum TestServer {
 
   private static let result: Result<LocalServer, any Error> = Result {
     sweep()
-    let server = try start(settings: ["max_connections": "300"])
+    let server = try start(settings: ["max_connections": "700"])
     // The process that runs the tests calls exit, which calls this.
     atexit { TestServer.removeAll() }
     return server
