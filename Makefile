@@ -128,8 +128,8 @@ lint: ## Check the format of all Swift sources
 	swift format lint --strict --recursive $(SOURCES)
 
 # What the build and the tests need beside Swift 6: the PostgreSQL server's programs, libpq's
-# headers, and pkg-config, by which the build finds them. oneDNN is what makes networks fast; the build
-# goes without where there is no package of it.
+# headers, those of the libraries that decode images, and pkg-config, by which the build finds them. oneDNN
+# is what makes networks fast; the build goes without where there is no package of it.
 .PHONY: needs
 needs:
 	@missing=""; \
@@ -137,6 +137,11 @@ needs:
 	[ -e /usr/include/postgresql/libpq-fe.h ] || pkg-config --exists libpq 2> /dev/null \
 	  || missing="$$missing libpq-dev"; \
 	[ -e /usr/include/oneapi/dnnl/dnnl.h ] || missing="$$missing libdnnl-dev"; \
+	[ -e /usr/include/jpeglib.h ] || pkg-config --exists libjpeg 2> /dev/null \
+	  || missing="$$missing libjpeg62-turbo-dev"; \
+	[ -e /usr/include/png.h ] || pkg-config --exists libpng 2> /dev/null || missing="$$missing libpng-dev"; \
+	[ -e /usr/include/webp/decode.h ] || pkg-config --exists libwebp 2> /dev/null \
+	  || missing="$$missing libwebp-dev"; \
 	[ -n "$${ROWCAST_PG_BIN:-}" ] || ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 \
 	  || command -v initdb > /dev/null || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then \

@@ -31,7 +31,16 @@ let package = Package(
     // oneDNN is opened when a network is first loaded: neither building nor starting needs it.
     // Without its headers (libdnnl-dev) the module says that there is none.
     .target(name: "CDNN", cSettings: [.unsafeFlags(["-O2"])]),
-    .target(name: "Inference", dependencies: ["CDNN", "CKernels"], swiftSettings: strict),
+    .systemLibrary(
+      name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg62-turbo-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
+    // Encoded images to pixels: C, because the libraries end an error by a jump.
+    .target(
+      name: "CVision", dependencies: ["CJPEG", "CPNG", "CWebP"],
+      cSettings: [.unsafeFlags(["-O2"])]),
+    .target(
+      name: "Inference", dependencies: ["CDNN", "CKernels", "CVision"], swiftSettings: strict),
     .target(name: "Postgres", dependencies: ["CLibPQ"], swiftSettings: strict),
     .executableTarget(name: "EmbedSQLTool", swiftSettings: strict),
     .plugin(name: "EmbedSQL", capability: .buildTool(), dependencies: ["EmbedSQLTool"]),
@@ -106,7 +115,10 @@ if Context.environment["ROWCAST_FUZZ"] == "1" {
   package.dependencies = []
   package.targets =
     package.targets.filter {
-      ["CDNN", "CKernels", "Inference", "FuzzChecks", "TestRandom"].contains($0.name)
+      [
+        "CDNN", "CKernels", "CJPEG", "CPNG", "CWebP", "CVision", "Inference", "FuzzChecks",
+        "TestRandom",
+      ].contains($0.name)
     } + [
       .target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"),
       .executableTarget(
@@ -115,7 +127,8 @@ if Context.environment["ROWCAST_FUZZ"] == "1" {
         linkerSettings: [.unsafeFlags(sanitizers + ["-use-ld=lld"])]),
     ]
   for target in package.targets {
-    if target.name == "CKernels" {
+    if target.type == .system { continue }
+    if target.name == "CKernels" || target.name == "CVision" {
       target.cSettings?.append(.unsafeFlags(["-g", "-fsanitize=fuzzer-no-link,address"]))
     } else if target.name != "CLibFuzzer" {
       target.swiftSettings?.append(.unsafeFlags(["-g"] + sanitizers))

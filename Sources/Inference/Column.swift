@@ -8,6 +8,8 @@ public struct Column: Sendable, Equatable {
     case float64([Double])
     case bool([Bool])
     case string([String])
+    /// Encoded images.
+    case bytes([[UInt8]])
   }
 
   public var values: Values
@@ -48,13 +50,15 @@ extension Column.Values {
     case .float64(let v): v.count
     case .bool(let v): v.count
     case .string(let v): v.count
+    case .bytes(let v): v.count
     }
   }
 }
 
 /// Rows given to the engine at once: a column for each feature, in the signature's order.
 ///
-/// Any numeric column fits a numeric feature; values are converted on the way into the model.
+/// Any numeric column fits a numeric feature; values are converted on the way into the model. Texts
+/// alone fit texts, and bytes images.
 public struct Batch: Sendable {
   public var rowCount: Int
   public var columns: [Column]
@@ -78,6 +82,8 @@ public struct Predictions: Sendable {
       case unseenCategory = "unseen_category"
       /// A value that cannot be read as the feature's type.
       case wrongType = "wrong_type"
+      /// Bytes that are no image, a damaged one or one over the limits.
+      case badImage = "bad_image"
     }
     public var row: Int
     public var code: Code

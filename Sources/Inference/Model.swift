@@ -99,6 +99,8 @@ public final class Workspace {
   /// Columns of the last answer: the next one is written into their memory, if nobody else holds
   /// them any more.
   var columns: [Column] = []
+  /// For models that read images.
+  private(set) lazy var images = ImageWorkspace()
 
   /// What threads beside the caller's use, one each.
   var helpers: [Workspace] = []

@@ -25,13 +25,17 @@ public struct ModelOptions: Sendable, Equatable {
   public var reasons: Int
   /// The boosting rounds that count, all trees of a round; nil for those that the library counts.
   public var iterations: Range<Int>?
+  /// What the file does not say of an ONNX model.
+  public var setup: ModelSetup
 
   public init(
-    answer: Answer = .prediction, reasons: Int = 0, iterations: Range<Int>? = nil
+    answer: Answer = .prediction, reasons: Int = 0, iterations: Range<Int>? = nil,
+    setup: ModelSetup = ModelSetup()
   ) {
     self.answer = answer
     self.reasons = reasons
     self.iterations = iterations
+    self.setup = setup
   }
 
   /// More reasons a row are not answered.

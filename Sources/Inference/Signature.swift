@@ -1,13 +1,15 @@
 /// The type of one value that a model reads or writes.
 public enum ElementType: String, Sendable, Codable, Equatable {
   case float32, float64, int64, bool, string
+  /// Encoded images; a feature's type alone.
+  case bytes
 }
 
 /// What a model reads and what it writes, one named column each.
 ///
 /// A tensor `[rows, k]` of a model of columns counts as `k` features or outputs. A network's inputs and
-/// outputs are one each, with a shape. This is also the JSON that the
-/// registry stores.
+/// outputs are one each, with a shape; an input that is made of images is one, without. This is also the
+/// JSON that the registry stores.
 public struct Signature: Sendable, Codable, Equatable {
   /// What the model does where a value is missing (NULL, or NaN in a floating-point column).
   public enum Missing: String, Sendable, Codable {
@@ -26,19 +28,23 @@ public struct Signature: Sendable, Codable, Equatable {
     /// Sizes of each row's tensor, -1 where all rows of a batch may share any; nil for one value a row.
     /// JSON has it only for tensors.
     public var shape: [Int]?
+    /// What becomes of an image; nil for other features.
+    public var image: ImageInput?
 
     public init(
-      name: String, type: ElementType, missing: Missing, isUsed: Bool = true, shape: [Int]? = nil
+      name: String, type: ElementType, missing: Missing, isUsed: Bool = true, shape: [Int]? = nil,
+      image: ImageInput? = nil
     ) {
       self.name = name
       self.type = type
       self.missing = missing
       self.isUsed = isUsed
       self.shape = shape
+      self.image = image
     }
 
     private enum CodingKeys: String, CodingKey {
-      case name, type, missing, isUsed = "used", shape
+      case name, type, missing, isUsed = "used", shape, image
     }
 
     public init(from decoder: any Decoder) throws {
@@ -48,6 +54,7 @@ public struct Signature: Sendable, Codable, Equatable {
       missing = try values.decode(Missing.self, forKey: .missing)
       isUsed = try values.decodeIfPresent(Bool.self, forKey: .isUsed) ?? true
       shape = try values.decodeIfPresent([Int].self, forKey: .shape)
+      image = try values.decodeIfPresent(ImageInput.self, forKey: .image)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -57,6 +64,7 @@ public struct Signature: Sendable, Codable, Equatable {
       try values.encode(missing, forKey: .missing)
       if !isUsed { try values.encode(isUsed, forKey: .isUsed) }
       try values.encodeIfPresent(shape, forKey: .shape)
+      try values.encodeIfPresent(image, forKey: .image)
     }
   }
 

@@ -32,11 +32,16 @@ struct Predict: AsyncParsableCommand {
         --explain 3        the three features that contribute most to the margin (of several \
       classes: the predicted one's), in columns reason_1, contribution_1, …
 
+      Of a network of images, the column holds JPEG, PNG or WebP as PostgreSQL writes bytea (\\x89504e…), \
+      or in base64.
+
       EXAMPLE
         rowcast predict churn.onnx customers.csv > scored.csv
         psql … -c "copy customer to stdout (format csv, header)" | rowcast predict churn.onnx
         rowcast predict churn.onnx events.ndjson --keep id --to csv
         rowcast predict churn.txt customers.csv --raw --iterations 100
+        psql … -c "copy (select id, image from photo) to stdout (format csv, header)" \
+      | rowcast predict resnet50.onnx --preset torchvision --softmax --labels classes.txt --keep id
 
       EXIT STATUS
         0 each row was scored, 1 some rows failed, 65 the model or the file is unfit
@@ -75,6 +80,8 @@ struct Predict: AsyncParsableCommand {
   @Option(help: "Threads. Default: the cores.")
   var threads: Int?
 
+  @OptionGroup var setup: SetupOptions
+
   @Flag(help: "Margins in place of predictions.")
   var raw = false
 
@@ -112,7 +119,7 @@ struct Predict: AsyncParsableCommand {
       ModelFile.bytes(path: model), labels: labels,
       options: ModelOptions(
         answer: raw ? .margin : leaves ? .leaf : contributions ? .contribution : .prediction,
-        reasons: explain ?? 0, iterations: iterations?.rounds))
+        reasons: explain ?? 0, iterations: iterations?.rounds, setup: try setup.resolved()))
     var input = STDIN_FILENO
     if file != "-" {
       input = open(file, O_RDONLY | O_CLOEXEC)

@@ -14,9 +14,15 @@ struct Push: ParsableCommand {
       trainer computed, as "rowcast predict" writes it: the version is refused where they \
       disagree, here and wherever a worker loads it.
 
+      A network of images reads one column of type bytea with JPEG, PNG or WebP. --image and --preset \
+      say how its images were prepared, --labels and --softmax what its numbers mean. Images that \
+      cannot be read become failures with a reason.
+
       EXAMPLE
         rowcast push churn.onnx --name churn --alias champion
         rowcast push iris.onnx --name iris --labels classes.txt --golden held_out.csv
+        rowcast push resnet50.onnx --name animals --image 224x224 --preset torchvision \
+      --softmax --labels imagenet.txt
 
       EXIT STATUS
         0 registered, 65 the file is unfit or its golden rows disagree, 69 no database
@@ -43,6 +49,7 @@ struct Push: ParsableCommand {
   @Option(help: ArgumentHelp("Measured quality, as a JSON object.", valueName: "json"))
   var metrics: String?
 
+  @OptionGroup var setup: SetupOptions
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
 
@@ -72,11 +79,12 @@ struct Push: ParsableCommand {
       name: name, bytes: bytes, alias: alias,
       labels: try labels.map { try Labels.read(ModelFile.bytes(path: $0)) },
       goldenCSV: try golden.map(ModelFile.bytes(path:)), description: description,
-      metrics: metrics)
+      metrics: metrics, setup: try setup.resolved())
+    let options = ModelOptions(setup: submission.setup)
     if bytes.count >= Self.largeByteCount {
       // What would be refused is, before a connection is made and the bytes travel.
       Terminal.standardError.line("checking \(Format.bytes(bytes.count)) …")
-      _ = try Model.load(bytes, labels: submission.labels)
+      _ = try Model.load(bytes, labels: submission.labels, options: options)
       Terminal.standardError.line("sending \(Format.bytes(bytes.count)) …")
     }
     let start = ContinuousClock.now
@@ -85,7 +93,7 @@ struct Push: ParsableCommand {
       session = try Connection(connection.settings(application: "rowcast push"))
     } catch {
       // A bad file is the more useful thing to hear of.
-      _ = try Model.load(bytes, labels: submission.labels)
+      _ = try Model.load(bytes, labels: submission.labels, options: options)
       throw error
     }
     let pushed = try Registry(session).push(submission)
@@ -116,6 +124,9 @@ struct Push: ParsableCommand {
         + "in \(Format.length(seconds: seconds))")
     if pushed.goldenRowCount > 0 {
       terminal.line("\(Format.count(pushed.goldenRowCount)) golden rows agree")
+    }
+    for feature in pushed.signature.features {
+      if let image = feature.image { terminal.line("image \"\(feature.name)\": \(image)") }
     }
     if let alias = pushed.alias { terminal.line("alias \"\(alias)\" points at it") }
     if !pushed.isReady {

@@ -20,6 +20,17 @@ struct DemoTests {
     #expect(!left.contains { $0.hasPrefix("rowcast-demo-") })
   }
 
+  @Test("gives each picture a category or a reason")
+  func images() throws {
+    let run = try Program.run(
+      "demo", "images", "--rate", "200", "--lanes", "2", timeout: .seconds(180))
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(run.output.hasSuffix("Each picture has a category, or a reason why not.\n"))
+    #expect(Self.number(after: "pictures ", in: run.output) == 252)
+    #expect(run.output.contains("PNG ends early"))
+    #expect(run.output.contains("image has 20000 x 20000 pixels, the limit is 64000000"))
+  }
+
   private static func number(after title: String, in text: String) -> Int {
     let line = text.split(separator: "\n").first { $0.contains(title) } ?? ""
     return Int(line.filter(\.isNumber)) ?? -1

@@ -7,7 +7,7 @@ struct HelpTests {
   static let commands = [
     "", "up", "down", "demo", "bench", "migrate", "worker", "status", "doctor", "push", "models",
     "scorers", "inspect", "predict", "bench database", "bench ask", "bench engine", "bench load",
-    "bench job", "bench models",
+    "bench job", "bench models", "bench images", "demo images",
     "jobs",
     "jobs list", "jobs watch",
   ]

@@ -5,12 +5,15 @@ Each lies at the edge of a guard: it loads in no time and is refused, or becomes
 is added to the same folders as it is.
 """
 
+import io
 import json
 import pathlib
 import struct
+import zlib
 
 import onnx
 from onnx import TensorProto, helper
+from PIL import Image
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "Regressions"
 
@@ -508,6 +511,60 @@ def onnx_files():
     )
 
 
+def png(*chunks):
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for name, data in chunks:
+        parts.append(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
+    return b"".join(parts)
+
+
+def images():
+    def header(width, height, bits=8, colour=2, interlaced=0):
+        return b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)
+
+    def pixels(data):
+        return b"IDAT", zlib.compress(data, 9)
+
+    def jpeg(**options):
+        picture = Image.new("RGB", (24, 16), (200, 30, 90))
+        picture.paste((20, 220, 40), (3, 5, 17, 11))
+        out = io.BytesIO()
+        picture.save(out, "JPEG", **options)
+        return out.getvalue()
+
+    def file(name, content):
+        write("image", name, content)
+
+    end = b"IEND", b""
+    grey = b"".join(b"\0" + bytes([i]) * 9 for i in range(8))
+    file("size-of-a-bomb.png", png(header(20000, 20000), pixels(b"\0" * 100), end))
+    file("size-that-overflows.png", png(header(0x7FFFFFFF, 0x7FFFFFFF), pixels(b""), end))
+    file("no-pixels.png", png(header(0, 8), pixels(b""), end))
+    file("too-few-pixels.png", png(header(9, 8), pixels(b"\0" * 5), end))
+    file("palette-without-colours.png", png(header(9, 8, 8, 3), pixels(grey), end))
+    file("palette-of-one.png", png(header(9, 8, 8, 3), (b"PLTE", b"\1\2\3"), pixels(grey), end))
+    file("text-that-unpacks.png", png(
+        header(9, 8, 8, 0), (b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 8_000_000, 9)), pixels(grey), end))
+    file("chunk-longer-than-the-file.png", png(header(9, 8, 8, 0))[:-4] + b"\x7f\xff\xff\xffIDAT")
+    file("interlaced.png", png(header(9, 8, 1, 0, 1), pixels(b"\0\xff" * 20), end))
+    file("cut.jpg", jpeg()[:-30])
+    file("no-end.jpg", jpeg()[:-2])
+    whole = jpeg()
+    frame = whole.index(b"\xff\xc0")
+    file("lines-that-are-not-there.jpg", whole[: frame + 5] + b"\xff\xff\xff\xff" + whole[frame + 9 :])
+    file("five-colours.jpg", whole[: frame + 9] + b"\5" + whole[frame + 10 :])
+    slow = jpeg(progressive=True)
+    last = slow.rindex(b"\xff\xda")
+    file("scans-without-end.jpg", slow[:last] + slow[last:-2] * 150 + b"\xff\xd9")
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\1\x12\0\3\0\0\0\1\0\6\0\0"
+    file("directory-longer-than-itself.jpg", whole[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + whole[2:])
+    file("directory-beyond.jpg", whole[:2] + b"\xff\xe1\0\x10Exif\0\0II*\0\xff\xff\xff\xff" + whole[2:])
+    out = io.BytesIO()
+    Image.new("RGB", (24, 16), (200, 30, 90)).save(out, "WEBP", lossless=True)
+    file("cut.webp", out.getvalue()[:-8])
+    file("chunk-longer-than-the-file.webp", out.getvalue()[:16] + b"\xff\xff\xff\x7f" + out.getvalue()[20:])
+
+
 if __name__ == "__main__":
-    for make in (lightgbm, xgboost, ubjson, catboost, onnx_files):
+    for make in (lightgbm, xgboost, ubjson, catboost, onnx_files, images):
         make()

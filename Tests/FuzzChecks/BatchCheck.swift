@@ -74,6 +74,7 @@ extension Column {
       case .float64(let v): Column(.float64(Array(v[rows])))
       case .bool(let v): Column(.bool(Array(v[rows])))
       case .string(let v): Column(.string(Array(v[rows])))
+      case .bytes(let v): Column(.bytes(Array(v[rows])))
       }
     if nulls != nil {
       column.nulls = Array(repeating: 0, count: (rows.count + 63) / 64)
@@ -95,6 +96,7 @@ extension Column {
     case .float64(let v): return v[row].isNaN ? "nan" : "\(v[row].bitPattern)"
     case .bool(let v): return "\(v[row])"
     case .string(let v): return v[row]
+    case .bytes(let v): return "\(v[row])"
     }
   }
 }

@@ -1,8 +1,9 @@
 package import Inference
 
-/// What is fuzzed: a reader by its format, or the executor with whatever format its bytes speak of.
+/// What is fuzzed: a reader by its format, the executor with whatever format its bytes speak of, or
+/// images.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case onnx, lightgbm, xgboost, ubjson, catboost, executor
+  case onnx, lightgbm, xgboost, ubjson, catboost, executor, image
 
   /// nil: told from the bytes.
   package var format: ModelFormat? {
@@ -11,17 +12,18 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .lightgbm: .lightgbm
     case .xgboost, .ubjson: .xgboost
     case .catboost: .catboost
-    case .executor: nil
+    case .executor, .image: nil
     }
   }
 
   /// Loads the bytes; where they are a model, scores rows on it in several ways.
   ///
-  /// - Returns: Whether the bytes are a model.
+  /// - Returns: Whether the bytes are a model, or an image.
   /// - Throws: `FuzzFinding` where the engine breaks a promise. A trap or a hang is one too, which
   ///   only the caller's process shows.
   @discardableResult
   package func check(_ bytes: [UInt8]) throws(FuzzFinding) -> Bool {
+    if self == .image { return try ImageCheck.run(bytes) }
     let model: Model
     do throws(ModelError) {
       model = try Model.load(bytes, format: format, limits: Self.limits)

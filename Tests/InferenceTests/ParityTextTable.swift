@@ -86,6 +86,7 @@ extension Column {
       case .int64: .int64(try parsed(0) { Int64($0) })
       case .bool: .bool(try parsed(false) { Bool($0) })
       case .string: .string(try parsed("") { $0 })
+      case .bytes: throw ParityError("columns of images have no table")
       }
     self.init(values, nulls: Self.nulls(cells.indices.filter { cells[$0] == nil }, of: cells.count))
   }
@@ -101,6 +102,7 @@ extension Column {
       case .float64(let all): .float64(Array(all[rows]))
       case .bool(let all): .bool(Array(all[rows]))
       case .string(let all): .string(Array(all[rows]))
+      case .bytes(let all): .bytes(Array(all[rows]))
       }
     let missing = rows.filter { isNull($0) }.map { $0 - rows.lowerBound }
     return Column(part, nulls: Self.nulls(missing, of: rows.count))
@@ -132,6 +134,7 @@ extension Column {
     case .float64(let all): "\(all[row].bitPattern)"
     case .bool(let all): "\(all[row])"
     case .string(let all): all[row]
+    case .bytes(let all): "\(all[row])"
     }
   }
 
@@ -144,7 +147,7 @@ extension Column {
     case .float32(let all): Double(all[row])
     case .float64(let all): all[row]
     case .bool(let all): all[row] ? 1 : 0
-    case .string: nil
+    case .string, .bytes: nil
     }
   }
 }

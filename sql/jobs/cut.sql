@@ -174,6 +174,7 @@ begin
     better := case when seconds is null then own.chunk_rows
                    else least(32768, greatest(1, own.chunk_rows * least(16.0, greatest(
                        0.25, 0.2 / greatest(seconds, 0.001))))) end::int;
+    better := rowcast.rows_at_once(own.source, own.features, better);
     update rowcast.model_job as m
     set checked_at = clock_timestamp(),
         chunk_rows = case when better not between own.chunk_rows * 0.8 and own.chunk_rows * 1.25

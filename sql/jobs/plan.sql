@@ -334,7 +334,7 @@ begin
             own.audit_columns, own.destination_kind, own.destination_text, target, own.mode, own.is_ours,
             own.format, case o ->> 'priority' when 'high' then 0 when 'normal' then 1 else 2 end,
             (o ->> 'max_concurrency')::int, (o ->> 'error_threshold')::bigint, (o ->> 'max_retries')::int,
-            1024);
+            case when mapped @> '[{"type": "bytes"}]' then 16 else 1024 end);
     return answer;
 end
 $$;

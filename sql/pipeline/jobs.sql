@@ -184,7 +184,7 @@ begin
     for job in
         -- The oldest of each scorer: who orders thousands of one stops nobody else's.
         -- Where a key may have no row, or several, a chunk says which keys it has.
-        select j.*, s.chunk_rows, s.route is not null as is_routed, s.source_id, j.relation is not null or s.features_from is not null as by_keys,
+        select j.*, s.chunk_rows, s.features, s.features_from, s.route is not null as is_routed, s.source_id, j.relation is not null or s.features_from is not null as by_keys,
                (select count(*) from rowcast.chunk as c
                 where c.job_id = j.job_id and c.state in ('available', 'running')) as open
         from rowcast.job as j join rowcast.scorer as s on s.scorer_id = j.scorer_id
@@ -253,7 +253,9 @@ begin
             continue;
         end if;
         room := most - job.open;
-        size := greatest(1, round(rowcast.job_chunk_rows(job.job_id, job.chunk_rows, job.is_routed) * size_share));
+        size := rowcast.rows_at_once(
+            case when job.features_from is null then src.relation end, job.features, greatest(1, round(
+                rowcast.job_chunk_rows(job.job_id, job.chunk_rows, job.is_routed) * size_share))::int);
         upper_key := null;
         rows_cut := 0;
         begin

@@ -84,7 +84,7 @@ begin
         'Rows of %s that scorer %s could not score, and why. A row leaves when it is scored.',
         src.relation, sco.name));
     execute format('comment on column %s.%I is %L', failure, audit[1],
-                   'missing, not_finite, unseen_category, wrong_type, expectation, no_model, crashed.');
+                   'missing, not_finite, unseen_category, wrong_type, bad_image, expectation, no_model, crashed.');
     execute format('comment on column %s.%I is %L', failure, audit[2],
                    'Names the feature and the rule, never the value.');
     for column_row in

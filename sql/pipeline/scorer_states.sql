@@ -314,6 +314,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         when wanted = 'int64' then base in (
             'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'bool'::regtype)
         when wanted = 'bool' then base = 'bool'::regtype
+        when wanted = 'bytes' then base = 'bytea'::regtype
         when wanted = 'string' then (select t.typcategory = 'S' or t.typtype = 'e'
                                      from pg_type as t where t.oid = base) end
 $$;

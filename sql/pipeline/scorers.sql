@@ -77,7 +77,8 @@ begin
     return query
         select f.value ->> 'input',
                case f.value ->> 'type' when 'float32' then 'float' when 'float64' then 'float'
-                    when 'int64' then 'integer' when 'string' then 'text' else f.value ->> 'type' end,
+                    when 'int64' then 'integer' when 'string' then 'text' when 'bytes' then 'image'
+                    else f.value ->> 'type' end,
                f.value ->> 'column', coalesce(
                    (select format_type(a.atttypid, a.atttypmod) from pg_attribute as a
                     where a.attrelid = make_scorer.relation and a.attname = c.name and c.not_null is not null
@@ -368,7 +369,7 @@ begin
                     format_type(found_column.type_id, null), model,
                     case feature.type when 'float32' then 'float' when 'float64' then 'float'
                          when 'int64' then 'integer' when 'string' then 'text'
-                         else feature.type end || case when wanted is null
+                         when 'bytes' then 'an image as bytea' else feature.type end || case when wanted is null
                             or lower(wanted) = lower(feature.name) then ''
                             else format(' for "%s"', feature.name) end),
                 hint = format(case when features_from is not null then 'Cast it in the query: %1$s as %2$I.'
@@ -378,7 +379,7 @@ begin
                                     select t.typcategory = 'D' from pg_type as t where t.oid = found_column.base)
                                 then 'extract(epoch from %I)::%s' else '%I::%s' end, found_column.name,
                            case feature.type when 'int64' then 'bigint' when 'string' then 'text'
-                                when 'bool' then 'boolean' else 'float8' end),
+                                when 'bool' then 'boolean' when 'bytes' then 'bytea' else 'float8' end),
                     found_column.name, relation);
         end if;
         mapped := mapped || jsonb_build_object('input', feature.name, 'column', found_column.name,
@@ -700,7 +701,7 @@ begin
             case when input.features_from is not null then coalesce(options ->> 'feature_query', '') end,
             input.features_from, input.written_by, input.result_key, input.result_types,
             -- Until it is measured. Where rows name their model, a few of each should meet in a chunk.
-            case when route is null then 1024 else 4096 end)
+            case when mapped @> '[{"type": "bytes"}]' then 16 when route is null then 1024 else 4096 end)
     returning s.scorer_id into scorer_id;
     perform rowcast.make_tables(scorer_id);
     if relation_row.relrowsecurity then

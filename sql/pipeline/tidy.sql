@@ -107,7 +107,8 @@ begin
     -- overhead. Half a second where each row names its model: such a chunk takes as long as there are
     -- models in it, however few rows each has.
     for own in
-        select s.scorer_id, s.chunk_rows,
+        select s.scorer_id, s.chunk_rows, s.features,
+               case when s.features_from is null then o.relation end as relation,
                least(16384, greatest(
                    1,
                    round(s.chunk_rows * least(2.0, greatest(0.5,
@@ -131,7 +132,9 @@ begin
             group by d.scorer_id having count(*) >= 4
         ) as t
         join rowcast.scorer as s on s.scorer_id = t.scorer_id
+        join rowcast.source as o on o.source_id = s.source_id
     loop
+        own.better := rowcast.rows_at_once(own.relation, own.features, own.better);
         if own.better not between own.chunk_rows * 0.8 and own.chunk_rows * 1.25 then
             update rowcast.scorer as s set chunk_rows = own.better where s.scorer_id = own.scorer_id;
         end if;

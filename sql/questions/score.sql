@@ -184,8 +184,9 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     select case when m.parts is null then reason
                 else format('feature %s is not what the model wants: %s', m.parts[1], case
                     when m.parts[2] like 'float%' then 'a number' when m.parts[2] like 'int%' then 'an integer'
-                    when m.parts[2] = 'string' then 'a text' else 'true or false' end) end
-    from (select regexp_match(reason, '^column (".*") is not (float32|float64|int64|string|bool)$')) as m (parts)
+                    when m.parts[2] = 'string' then 'a text'
+                    when m.parts[2] = 'bytes' then 'an image in base64' else 'true or false' end) end
+    from (select regexp_match(reason, '^column (".*") is not (float32|float64|int64|string|bool|bytes)$')) as m (parts)
 $$;
 comment on function rowcast.question_reason(text) is
     'Why a row cannot be scored, in the words of who asked.';

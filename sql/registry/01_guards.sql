@@ -27,7 +27,7 @@ begin
         new.created_by)
        is distinct from (old.model_id, old.version, old.sha256, old.byte_count, old.labels,
         old.created_at, old.created_by)
-       or new.metrics is distinct from old.metrics then
+       or new.metrics is distinct from old.metrics or new.setup is distinct from old.setup then
         raise exception 'version % of model % is immutable', old.version, old.model_id
             using errcode = 'RC108', hint = 'Register the changed model as a new version.';
     end if;

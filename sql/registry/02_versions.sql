@@ -59,6 +59,7 @@ $$;
 comment on function rowcast.check_names(text, text) is
     'Refuses names that the tables would refuse, and says why.';
 
+drop function if exists rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb);
 create or replace function rowcast.register_model(
     name text,
     artifact bytea,
@@ -66,7 +67,8 @@ create or replace function rowcast.register_model(
     labels text[] default null,
     description text default null,
     metrics jsonb default null,
-    golden jsonb default null
+    golden jsonb default null,
+    setup jsonb default null
 ) returns int
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -75,6 +77,7 @@ declare
     content constant bytea := artifact || ''::bytea;
     content_hash constant bytea := sha256(content);
     class_names constant text[] := nullif(labels, '{}');
+    own_setup constant jsonb := nullif(setup, '{}');
     target_id int;
     same record;
     new_version int;
@@ -92,6 +95,10 @@ begin
     if golden is not null then
         perform rowcast.check_golden(golden);
     end if;
+    if jsonb_typeof(own_setup) <> 'object' then
+        raise exception 'setup of model "%" is a JSON %, an object is wanted', name, jsonb_typeof(own_setup)
+            using errcode = 'RC106', hint = 'Give {"image": {"preset": "torchvision"}, "softmax": true}.';
+    end if;
     if alias is not null then
         perform rowcast.check_may_set(alias);
     end if;
@@ -106,7 +113,8 @@ begin
     select v.version, v.state into same
     from rowcast.model_version as v
     where v.model_id = target_id and v.sha256 = content_hash
-      and coalesce(v.labels, '{}') = coalesce(class_names, '{}');
+      and coalesce(v.labels, '{}') = coalesce(class_names, '{}')
+      and v.setup is not distinct from own_setup;
     if found then
         perform rowcast.register_again(target_id, same.version, alias);
         if golden is not null or metrics is not null then
@@ -120,9 +128,9 @@ begin
     where m.model_id = target_id
     returning m.last_version into new_version;
     insert into rowcast.model_version
-        (model_id, version, sha256, byte_count, labels, metrics, wanted_alias)
+        (model_id, version, sha256, byte_count, labels, metrics, wanted_alias, setup)
     values (target_id, new_version, content_hash, octet_length(content), class_names,
-            register_model.metrics, register_model.alias);
+            register_model.metrics, register_model.alias, own_setup);
     insert into rowcast.model_part (model_id, version, part, bytes)
     select target_id, new_version, p.part,
            substring(content from p.part * part_size + 1 for part_size)
@@ -133,14 +141,15 @@ begin
     return new_version;
 end
 $$;
-comment on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb) is
-    'Stores the bytes of a model (less than 1 GB) as a new version, and returns its number; bytes '
-    'and labels that the model has already give the version that has them. A worker then inspects '
+comment on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb, jsonb) is
+    'Stores the bytes of a model (less than 1 GB) as a new version, and returns its number; bytes, '
+    'labels and setup that the model has already give the version that has them. A worker then inspects '
     'the version, makes it ready or refuses it, and sets the alias given. golden: an array of '
-    '{"inputs": {...}, "outputs": {...}}, rows as the trainer scored them.';
-revoke all on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb)
+    '{"inputs": {...}, "outputs": {...}}, rows as the trainer scored them. setup: what the bytes do not say, '
+    '{"image": {"preset": "torchvision", "width": 224, "height": 224}, "softmax": true}.';
+revoke all on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb, jsonb)
     from public;
-grant execute on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb)
+grant execute on function rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb, jsonb)
     to rowcast_analyst;
 
 -- The same bytes once more: a refused version gets another inspection, for the release may be newer.

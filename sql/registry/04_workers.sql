@@ -14,13 +14,14 @@ comment on function rowcast.models_to_inspect() is
 revoke all on function rowcast.models_to_inspect() from public;
 grant execute on function rowcast.models_to_inspect() to rowcast_worker;
 
+drop function if exists rowcast.model_header(int, int);
 create or replace function rowcast.model_header(model_id int, version int)
 returns table (
     name text, format text, sha256 bytea, byte_count bigint, labels text[], signature jsonb,
-    state text
+    state text, setup jsonb
 )
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select m.name, v.format, v.sha256, v.byte_count, v.labels, v.signature, v.state
+    select m.name, v.format, v.sha256, v.byte_count, v.labels, v.signature, v.state, v.setup
     from rowcast.model_version as v
     join rowcast.model as m using (model_id)
     where v.model_id = model_header.model_id and v.version = model_header.version

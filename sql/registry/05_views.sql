@@ -25,7 +25,7 @@ select m.name as model, v.version, v.state, v.refusal, v.format,
        encode(v.sha256, 'hex') as sha256, v.metrics,
        (select count(*) from rowcast.golden_row as g
         where g.model_id = v.model_id and g.version = v.version) as golden_rows,
-       v.wanted_alias, v.alias_refusal, v.created_at, v.created_by
+       v.wanted_alias, v.alias_refusal, v.created_at, v.created_by, v.setup
 from rowcast.model_version as v
 join rowcast.model as m using (model_id);
 comment on view rowcast.model_versions is
@@ -35,7 +35,7 @@ create or replace view rowcast.signatures as
 select m.name as model, v.version, s.part, s.place::int as position,
        s.entry ->> 'name' as name, s.entry ->> 'type' as type,
        s.entry ->> 'missing' as missing, s.entry ->> 'role' as role,
-       s.entry ->> 'className' as class_name
+       s.entry ->> 'className' as class_name, s.entry -> 'image' as image
 from rowcast.model_version as v
 join rowcast.model as m using (model_id)
 cross join lateral (

@@ -16,7 +16,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         ('manage scorer', 'rowcast.pause_scorer(text)'), ('manage scorer', 'rowcast.resume_scorer(text)'),
         ('manage scorer', 'rowcast.rescore(text, boolean)'), ('manage scorer', 'rowcast.audit(text, boolean)'),
         ('manage scorer', 'rowcast.set_audit(text, interval, int, boolean)'),
-        ('manage model', 'rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb)'),
+        ('manage model', 'rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb, jsonb)'),
         ('manage model', 'rowcast.set_alias(text, text, int)'),
         ('manage model', 'rowcast.wait_for_model(text, int, interval)')) as f (privilege, routine)
     where granted_functions.privilege is null or f.privilege = granted_functions.privilege

@@ -13,6 +13,7 @@
 #include "ck_math.h"
 #include "ck_number.h"
 #include "ck_profile.h"
+#include "ck_resample.h"
 #include "ck_rows.h"
 #include "ck_svm.h"
 #include "ck_text.h"

@@ -44,7 +44,7 @@ struct GraphExplainer: Explainer {
       let step = features.count * blockRows
       switch term.source {
       case .number(let factor, let addend, let replacement):
-        if case .string = column.values { continue }
+        guard column.kind == .number else { continue }
         block.withBlock(of: column, rows: rows, as: Float.self) { read in
           guard case .float(let values) = read else { return }
           for row in 0..<rows.count {
@@ -82,6 +82,7 @@ extension CategoryTable {
       return Int64(exactly: values[row].rounded(.towardZero)).flatMap(place)
     case .bool(let values): return place(values[row] ? 1 : 0)
     case .string(let values): return place(values[row])
+    case .bytes: return nil
     }
   }
 }

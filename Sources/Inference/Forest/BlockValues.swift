@@ -28,7 +28,7 @@ struct BlockValues {
     case .int32(let values): put(values, rows, target, stride) { Real($0) }
     case .int64(let values): put(values, rows, target, stride) { Real($0) }
     case .bool(let values): put(values, rows, target, stride) { $0 ? 1 : 0 }
-    case .string: preconditionFailure("text is refused before values are read")
+    case .string, .bytes: preconditionFailure("text is refused before values are read")
     }
     guard column.nulls != nil else { return }
     for (index, row) in rows.enumerated() where column.isNull(row) {
@@ -72,7 +72,7 @@ struct BlockValues {
       convert(values, column, rows, asFloat, { Float($0) }, { Double($0) }, body)
     case .bool(let values):
       convert(values, column, rows, asFloat, { $0 ? 1 : 0 }, { $0 ? 1 : 0 }, body)
-    case .string:
+    case .string, .bytes:
       preconditionFailure("text is refused before blocks are read")
     }
   }

@@ -2,7 +2,7 @@ extension Batch {
   /// - Throws: where a column is text, since trees and linear boosters read numbers.
   func requireNumbers(_ features: [Signature.Feature]) throws(ModelError) {
     let text = columns.withUnsafeBufferPointer { columns in
-      columns.indices.first { if case .string = columns[$0].values { true } else { false } }
+      columns.indices.first { columns[$0].kind != .number }
     }
     guard let text, text < features.count else { return }
     throw ModelError(

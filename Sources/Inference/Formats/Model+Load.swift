@@ -38,6 +38,10 @@ extension Model {
     _ bytes: [UInt8], as format: ModelFormat, labels: [String]?, limits: ModelLimits,
     options: ModelOptions, directory: String?
   ) throws(ModelError) -> Model {
+    guard format == .onnx || options.setup.isEmpty else {
+      throw ModelError(
+        .mismatch, "a setup is given for a model of \(format.rawValue): ONNX models alone have one")
+    }
     switch format {
     case .onnx:
       guard options.answer == .prediction, options.iterations == nil else {
@@ -46,7 +50,8 @@ extension Model {
           "an ONNX model answers its outputs, not margins, leaves, contributions or some rounds")
       }
       return try OnnxImporter.load(
-        bytes, labels: labels, limits: limits, reasons: options.reasons, directory: directory)
+        bytes, labels: labels, limits: limits, reasons: options.reasons, setup: options.setup,
+        directory: directory)
     case .lightgbm:
       return try LightGBMImporter.load(bytes, labels: labels, options: options, limits: limits)
     case .xgboost:

@@ -9,11 +9,14 @@ enum OnnxImporter {
   /// - Throws: `ModelError` that names the node, tensor or input at fault.
   static func load(
     _ bytes: [UInt8], labels: [String]?, limits: ModelLimits, reasons: Int = 0,
-    directory: String? = nil
+    setup: ModelSetup = ModelSetup(), directory: String? = nil
   ) throws(ModelError) -> Model {
     var file = try OnnxModel(
       bytes, limits: limits, files: directory.map(ExternalFiles.init(folder:)))
-    if OnnxNetwork.isNetwork(file.graph) {
+    if setup.image == nil, OnnxNetwork.isNetwork(file.graph) {
+      guard setup.softmax != true else {
+        throw ModelError(.mismatch, "softmax is given for a network that reads no images")
+      }
       guard reasons == 0 else {
         throw ModelError(.mismatch, "a network of tensors gives no reasons")
       }
@@ -21,19 +24,32 @@ enum OnnxImporter {
     }
     let keys = try file.graph.replaceMapInputs(limits)
     try file.graph.splitSequenceOutputs(limits)
+    let image = try setup.image.map { image throws(ModelError) in
+      try file.graph.takeImages(image, limits: limits)
+    }
+    var limits = limits
+    if let image { limits.features = max(limits.features, image.input.elementCount) }
+    try file.graph.nameClasses(
+      labels, softmax: setup.softmax ?? false, opsets: file.opsets, limits: limits,
+      isNetwork: image != nil)
     let graph = try Graph(
-      file.graph, opsets: file.opsets, limits: limits, explains: reasons > 0)
+      file.graph, opsets: file.opsets, limits: limits, explains: reasons > 0,
+      isNetwork: image != nil)
     let features = try features(
-      of: graph, keys: keys, metadata: file.metadata, limits: limits)
+      of: graph, keys: keys, metadata: file.metadata, image: image, limits: limits)
     let outputs = try OnnxOutputs(graph, file.graph, labels: labels, limits: limits)
     let plan = try Plan(graph, limits: limits)
     let constants = graph.values.reduce(0) { sum, info in
       sum + (info.constant.map { $0.count * $0.type.stride } ?? 0)
     }
+    let packed = graph.steps.reduce(0) { $0 + $1.operation.constantByteCount }
     var predictor: any Predictor = GraphPredictor(
       plan: plan, features: features, outputs: outputs.slots)
     var columns = outputs.columns
     if reasons > 0 {
+      guard image == nil else {
+        throw ModelError(.unsupported, "predictions of images have no reasons to be told")
+      }
       (predictor, columns) = try explained(
         predictor, columns, graph, features: features, reasons: reasons)
     }
@@ -42,12 +58,15 @@ enum OnnxImporter {
       signature: Signature(
         features: features.map { feature in
           Signature.Feature(
-            name: feature.name, type: feature.type.elementType,
-            missing: feature.mayBeMissing ? .allowed : .refused, isUsed: feature.isRead)
+            name: feature.name, type: feature.image != nil ? .bytes : feature.type.elementType,
+            missing: feature.mayBeMissing ? .allowed : .refused, isUsed: feature.isRead,
+            image: feature.image?.input)
         },
         outputs: columns),
       // Operators keep copies of their attributes, about as large as the file.
-      byteCount: constants + bytes.count, givesReasons: graph.hasExplanation, predictor: predictor)
+      byteCount: constants + bytes.count + packed,
+      givesReasons: graph.hasExplanation && image == nil,
+      predictor: predictor)
   }
 
   /// A feature for each element of a row of each input.
@@ -55,7 +74,8 @@ enum OnnxImporter {
   /// Names come from the metadata entry `feature_names`, a JSON array, where it has as many;
   /// else from the input, numbered where it is wide, or with the keys of what was a map.
   private static func features(
-    of graph: Graph, keys: [String: [String]], metadata: [String: String], limits: ModelLimits
+    of graph: Graph, keys: [String: [String]], metadata: [String: String], image: OnnxImageInput?,
+    limits: ModelLimits
   ) throws(ModelError) -> [GraphPredictor.FeatureSlot] {
     var slots: [GraphPredictor.FeatureSlot] = []
     let missing = graph.mayBeMissing()
@@ -65,6 +85,14 @@ enum OnnxImporter {
       let width = info.shape.elementCount
       guard slots.count + width <= limits.features else {
         throw ModelError(.tooLarge, "model has more than \(limits.features) features")
+      }
+      if let image, image.name == input.name {
+        let isRead = read[index].contains(true)
+        slots.append(
+          GraphPredictor.FeatureSlot(
+            input: index, element: 0, width: width, type: info.type, name: input.name,
+            mayBeMissing: !isRead, isRead: isRead, image: ImageReader(image.input)))
+        continue
       }
       for element in 0..<width {
         slots.append(
@@ -94,7 +122,7 @@ extension GraphPredictor.FeatureSlot {
   fileprivate func named(_ name: String) -> Self {
     Self(
       input: input, element: element, width: width, type: type, name: name,
-      mayBeMissing: mayBeMissing, isColumn: isColumn, isRead: isRead)
+      mayBeMissing: mayBeMissing, isColumn: isColumn, isRead: isRead, image: image)
   }
 }
 

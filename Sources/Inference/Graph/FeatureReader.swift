@@ -2,17 +2,19 @@
 ///
 /// A row that cannot be scored becomes a failure, and zero takes its place.
 enum FeatureReader {
-  /// - Throws: `.mismatch` where no value of the column could ever be read as the feature.
-  static func check(
-    _ column: Column, _ feature: GraphPredictor.FeatureSlot
-  ) throws(ModelError) {
-    let isText = if case .string = column.values { true } else { false }
-    guard isText == (feature.type == .string) else {
-      throw ModelError(
-        .mismatch,
-        "feature \"\(feature.name)\" is \(feature.type.onnxName), its column is "
-          + (isText ? "text" : "not text"))
-    }
+  /// No value of the column could ever be read as the feature.
+  static func mismatch(_ column: Column, _ feature: GraphPredictor.FeatureSlot) -> ModelError {
+    let wanted = feature.image != nil ? "an image" : feature.type.onnxName
+    let given =
+      switch column.kind {
+      case .text: "text"
+      case .bytes: "bytes"
+      case .number: feature.image != nil ? "not bytes" : "not text"
+      }
+    return ModelError(
+      .mismatch, "feature \"\(feature.name)\" is \(wanted), its column is \(given)",
+      hint: column.kind == .bytes
+        ? "Say how images become the input: --image 224x224, or setup => '{\"image\": {}}'." : nil)
   }
 
   static func read(
@@ -75,7 +77,7 @@ enum FeatureReader {
       copy(source, column, rows, feature, target, failures, missing: missing) { value, _ in
         value ? 1 : 0
       }
-    case .string: break
+    case .string, .bytes: break
     }
   }
 
@@ -135,7 +137,7 @@ enum FeatureReader {
       copy(source, column, rows, feature, target, failures, missing: 0) { value, _ in
         value ? 1 : 0
       }
-    case .string: break
+    case .string, .bytes: break
     }
   }
 
@@ -158,7 +160,7 @@ enum FeatureReader {
     case .int16(let source): numbers(source)
     case .int32(let source): numbers(source)
     case .int64(let source): numbers(source)
-    case .string: break
+    case .string, .bytes: break
     }
   }
 

@@ -1,3 +1,5 @@
+internal import CDNN
+
 /// Scores batches with a plan: columns into the graph's inputs, its outputs into columns.
 ///
 /// A class, since a struct's members would each be retained for a call, by all threads at once.
@@ -15,6 +17,8 @@ final class GraphPredictor: Predictor {
     var isColumn = false
     /// False where no output depends on the feature.
     var isRead = true
+    /// What makes the whole input of one image; the column is then of bytes.
+    var image: ImageReader?
   }
 
   /// Which element of a row of the graph's outputs a column is made of.
@@ -33,25 +37,29 @@ final class GraphPredictor: Predictor {
   let features: [FeatureSlot]
   let outputs: [OutputSlot]
   private let readers: [InputReader]
-  /// For each feature whether its column must be text.
-  private let isText: [Bool]
+  /// What each feature's column must hold.
+  private let kinds: [Column.Kind]
   /// Whether all outputs are written as they are.
   private let isPlain: Bool
+  /// Whether the graph is a network's, whose layers may use several threads.
+  private let isNetwork: Bool
 
   init(plan: Plan, features: [FeatureSlot], outputs: [OutputSlot]) {
     (self.plan, self.features, self.outputs) = (plan, features, outputs)
     readers = InputReader.readers(of: features)
-    isText = features.map { $0.type == .string }
+    isNetwork = plan.graph.isNetwork
+    kinds = features.map { $0.image != nil ? .bytes : $0.type == .string ? .text : .number }
     isPlain = outputs.allSatisfy(\.isPlain)
   }
 
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions {
     let wrong = batch.columns.withUnsafeBufferPointer { columns in
-      isText.withUnsafeBufferPointer { isText in
-        columns.indices.first { columns[$0].isText != isText[$0] }
+      kinds.withUnsafeBufferPointer { kinds in
+        columns.indices.first { columns[$0].kind != kinds[$0] }
       }
     }
-    if let wrong { try FeatureReader.check(batch.columns[wrong], features[wrong]) }
+    if let wrong { throw FeatureReader.mismatch(batch.columns[wrong], features[wrong]) }
+    if isNetwork { dn_use_threads(Int32(workspace.threads)) }
     var columns: [Column] = []
     var builders: [any ColumnBuilding] = []
     let isPlain = isPlain && batch.rowCount > 0
@@ -70,7 +78,7 @@ final class GraphPredictor: Predictor {
       let frame = workspace.frame(
         planID: plan.id, byteCount: plan.byteCount, rowCount: rows.count
       ) { Frame(plan, rowCount: rows.count, memory: $0) }
-      run(frame, batch, rows)
+      run(frame, batch, rows, workspace)
       if isPlain {
         write(frame, rows, of: batch.rowCount, to: &columns)
       } else {
@@ -96,12 +104,14 @@ final class GraphPredictor: Predictor {
   }
 
   @inline(__always)
-  private func run(_ frame: Frame, _ batch: Batch, _ rows: Range<Int>) {
+  private func run(_ frame: Frame, _ batch: Batch, _ rows: Range<Int>, _ workspace: Workspace) {
     if !frame.failures.reasons.isEmpty { frame.failures.removeAll() }
     batch.columns.withUnsafeBufferPointer { columns in
       features.withUnsafeBufferPointer { slots in
         readers.withUnsafeBufferPointer { readers in
-          for index in readers.indices { readers[index].read(columns, slots, rows, into: frame) }
+          for index in readers.indices {
+            readers[index].read(columns, slots, rows, into: frame, workspace)
+          }
         }
       }
     }
@@ -184,5 +194,15 @@ extension TensorView {
 }
 
 extension Column {
-  fileprivate var isText: Bool { if case .string = values { true } else { false } }
+  /// Kinds of columns, none of which can be read as another.
+  enum Kind { case number, text, bytes }
+
+  @inline(__always)
+  var kind: Kind {
+    switch values {
+    case .string: .text
+    case .bytes: .bytes
+    default: .number
+    }
+  }
 }

@@ -31,8 +31,12 @@ struct InputReader: Sendable {
   func read(
     _ columns: UnsafeBufferPointer<Column>,
     _ slots: UnsafeBufferPointer<GraphPredictor.FeatureSlot>, _ rows: Range<Int>,
-    into frame: Frame
+    into frame: Frame, _ workspace: Workspace
   ) {
+    if slots[features.lowerBound].image != nil {
+      readImages(columns, slots, rows, into: frame, workspace.images)
+      return
+    }
     let base = frame.inputBases[input]
     switch type {
     case .float32: readNumbers(Float.self, columns, slots, rows, base, frame.failures)
@@ -181,7 +185,7 @@ struct InputReader: Sendable {
     case .int32(let source): copy(source) { T($0) }
     case .int64(let source): copy(source) { T($0) }
     case .bool(let source): copy(source) { $0 ? 1 : 0 }
-    case .string: target.update(repeating: 0, count: rows.count)
+    case .string, .bytes: target.update(repeating: 0, count: rows.count)
     }
     let mayBeMissing = slots[index].mayBeMissing
     if column.nulls != nil {

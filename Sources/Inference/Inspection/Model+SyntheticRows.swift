@@ -3,11 +3,14 @@ extension Model {
   /// hand; the same for the same seed.
   ///
   /// Trees get values around their own thresholds, so that rows spread over their leaves; other
-  /// numbers are normal, integers small, texts a few words. Nothing is missing.
+  /// numbers are normal, integers small, texts a few words, images soft colours. Nothing is missing.
   public func syntheticRows(count: Int, seed: UInt64 = 42) -> Batch {
     var random = SplitMix(state: seed)
     let cuts = (predictor as? any ThresholdSource)?.thresholds ?? [:]
     let columns = signature.features.enumerated().map { index, feature in
+      if let image = feature.image {
+        return image.syntheticColumn(count: count, seed: seed &+ UInt64(index))
+      }
       let own = cuts[index] ?? []
       // Open sizes are those of a short text.
       let shape = (feature.shape ?? []).map { $0 < 0 ? 16 : $0 }
@@ -22,6 +25,7 @@ extension Model {
       }
       let values: Column.Values =
         switch feature.type {
+        case .bytes: .bytes(Array(repeating: [], count: elements))
         case .float32: .float32(numbers.map { Float($0) })
         case .float64: .float64(numbers)
         // Numbers of a tensor count something, or are places in a list.

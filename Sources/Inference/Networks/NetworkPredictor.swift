@@ -40,12 +40,11 @@ final class NetworkPredictor: Predictor {
 
   /// - Throws: `.mismatch` where no value of the column could be read as the input.
   private func check(_ column: Column, _ input: Network.Input) throws(ModelError) {
-    let isText = if case .string = column.values { true } else { false }
-    guard isText == (input.type == .string) else {
+    guard column.kind == (input.type == .string ? .text : .number) else {
       throw ModelError(
         .mismatch,
         "feature \"\(input.name)\" is \(input.type.onnxName), its column is "
-          + (isText ? "text" : "not text"))
+          + (column.kind == .text ? "text" : column.kind == .bytes ? "bytes" : "not text"))
     }
   }
 

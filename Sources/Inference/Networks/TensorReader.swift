@@ -25,7 +25,7 @@ enum TensorReader {
     case (.float64(let source), _): convert(source, elements, view, width, input, failures)
     case (.bool(let source), _):
       for (index, element) in elements.enumerated() { view.set(index, source[element] ? 1 : 0) }
-    case (.string, _): break
+    case (.string, _), (.bytes, _): break
     }
     if column.nulls != nil {
       for row in rows where column.isNull(row) {

@@ -20,7 +20,7 @@ public enum ColumnBins: Sendable, Equatable {
 /// to be merged with those of other rows.
 ///
 /// A NULL, a NaN and an infinite number are missing. Of texts, the mean, spread and extremes are those of
-/// their lengths in UTF-8.
+/// their lengths in UTF-8; images count as the numbers of their bytes.
 public struct ColumnStatistics: Sendable, Equatable {
   /// Rows that were looked at.
   public var rowCount: Int { valueCount + missingCount }
@@ -48,6 +48,8 @@ public struct ColumnStatistics: Sendable, Equatable {
     switch (column.values, kind) {
     case (.string(let texts), .labels(let labels)): add(texts, column.nulls, labels)
     case (.string, .edges), (_, .labels): missingCount += column.count
+    case (.bytes(let values), .edges(let edges)):
+      add(Column(.float64(values.map { Double($0.count) }), nulls: column.nulls), edges)
     case (_, .edges(let edges)): add(column, edges)
     }
   }
@@ -98,7 +100,7 @@ public struct ColumnStatistics: Sendable, Equatable {
                 bytes.bindMemory(to: UInt8.self).baseAddress, nulls, v.count, edge, edgeCount,
                 &moments, bin)
             }
-          case .string: break
+          case .string, .bytes: break
           }
         }
       }

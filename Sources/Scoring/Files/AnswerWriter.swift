@@ -234,6 +234,8 @@ extension AnswerWriter {
     case .int64(let v): bytes.append(contentsOf: v[row].description.utf8)
     case .bool(let v): bytes.append(contentsOf: v[row].description.utf8)
     case .string(let v): bytes.append(contentsOf: v[row].utf8)
+    // No output is of bytes.
+    case .bytes: break
     }
   }
 }

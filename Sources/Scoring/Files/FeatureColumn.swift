@@ -9,6 +9,7 @@ struct FeatureColumn {
   private var integers: [Int64] = []
   private var bools: [Bool] = []
   private var texts: [String] = []
+  private var images: [[UInt8]] = []
   private var nulls: [Int] = []
   private var count = 0
 
@@ -27,6 +28,7 @@ struct FeatureColumn {
       case .int64: Self.append(Self.integer(field, bytes), to: &integers)
       case .bool: Self.append(Self.bool(field, bytes), to: &bools)
       case .string: Self.append(Self.string(field, bytes), to: &texts)
+      case .bytes: Self.append(Self.image(field, bytes), to: &images)
       }
     guard isRead else {
       appendMissing()
@@ -45,6 +47,7 @@ struct FeatureColumn {
     case .int64: integers.append(0)
     case .bool: bools.append(false)
     case .string: texts.append("")
+    case .bytes: images.append([])
     }
   }
 
@@ -56,6 +59,7 @@ struct FeatureColumn {
       case .int64: Column(.int64(integers))
       case .bool: Column(.bool(bools))
       case .string: Column(.string(texts))
+      case .bytes: Column(.bytes(images))
       }
     guard !nulls.isEmpty else { return column }
     var words = [UInt64](repeating: 0, count: (count + 63) / 64)
@@ -103,6 +107,15 @@ extension FeatureColumn {
   private static func string(_ field: RecordField, _ bytes: [UInt8]) -> String? {
     switch field.form {
     case .plain, .quoted, .quotedTwice, .string, .escaped: field.text(in: bytes)
+    case .missing, .number, .bool, .nested: nil
+    }
+  }
+
+  /// As PostgreSQL writes `bytea`, or base64.
+  private static func image(_ field: RecordField, _ bytes: [UInt8]) -> [UInt8]? {
+    switch field.form {
+    case .plain, .quoted, .string: BytesText.read(bytes[field.range])
+    case .quotedTwice, .escaped: BytesText.read(field.text(in: bytes).utf8)
     case .missing, .number, .bool, .nested: nil
     }
   }

@@ -14,7 +14,8 @@ extension Column {
     case .float64(let v): self.init(.float64(v), nulls: vector.nulls)
     case .numeric(let v): self.init(.float64(v.doubles()), nulls: vector.nulls)
     case .string(let v): self.init(.string(v), nulls: vector.nulls)
-    case .bytes, .uuid, .date, .timestamp, .timestamptz, .json, .array: return nil
+    case .bytes(let v): self.init(.bytes(v), nulls: vector.nulls)
+    case .uuid, .date, .timestamp, .timestamptz, .json, .array: return nil
     }
   }
 
@@ -29,6 +30,7 @@ extension Column {
     case .float64(let v): taken = Column(.float64(rows.map { v[$0] }))
     case .bool(let v): taken = Column(.bool(rows.map { v[$0] }))
     case .string(let v): taken = Column(.string(rows.map { v[$0] }))
+    case .bytes(let v): taken = Column(.bytes(rows.map { v[$0] }))
     }
     if nulls != nil {
       for (index, row) in rows.enumerated() where isNull(row) {
@@ -82,6 +84,7 @@ extension Column {
     case .int64: self.init(.int64(Array(repeating: 0, count: count)))
     case .bool: self.init(.bool(Array(repeating: false, count: count)))
     case .string: self.init(.string(Array(repeating: "", count: count)))
+    case .bytes: self.init(.bytes(Array(repeating: [], count: count)))
     }
   }
 
@@ -101,6 +104,7 @@ extension Column {
     case .float64(let v): ColumnVector(.float64(v), nulls: nulls)
     case .bool(let v): ColumnVector(.bool(v), nulls: nulls)
     case .string(let v): ColumnVector(.string(v), nulls: nulls)
+    case .bytes(let v): ColumnVector(.bytes(v), nulls: nulls)
     }
   }
 }

@@ -177,7 +177,8 @@ extension TopClasses.Ranking {
     case .float64: return Column(.float64(chosen.map { Double($0) ?? .nan }))
     case .float32: return Column(.float32(chosen.map { Float($0) ?? .nan }))
     case .bool: return Column(.bool(chosen.map { $0 == "true" || $0 == "1" }))
-    case .string: return Column(.string(chosen))
+    // No output is of bytes.
+    case .string, .bytes: return Column(.string(chosen))
     }
   }
 

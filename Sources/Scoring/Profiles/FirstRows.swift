@@ -66,6 +66,7 @@ extension Column {
     case .float64(let v): v[row]
     case .bool(let v): v[row] ? 1 : 0
     case .string: .nan
+    case .bytes(let v): Double(v[row].count)
     }
   }
 }

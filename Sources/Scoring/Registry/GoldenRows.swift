@@ -82,7 +82,7 @@ extension GoldenRows {
       case .float32, .float64: Number.double(reader, field).map(GoldenValue.number)
       case .int64: Int64(text).map(GoldenValue.integer)
       case .bool: GoldenValue.bool(text)
-      case .string: .text(text)
+      case .string, .bytes: .text(text)
       }
     guard let value else {
       throw ScoringError(

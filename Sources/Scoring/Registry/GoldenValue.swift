@@ -23,6 +23,7 @@ enum GoldenValue: Sendable, Equatable {
       case .float64(let v): .number(v[row])
       case .bool(let v): .bool(v[row])
       case .string(let v): .text(v[row])
+      case .bytes(let v): .text(BytesText.hexadecimal(v[row]))
       }
   }
 
@@ -98,6 +99,10 @@ enum GoldenValue: Sendable, Equatable {
     case .string(var v):
       v[row] = description
       column.values = .string(v)
+    case .bytes(var v):
+      guard case .text(let text) = self, let bytes = BytesText.read(text.utf8) else { return false }
+      v[row] = bytes
+      column.values = .bytes(v)
     case .int16, .int32: return false
     }
     return true

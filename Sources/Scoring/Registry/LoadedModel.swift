@@ -43,6 +43,8 @@ struct StoredVersion {
   var state: String
   var format: ModelFormat?
   var labels: [String]?
+  /// What the bytes do not say, as JSON.
+  var setup: String?
   var bytes: [UInt8]
 
   static func read(_ id: ModelVersionID, on connection: Connection) throws(WorkError)
@@ -73,7 +75,8 @@ struct StoredVersion {
         name: try header.value(0, "name", as: String.self),
         state: try header.value(0, "state", as: String.self),
         format: try header.value(0, "format", as: String?.self).flatMap(ModelFormat.init),
-        labels: try header.value(0, "labels", as: [String]?.self), bytes: bytes)
+        labels: try header.value(0, "labels", as: [String]?.self),
+        setup: try header.value(0, "setup", as: String?.self), bytes: bytes)
     } catch {
       throw .postgres(error)
     }
@@ -82,7 +85,9 @@ struct StoredVersion {
   func open(reasons: Int = 0) throws(WorkError) -> Model {
     do throws(ModelError) {
       return try Model.load(
-        bytes, format: format, labels: labels, options: ModelOptions(reasons: reasons))
+        bytes, format: format, labels: labels,
+        options: ModelOptions(
+          reasons: reasons, setup: try setup.map(ModelSetup.read(json:)) ?? ModelSetup()))
     } catch {
       throw .model(error)
     }

@@ -21,10 +21,13 @@ public struct Registry {
     public var description: String?
     /// A JSON object.
     public var metrics: String?
+    /// What the bytes do not say.
+    public var setup: ModelSetup
 
     public init(
       name: String, bytes: [UInt8], alias: String? = nil, labels: [String]? = nil,
-      goldenCSV: [UInt8]? = nil, description: String? = nil, metrics: String? = nil
+      goldenCSV: [UInt8]? = nil, description: String? = nil, metrics: String? = nil,
+      setup: ModelSetup = ModelSetup()
     ) {
       self.name = name
       self.bytes = bytes
@@ -33,6 +36,7 @@ public struct Registry {
       self.goldenCSV = goldenCSV
       self.description = description
       self.metrics = metrics
+      self.setup = setup
     }
   }
 
@@ -47,7 +51,7 @@ public struct Registry {
     public var sha256: String
     public var goldenRowCount: Int
     public var alias: String?
-    /// False where the model had these bytes and labels already.
+    /// False where the model had these bytes, labels and setup already.
     public var isNew: Bool
     /// False where the caller may not record inspections: a worker will, soon.
     public var isReady: Bool
@@ -62,7 +66,9 @@ public struct Registry {
   public func push(_ submission: Submission) throws(WorkError) -> Pushed {
     let model: Model
     do throws(ModelError) {
-      model = try Model.load(submission.bytes, labels: submission.labels)
+      model = try Model.load(
+        submission.bytes, labels: submission.labels,
+        options: ModelOptions(setup: submission.setup))
     } catch {
       throw .model(error)
     }
@@ -90,11 +96,12 @@ public struct Registry {
     let known = try versionCount(of: submission.name)
     let version = try connection.run(
       Query(
-        text: "select rowcast.register_model($1, $2, $3, $4, $5, $6, $7)",
+        text: "select rowcast.register_model($1, $2, $3, $4, $5, $6, $7, $8)",
         values: [
           submission.name, submission.bytes, submission.alias, submission.labels ?? [],
           submission.description, submission.metrics.map(JSON.init),
           golden.rows.isEmpty ? nil : JSON(golden.json()),
+          submission.setup.isEmpty ? nil : JSON(submission.setup.json),
         ])
     ).value(0, 0, as: Int32.self)
     // Who may not speak for the engine leaves the inspection to a worker.

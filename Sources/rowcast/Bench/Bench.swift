@@ -16,10 +16,11 @@ struct Bench: AsyncParsableCommand {
         rowcast bench load --model churn.txt
         rowcast bench job --rows 10000000
         rowcast bench models
+        rowcast bench images
       """,
     subcommands: [
       DatabaseBench.self, AskBench.self, EngineBench.self, LoadBench.self, JobBench.self,
-      ModelsBench.self,
+      ModelsBench.self, ImagesBench.self,
     ],
     defaultSubcommand: DatabaseBench.self)
 }

@@ -23,7 +23,8 @@ struct Demo: AsyncParsableCommand {
 
       EXIT STATUS
         0 each row has exactly one prediction, 1 otherwise
-      """)
+      """,
+    subcommands: [DemoImages.self])
 
   @Option(
     help: ArgumentHelp(
@@ -88,7 +89,7 @@ struct Demo: AsyncParsableCommand {
 }
 
 /// Where the demo's database lives: a directory of the user's, or one that goes away.
-private final class DemoPlace {
+final class DemoPlace {
   private let kept: DataDirectory?
   private let lock: DataDirectoryLock?
   private let temporary: String?

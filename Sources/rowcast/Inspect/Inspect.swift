@@ -14,6 +14,7 @@ struct Inspect: ParsableCommand {
       EXAMPLE
         rowcast inspect churn.onnx
         rowcast inspect churn.txt --json | jq '.signature.features[].name'
+        rowcast inspect resnet50.onnx --image 224x224 --preset torchvision --softmax
 
       EXIT STATUS
         0 the model can be scored, 65 it cannot be
@@ -25,12 +26,15 @@ struct Inspect: ParsableCommand {
   @Option(help: ArgumentHelp("Class names, one a line.", valueName: "file"))
   var labels: String?
 
+  @OptionGroup var setup: SetupOptions
   @OptionGroup var output: OutputOptions
 
   func run() throws {
     let labels = try labels.map { try Labels.read(ModelFile.bytes(path: $0)) }
     let bytes = try ModelFile.bytes(path: model)
-    let report = try InspectReport(path: model, bytes: bytes, labels: labels)
+    let report = try InspectReport(
+      path: model, bytes: bytes, labels: labels,
+      options: ModelOptions(setup: try setup.resolved()))
     Terminal.standardOutput.line(output.json ? try JSONText.of(report) : report.text)
   }
 }

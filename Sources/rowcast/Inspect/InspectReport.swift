@@ -24,10 +24,14 @@ struct InspectReport: Encodable {
   var refusedShare: Double
 
   private static let batches = [1, 1024]
+  /// Images take milliseconds each.
+  private static let imageBatches = [1, 8]
 
   /// Loads and measures; takes about half a second.
-  init(path: String, bytes: [UInt8], labels: [String]?) throws {
-    let model = try Model.load(bytes, labels: labels)
+  init(
+    path: String, bytes: [UInt8], labels: [String]?, options: ModelOptions = ModelOptions()
+  ) throws {
+    let model = try Model.load(bytes, labels: labels, options: options)
     file = path
     format = model.format
     origin = try ModelOrigin(of: bytes, format: model.format)
@@ -35,12 +39,14 @@ struct InspectReport: Encodable {
     structure = model.structure
     givesReasons = model.givesReasons
     kernels = model.kernelChoices
-    load = try LoadTimer.measure(bytes, seconds: 0.1).figure
-    let rows = model.syntheticRows(count: 1024)
+    load = try LoadTimer.measure(bytes, options: options, seconds: 0.1).figure
+    let batches =
+      signature.features.contains { $0.image != nil } ? Self.imageBatches : Self.batches
+    let rows = model.syntheticRows(count: batches[1])
     let failures = try model.predict(rows, workspace: Workspace()).failures
     refusedShare = Double(failures.count) / Double(rows.rowCount)
     let timer = EngineTimer(model: model, rows: rows, repeats: 3, seconds: 0.03)
-    speed = try Self.batches.map { batch in
+    speed = try batches.map { batch in
       Speed(
         batch: batch,
         nanosecondsPerRow: try timer.measure(batch: batch, threads: 1).nanosecondsPerRow)
@@ -87,6 +93,9 @@ extension InspectReport {
             + (trees.categoricalSplits > 0
               ? ", \(Format.count(trees.categoricalSplits)) categorical splits" : "")
         ))
+    }
+    for feature in signature.features {
+      if let image = feature.image { lines.append(("image", "\(feature.name): \(image)")) }
     }
     lines += Self.lines(kernels)
     lines += [

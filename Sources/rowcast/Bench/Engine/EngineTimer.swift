@@ -128,6 +128,7 @@ extension Column {
       case .float64(let v): .float64(pick(v))
       case .bool(let v): .bool(pick(v))
       case .string(let v): .string(pick(v))
+      case .bytes(let v): .bytes(pick(v))
       }
     var column = Column(values, shape: shape)
     guard nulls != nil else { return column }

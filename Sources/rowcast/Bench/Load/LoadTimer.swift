@@ -23,16 +23,18 @@ struct LoadTimer {
   }
 
   /// - Complexity: Repeats until `seconds` are over, three times at least.
-  static func measure(_ bytes: [UInt8], seconds: Double) throws -> (model: Model, figure: Figure) {
+  static func measure(
+    _ bytes: [UInt8], options: ModelOptions = ModelOptions(), seconds: Double
+  ) throws -> (model: Model, figure: Figure) {
     // The first load brings in what all models share.
-    _ = try Model.load(bytes)
-    let (model, heap) = try Heap.bytes { try Model.load(bytes) }
+    _ = try Model.load(bytes, options: options)
+    let (model, heap) = try Heap.bytes { try Model.load(bytes, options: options) }
     var (sample, reads, plans, trials) = (Sample(), Sample(), Sample(), Sample())
     let clock = ContinuousClock()
     let end = clock.now + .seconds(seconds)
     repeat {
       var times = LoadTimes()
-      let total = try clock.measure { times = try Model.load(bytes).loadTimes }
+      let total = try clock.measure { times = try Model.load(bytes, options: options).loadTimes }
       sample.add(Format.seconds(total))
       reads.add(Format.seconds(total - times.plan - times.trial))
       plans.add(Format.seconds(times.plan))

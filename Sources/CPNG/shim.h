@@ -1,0 +1,2 @@
+// What CVision needs of libpng.
+#include <png.h>

@@ -1,0 +1,2 @@
+// What CVision needs of libwebp.
+#include <webp/decode.h>
