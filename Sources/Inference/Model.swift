@@ -104,6 +104,8 @@ public final class Workspace {
 
   /// What threads beside the caller's use, one each.
   var helpers: [Workspace] = []
+  /// What is kept between texts while they are cut into tokens.
+  var tokenizing: TokenizerScratch?
 
   public init(threads: Int = 1) { self.threads = max(threads, 1) }
 

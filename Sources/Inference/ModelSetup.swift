@@ -10,16 +10,20 @@ public struct ModelSetup: Sendable, Codable, Equatable {
   /// answered instead, and the most probable class as `label`.
   public var softmax: Bool?
 
-  public init(image: ImageSetup? = nil, softmax: Bool? = nil) {
-    (self.image, self.softmax) = (image, softmax)
+  /// How a text becomes the inputs; nil where the model reads none.
+  public var text: TextSetup?
+
+  public init(image: ImageSetup? = nil, text: TextSetup? = nil, softmax: Bool? = nil) {
+    (self.image, self.text, self.softmax) = (image, text, softmax)
   }
 
-  private enum CodingKeys: String, CodingKey, CaseIterable { case image, softmax }
+  private enum CodingKeys: String, CodingKey, CaseIterable { case image, text, softmax }
 
   public init(from decoder: any Decoder) throws {
     try AnyCodingKey.refuseOthers(than: CodingKeys.allCases.map(\.rawValue), in: decoder)
     let values = try decoder.container(keyedBy: CodingKeys.self)
     image = try values.decodeIfPresent(ImageSetup.self, forKey: .image)
+    text = try values.decodeIfPresent(TextSetup.self, forKey: .text)
     softmax = try values.decodeIfPresent(Bool.self, forKey: .softmax)
   }
 

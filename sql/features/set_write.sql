@@ -82,7 +82,7 @@ begin
         select k.place, format('key_%s %s[]', k.place, k.type) as argument
         from unnest(types) with ordinality as k (type, place)
         union all
-        select 1000 + o.place, format('output_%s %s[]', o.place, o.value ->> 'type')
+        select 1000 + o.place, format('output_%s %s[]', o.place, rowcast.written_type(o.value ->> 'type'))
         from jsonb_array_elements(sco.outputs) with ordinality as o (value, place)
         union all values (2000, 'model_name text[]'), (2001, 'model_version int[]')
         union all
@@ -216,7 +216,8 @@ $body$;
       || (
         select jsonb_build_object(
             'outputs', coalesce(string_agg(format('%I, ', o.value ->> 'column'), '' order by o.place), ''),
-            'r outputs', coalesce(string_agg(format('r.output_%s, ', o.place), '' order by o.place), ''),
+            'r outputs', coalesce(string_agg(format('r.output_%s%s, ', o.place, rowcast.written_cast(o.value ->> 'type')), ''
+                                    order by o.place), ''),
             'output names', coalesce(string_agg(', output_' || o.place, '' order by o.place), ''),
             'sets', coalesce(string_agg(format('%I = excluded.%1$I, ', o.value ->> 'column'), ''
                                         order by o.place), '')

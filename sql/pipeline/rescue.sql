@@ -153,7 +153,7 @@ begin
         (select string_agg(format('''{}''::%s[]', t.type), ', ' order by t.place) from (
             select k.type, k.place from unnest(src.key_types || sco.result_types) with ordinality as k (type, place)
             union all
-            select o.value ->> 'type', 1000 + o.place
+            select rowcast.written_type(o.value ->> 'type'), 1000 + o.place
             from jsonb_array_elements(sco.outputs) with ordinality as o (value, place)) as t),
         case when src.composite then
             (select string_agg(format('array[(k.k).%I]', k.name), ', ' order by k.place)

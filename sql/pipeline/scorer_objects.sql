@@ -292,8 +292,10 @@ begin
            format('select rowcast.write_%s(%s)', s.scorer_id, (
                select string_agg(format('$%s::%s', a.place, a.type), ', ' order by a.place)
                from unnest(rowcast.write_arguments(s.scorer_id)) with ordinality as a (type, place))),
-           -- A set of results replaces another, which a copy cannot.
-           case when s.result_key is null then
+           -- A set of results replaces another, which a copy cannot; vectors travel as text.
+           case when s.result_key is null
+                     and not exists (select from jsonb_array_elements(s.outputs) as o
+                                     where rowcast.written_cast(o ->> 'type') <> '') then
            format('copy predictions.%I (%s) from stdin (format binary)', s.name, (
                select string_agg(quote_ident(c.name), ', ' order by c.place)
                from unnest(src.key_columns

@@ -411,14 +411,15 @@ begin
     for output in
         select w.name, w.type, w.rank, w.half
         from (
-            select o.place::numeric as place, o.value ->> 'name' as name, o.value ->> 'type' as type,
-                   null::int as rank, null::text as half
+            select o.place::numeric as place, o.value ->> 'name' as name,
+                   rowcast.output_column_type(o.value) as type, null::int as rank, null::text as half
             from jsonb_array_elements(signature -> 'outputs') with ordinality as o (value, place)
             where top_k is null or o.value ->> 'role' <> 'probability'
             union all
-            select 1e6 + 2 * k, 'top_' || k, 'string', k, 'class' from generate_series(1, top_k) as k
+            select 1e6 + 2 * k, 'top_' || k, 'text', k, 'class' from generate_series(1, top_k) as k
             union all
-            select 1e6 + 2 * k + 1, 'top_' || k || '_probability', rank_type, k, 'probability'
+            select 1e6 + 2 * k + 1, 'top_' || k || '_probability', rowcast.output_column_type(rank_type), k,
+                   'probability'
             from generate_series(1, top_k) as k
         ) as w order by w.place
     loop
@@ -426,8 +427,7 @@ begin
             'output', case when output.rank is null then output.name end,
             'rank', output.rank, 'of', output.half,
             'column', rowcast.fit_name(output.name, taken),
-            'type', case output.type when 'float32' then 'real' when 'float64' then 'double precision'
-                         when 'int64' then 'bigint' when 'bool' then 'boolean' else 'text' end));
+            'type', output.type));
         taken := taken || (columns -> -1 ->> 'column');
     end loop;
     -- PostgreSQL's functions have at most 100 arguments.
@@ -701,7 +701,9 @@ begin
             case when input.features_from is not null then coalesce(options ->> 'feature_query', '') end,
             input.features_from, input.written_by, input.result_key, input.result_types,
             -- Until it is measured. Where rows name their model, a few of each should meet in a chunk.
-            case when mapped @> '[{"type": "bytes"}]' then 16 when route is null then 1024 else 4096 end)
+            -- A network of texts takes milliseconds a row.
+            case when mapped @> '[{"type": "bytes"}]' then 16
+                 when outputs @> '[{"type": "real[]"}]' then 64 when route is null then 1024 else 4096 end)
     returning s.scorer_id into scorer_id;
     perform rowcast.make_tables(scorer_id);
     if relation_row.relrowsecurity then

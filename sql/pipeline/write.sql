@@ -88,7 +88,7 @@ begin
            || string_agg(format('key_%s %s[]', k.place, k.type), ', ' order by k.place)
     into arguments from unnest(src.key_types) with ordinality as k (type, place);
     select arguments || coalesce(', ' || string_agg(
-               format('output_%s %s[]', o.place, o.value ->> 'type'), ', ' order by o.place), '')
+               format('output_%s %s[]', o.place, rowcast.written_type(o.value ->> 'type')), ', ' order by o.place), '')
     into arguments from jsonb_array_elements(sco.outputs) with ordinality as o (value, place);
     select arguments || ', model_name text[], model_version int[], '
            || string_agg(format('failed_key_%s %s[]', k.place, k.type), ', ' order by k.place)
@@ -119,10 +119,12 @@ begin
         from generate_series(1, keys) as k (place));
 
     select coalesce(string_agg(format('%I, ', o.value ->> 'column'), '' order by o.place), ''),
-           coalesce(string_agg('r.output_' || o.place || ', ', '' order by o.place), ''),
+           coalesce(string_agg(format('r.output_%s%s, ', o.place, rowcast.written_cast(o.value ->> 'type')), ''
+                               order by o.place), ''),
            coalesce(string_agg(format('%I = excluded.%1$I, ', o.value ->> 'column'), ''
                                order by o.place), ''),
-           coalesce(string_agg(format('%I = r.output_%s, ', o.value ->> 'column', o.place), ''
+           coalesce(string_agg(format('%I = r.output_%s%s, ', o.value ->> 'column', o.place,
+                                      rowcast.written_cast(o.value ->> 'type')), ''
                                order by o.place), '')
     into out_list, out_from_rows, set_list, update_list
     from jsonb_array_elements(sco.outputs) with ordinality as o (value, place);
@@ -340,7 +342,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select array['bigint', 'int']
         || array(select t || '[]' from unnest(src.key_types || s.result_types) with ordinality as k (t, n)
                  order by n)
-        || array(select (o.value ->> 'type') || '[]'
+        || array(select rowcast.written_type(o.value ->> 'type') || '[]'
                  from jsonb_array_elements(s.outputs) with ordinality as o (value, n) order by n)
         || array['text[]', 'int[]']
         || array(select t || '[]' from unnest(src.key_types || s.result_types) with ordinality as k (t, n)

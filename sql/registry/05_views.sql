@@ -25,7 +25,11 @@ select m.name as model, v.version, v.state, v.refusal, v.format,
        encode(v.sha256, 'hex') as sha256, v.metrics,
        (select count(*) from rowcast.golden_row as g
         where g.model_id = v.model_id and g.version = v.version) as golden_rows,
-       v.wanted_alias, v.alias_refusal, v.created_at, v.created_by, v.setup
+       v.wanted_alias, v.alias_refusal, v.created_at, v.created_by,
+       -- A tokenizer has hundreds of kilobytes: its size is told.
+       case when v.setup #> '{text,tokenizer}' is null then v.setup
+            else jsonb_set(v.setup, '{text,tokenizer}', to_jsonb(format(
+                '%s bytes', octet_length(v.setup #>> '{text,tokenizer}')))) end as setup
 from rowcast.model_version as v
 join rowcast.model as m using (model_id);
 comment on view rowcast.model_versions is

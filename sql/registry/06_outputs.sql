@@ -12,17 +12,40 @@ $$;
 comment on function rowcast.output_column_type(text) is 'The type of the column that keeps an output.';
 revoke all on function rowcast.output_column_type(text) from public;
 
+create or replace function rowcast.output_column_type(output jsonb) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select rowcast.output_column_type(output ->> 'type') || case when output ? 'shape' then '[]' else '' end
+$$;
+comment on function rowcast.output_column_type(jsonb) is
+    'The type of the column that keeps an output of a signature: an array where the output is a vector.';
+revoke all on function rowcast.output_column_type(jsonb) from public;
+
+create or replace function rowcast.written_type(type text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select case when type like '%[]' then 'text' else type end
+$$;
+comment on function rowcast.written_type(text) is
+    'The type as which a lane gives values of a column: vectors are texts, for arrays of arrays have no rows.';
+revoke all on function rowcast.written_type(text) from public;
+
+create or replace function rowcast.written_cast(type text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select case when type like '%[]' then '::' || type else '' end
+$$;
+comment on function rowcast.written_cast(text) is 'What makes a column''s value of what a lane gives.';
+revoke all on function rowcast.written_cast(text) from public;
+
 create or replace function rowcast.outputs_fit(outputs jsonb, signature jsonb) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select coalesce(bool_and(case
                when n.type is null then coalesce((own.entry ->> 'appended')::boolean, false)
-               else rowcast.output_column_type(n.type) = own.entry ->> 'type' end), true)
+               else n.type = own.entry ->> 'type' end), true)
            and (select coalesce(max((o ->> 'rank')::int), 0) from jsonb_array_elements(outputs) as o)
                <= (select count(*) from jsonb_array_elements(signature -> 'outputs') as o
                    where o ->> 'role' = 'probability')
     from jsonb_array_elements(outputs) as own (entry)
     left join lateral (
-        select o ->> 'type' from jsonb_array_elements(signature -> 'outputs') as o
+        select rowcast.output_column_type(o) from jsonb_array_elements(signature -> 'outputs') as o
         where o ->> 'name' = own.entry ->> 'output'
     ) as n (type) on true
     -- Reasons come with any version that can be explained.
@@ -60,7 +83,7 @@ begin
             || array(select o ->> 'column' from jsonb_array_elements(follower.outputs) as o);
         appended := '[]';
         for output in
-            select o.value ->> 'name' as name, o.value ->> 'type' as type
+            select o.value ->> 'name' as name, rowcast.output_column_type(o.value) as type
             from jsonb_array_elements(signature -> 'outputs') with ordinality as o (value, place)
             where not exists (select from jsonb_array_elements(follower.outputs) as own
                               where own ->> 'output' = o.value ->> 'name')
@@ -69,7 +92,7 @@ begin
         loop
             appended := appended || jsonb_build_object(
                 'output', output.name, 'column', rowcast.fit_name(output.name, taken),
-                'type', rowcast.output_column_type(output.type), 'appended', true);
+                'type', output.type, 'appended', true);
             taken := taken || (appended -> -1 ->> 'column');
             execute format('alter table predictions.%I add column %I %s', follower.name,
                            appended -> -1 ->> 'column', appended -> -1 ->> 'type');

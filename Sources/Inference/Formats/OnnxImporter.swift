@@ -14,13 +14,21 @@ enum OnnxImporter {
     var file = try OnnxModel(
       bytes, limits: limits, files: directory.map(ExternalFiles.init(folder:)))
     if setup.image == nil, OnnxNetwork.isNetwork(file.graph) {
-      guard setup.softmax != true else {
-        throw ModelError(.mismatch, "softmax is given for a network that reads no images")
-      }
       guard reasons == 0 else {
         throw ModelError(.mismatch, "a network of tensors gives no reasons")
       }
+      if let text = setup.text {
+        return try TextNetwork.model(
+          try OnnxNetwork.load(file, labels: nil, limits: limits), setup: text, labels: labels,
+          softmax: setup.softmax ?? false, limits: limits)
+      }
+      guard setup.softmax != true else {
+        throw ModelError(.mismatch, "softmax is given for a network that reads no images or texts")
+      }
       return try OnnxNetwork.load(file, labels: labels, limits: limits)
+    }
+    guard setup.text == nil else {
+      throw ModelError(.mismatch, "text: the model's inputs are no sequences of tokens")
     }
     let keys = try file.graph.replaceMapInputs(limits)
     try file.graph.splitSequenceOutputs(limits)

@@ -8,6 +8,8 @@ struct ModelBinding {
     fileprivate enum Source {
       /// An output of the model, as it is.
       case output(Int)
+      /// An output that has a vector a row, written as an array.
+      case vector(Int)
       case topClass(rank: Int)
       /// The model has no such output, or nobody wants it any more: the column is null.
       case absent
@@ -53,7 +55,8 @@ struct ModelBinding {
           continue
         }
         guard let index = signature.outputs.firstIndex(where: { $0.name == output.output }),
-          signature.outputs[index].type == output.type.element
+          signature.outputs[index].type == output.type.answer,
+          (signature.outputs[index].shape != nil) == (output.type.vectorElement != nil)
         else {
           throw ScoringError(
             .scorer,
@@ -61,7 +64,7 @@ struct ModelBinding {
               + "which scorer \"\(plan.name)\" writes",
             hint: "Create the scorer again for this version, or set the alias to one that fits.")
         }
-        sources.append(.output(index))
+        sources.append(output.type.vectorElement == nil ? .output(index) : .vector(index))
       }
       self.features = features
       self.reads = reads
@@ -108,6 +111,7 @@ struct ModelBinding {
     let outputs = zip(fit.sources, fit.types).map { source, type in
       switch source {
       case .output(let index): predictions.columns[index]
+      case .vector(let index): predictions.columns[index].asArrays
       case .topClass(let rank): top!.classes(at: rank, as: type)
       case .absent: Column(nullsOf: type, count: rowCount)
       case .topProbability(let rank): top!.probabilities(at: rank)

@@ -35,9 +35,29 @@ struct ScorerPlan {
     case real
     case doublePrecision = "double precision"
     case bigint, boolean, text
+    case reals = "real[]"
+    case doubles = "double precision[]"
+    case bigints = "bigint[]"
+    case booleans = "boolean[]"
 
-    var element: ElementType {
+    /// The type of the column that a lane writes: a vector is written as text.
+    var element: ElementType { vectorElement == nil ? answer : .string }
+
+    /// The type of a vector's elements; nil where the column has one value.
+    var vectorElement: ElementType? {
       switch self {
+      case .reals, .doubles, .bigints, .booleans: answer
+      case .real, .doublePrecision, .bigint, .boolean, .text: nil
+      }
+    }
+
+    /// The type of the model's output.
+    var answer: ElementType {
+      switch self {
+      case .reals: .float32
+      case .doubles: .float64
+      case .bigints: .int64
+      case .booleans: .bool
       case .real: .float32
       case .doublePrecision: .float64
       case .bigint: .int64

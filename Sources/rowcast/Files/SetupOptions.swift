@@ -25,6 +25,22 @@ struct SetupOptions: ParsableArguments {
       valueName: "json"))
   var setup: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A text becomes the network's input, by this tokenizer.json.", valueName: "file"))
+  var tokenizer: String?
+
+  @Option(
+    help: "One vector of one a token: mean, cls (the first) or max; none where the network has one."
+  )
+  var pooling: TextSetup.Pooling?
+
+  @Flag(help: "Bring the vector to length 1.")
+  var normalize = false
+
+  @Option(help: ArgumentHelp("Tokens of a text at most.", valueName: "n"))
+  var maxLength: Int?
+
   func resolved() throws -> ModelSetup {
     var result = try setup.map(ModelSetup.read(json:)) ?? ModelSetup()
     if image != nil || preset != nil {
@@ -34,6 +50,20 @@ struct SetupOptions: ParsableArguments {
       result.image = own
     }
     if softmax { result.softmax = true }
+    if let tokenizer {
+      let bytes = try ModelFile.bytes(path: tokenizer)
+      var own = result.text ?? TextSetup(tokenizer: "")
+      own.tokenizer = String(decoding: bytes, as: UTF8.self)
+      result.text = own
+    }
+    if pooling != nil || normalize || maxLength != nil {
+      guard result.text != nil else {
+        throw ValidationError("--pooling, --normalize and --max-length need --tokenizer")
+      }
+      if let pooling { result.text?.pooling = pooling }
+      if normalize { result.text?.normalize = true }
+      if let maxLength { result.text?.maxLength = maxLength }
+    }
     return result
   }
 }
@@ -58,3 +88,5 @@ enum ImageSize: ExpressibleByArgument {
 }
 
 extension ImageSetup.Preset: ExpressibleByArgument {}
+
+extension TextSetup.Pooling: ExpressibleByArgument {}
