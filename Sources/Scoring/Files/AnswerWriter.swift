@@ -96,6 +96,8 @@ extension AnswerWriter {
       guard failure == nil, !column.isNull(row) else { continue }
       if case .string(let values) = column.values {
         Self.append(csv: values[row], to: &bytes)
+      } else if !column.shape.isEmpty {
+        Self.append(csv: column.array(row), to: &bytes)
       } else {
         Self.append(column, row, to: &bytes)
       }
@@ -193,6 +195,10 @@ extension AnswerWriter {
 
   /// What JSON has no number for is a string, which this program reads back.
   static func append(json column: Column, _ row: Int, to bytes: inout [UInt8]) {
+    guard column.shape.isEmpty else {
+      bytes.append(contentsOf: column.array(row, asJSON: true).utf8)
+      return
+    }
     switch column.values {
     case .float32(let v) where !v[row].isFinite: append(json: name(Double(v[row])), to: &bytes)
     case .float64(let v) where !v[row].isFinite: append(json: name(v[row]), to: &bytes)

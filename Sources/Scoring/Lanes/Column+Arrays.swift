@@ -6,40 +6,40 @@ extension Column {
   /// Lanes give values of all rows as one array, and an array of arrays cannot be taken apart row by row.
   /// Numbers are written with as many digits as they need to be read as the same.
   var asArrays: Column {
-    let count = count
-    return Column(.string((0..<count).map { isNull($0) ? "" : array($0) }), nulls: nulls)
+    Column(.string((0..<count).map { isNull($0) ? "" : array($0) }), nulls: nulls)
   }
 
-  private func array(_ row: Int) -> String {
-    let sizes = shape.isEmpty ? [1] : shape
+  /// A row's vector as an array of SQL, or of JSON, which has no numbers that are not finite: these are null.
+  func array(_ row: Int, asJSON: Bool = false) -> String {
     var text = ""
     text.reserveCapacity(width * 13 + 2)
-    write(sizes[...], from: row * width, width, to: &text)
+    write(shape[...], from: row * width, width, asJSON, to: &text)
     return text
   }
 
   private func write(
-    _ sizes: ArraySlice<Int>, from start: Int, _ width: Int, to text: inout String
+    _ sizes: ArraySlice<Int>, from start: Int, _ width: Int, _ asJSON: Bool, to text: inout String
   ) {
-    guard let size = sizes.first else { return append(start, to: &text) }
+    guard let size = sizes.first else { return text.append(element(start, asJSON)) }
     let part = size == 0 ? 0 : width / size
-    text.append("{")
+    text.append(asJSON ? "[" : "{")
     for index in 0..<size {
       if index > 0 { text.append(",") }
-      write(sizes.dropFirst(), from: start + index * part, part, to: &text)
+      write(sizes.dropFirst(), from: start + index * part, part, asJSON, to: &text)
     }
-    text.append("}")
+    text.append(asJSON ? "]" : "}")
   }
 
-  private func append(_ element: Int, to text: inout String) {
+  private func element(_ place: Int, _ asJSON: Bool) -> String {
     switch values {
-    case .int16(let v): text.append(v[element].description)
-    case .int32(let v): text.append(v[element].description)
-    case .int64(let v): text.append(v[element].description)
-    case .float32(let v): text.append(v[element].description)
-    case .float64(let v): text.append(v[element].description)
-    case .bool(let v): text.append(v[element] ? "t" : "f")
-    case .string: text.append("NULL")
+    case .int16(let v): v[place].description
+    case .int32(let v): v[place].description
+    case .int64(let v): v[place].description
+    case .float32(let v): asJSON && !v[place].isFinite ? "null" : v[place].description
+    case .float64(let v): asJSON && !v[place].isFinite ? "null" : v[place].description
+    case .bool(let v): v[place].description
+    // No output is a tensor of these.
+    case .string, .bytes: asJSON ? "null" : "NULL"
     }
   }
 }

@@ -23,7 +23,8 @@ struct FirstRows: Sendable {
   private(set) var rowCount = 0
   private(set) var columns: [ProfiledColumn: Values] = [:]
 
-  mutating func add(_ rows: ChunkRows, _ result: ChunkResult) {
+  /// - Parameter vectors: Places of outputs of which nothing is counted.
+  mutating func add(_ rows: ChunkRows, _ result: ChunkResult, without vectors: Set<Int>) {
     let room = Self.most - rowCount
     guard room > 0, rows.count > 0 else { return }
     // Evenly over the chunk: its rows are in the order of the key.
@@ -35,7 +36,7 @@ struct FirstRows: Sendable {
     }
     let failed = Set(result.failures.map(\.row))
     let scored = failed.isEmpty ? taken : taken.filter { !failed.contains($0) }
-    for index in result.outputs.indices {
+    for index in result.outputs.indices where !vectors.contains(index) {
       add(result.outputs[index], scored, to: ProfiledColumn(kind: .output, index: index))
     }
   }

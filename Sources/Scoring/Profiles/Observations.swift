@@ -144,7 +144,7 @@ final class Observations: Sendable {
         state.firstRows[entry.chunk.scorer] = nil
       } else if !state.settled.contains(entry.chunk.scorer) {
         var first = state.firstRows.removeValue(forKey: entry.chunk.scorer) ?? FirstRows()
-        first.add(entry.rows, entry.result)
+        first.add(entry.rows, entry.result, without: entry.profile.vectors)
         state.firstRows[entry.chunk.scorer] = first
       }
     }

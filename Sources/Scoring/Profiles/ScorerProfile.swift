@@ -30,6 +30,8 @@ struct ScorerProfile: Sendable {
   /// A kind of bins for each feature and output.
   var inputs: [ColumnBins]
   var outputs: [ColumnBins]
+  /// Outputs that are vectors: nothing is counted of these.
+  var vectors: Set<Int> = []
   var baseline: [ProfiledColumn: Baseline] = [:]
 
   /// Until there are reference rows, all values of a column are in one bin.
@@ -44,6 +46,8 @@ struct ScorerProfile: Sendable {
   {
     var profile = ScorerProfile(
       inputs: plan.features.map(\.type), outputs: plan.outputs.map(\.type.element))
+    profile.vectors = Set(
+      plan.outputs.indices.filter { plan.outputs[$0].type.vectorElement != nil })
     let rows = try connection.run("select * from rowcast.load_profile(\(scorer))")
     for row in 0..<rows.count {
       profile.id = try rows.value(row, "profile_id")
@@ -84,7 +88,7 @@ struct ScorerProfile: Sendable {
       add(rows.features[index], inputs[index], ProfiledColumn(kind: .input, index: index))
     }
     let scored = result.scoredRows(of: rows.count)
-    for index in outputs.indices where index < result.outputs.count {
+    for index in outputs.indices where index < result.outputs.count && !vectors.contains(index) {
       let column = result.outputs[index]
       add(
         scored.map { column.taking(rows: $0) } ?? column, outputs[index],
