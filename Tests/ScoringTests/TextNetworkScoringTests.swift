@@ -42,8 +42,10 @@ struct TextNetworkScoringTests {
 
   private static func rows(_ connection: Connection) throws -> [String] {
     let rows = try connection.run(
-      "select note_id || ' ' || vector::text from (select note_id, embedding as vector "
-        + "from predictions.note_vector) as v order by note_id")
+      """
+      select note_id || ' ' || vector::text from (select note_id, embedding as vector \
+      from predictions.note_vector) as v order by note_id
+      """)
     return try (0..<rows.count).map { try rows.value($0, 0, as: String.self) }
   }
 
@@ -58,12 +60,16 @@ struct TextNetworkScoringTests {
       try scene.settle(connection)
       #expect(try Self.rows(connection) == ["1 {2.5,-1.25}", "2 {4,-2}", "5 {2.2,-1.1}"])
       let failed = try connection.run(
-        "select string_agg(note_id || ' ' || code, ', ' order by note_id) "
-          + "from predictions.note_vector_failure")
+        """
+        select string_agg(note_id || ' ' || code, ', ' order by note_id) \
+        from predictions.note_vector_failure
+        """)
       #expect(try failed.value(0, 0, as: String.self) == "3 missing, 4 missing")
       let type = try connection.run(
-        "select format_type(atttypid, atttypmod) from pg_attribute "
-          + "where attrelid = 'predictions.note_vector'::regclass and attname = 'embedding'")
+        """
+        select format_type(atttypid, atttypmod) from pg_attribute \
+        where attrelid = 'predictions.note_vector'::regclass and attname = 'embedding'
+        """)
       #expect(try type.value(0, 0, as: String.self) == "real[]")
 
       // An update of what is there, a retraction, and everything once more.
