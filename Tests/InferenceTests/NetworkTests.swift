@@ -50,7 +50,7 @@ struct NetworkTests {
   }
 
   static let tiny = Case(
-    folder: ParityCase.root.appendingPathComponent("Tests/InferenceTests/Fixtures/network"))
+    folder: ParityCase.root.appendingPathComponent("Tests/InferenceTests/Fixtures/networks/tiny"))
 
   static let zoo: [Case] = {
     let folder = OnnxConformanceTests.folder.deletingLastPathComponent()

@@ -166,12 +166,12 @@ import Testing
   func unsupported() {
     var model = OnnxWriter(opset: 19)
     model.input("x", .float, [nil, 2])
-    model.node("GridSample", name: "emb", ["x"], ["y"])
+    model.node("Bernoulli", name: "emb", ["x"], ["y"])
     model.output("y", .float, [nil, 2])
     #expect(
       Self.refusal(model.bytes())
         == ModelError(
-          .unsupported, "operator \"GridSample\" of opset 19 is not supported (node \"emb\")"))
+          .unsupported, "operator \"Bernoulli\" of opset 19 is not supported (node \"emb\")"))
   }
 
   @Test(

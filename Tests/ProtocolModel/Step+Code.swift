@@ -77,7 +77,7 @@ extension Step.Kind {
     case .claim:
       [Place(chunks, "for update of c skip locked"), Place(chunks, "attempt = c.attempt + 1")]
     case .readRow:
-      [Place(scorer, "let rows = try read(chunk, prepared)")]
+      [Place(scorer, "let rows = try read(chunk, &prepared)")]
     case .fence:
       [
         Place(write, "where c.chunk_id = $1 and c.attempt = $2 and c.state = 'running'"),
