@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("demo")
+@Suite("demo", .serialized)
 struct DemoTests {
   @Test("gives each row exactly one prediction, and leaves nothing behind")
   func demo() throws {
