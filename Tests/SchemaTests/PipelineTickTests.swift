@@ -174,6 +174,57 @@ import Testing
     _ = lane
   }
 
+  /// A few changes are cut by a statement of their own: what comes of it is what comes of many.
+  @Test(arguments: [0, 1, 2, 3])
+  func fewChangesAreCutAsManyAre(idle: Int) throws {
+    let connection = try Database.current.prepared()
+    try source(connection)
+    try connection.runScript(
+      """
+      alter table t add y real;
+      select rowcast.create_scorer('other', 't', 'double', features => '["y"]', backfill => false);
+      select rowcast.create_scorer('held', 't', 'double', backfill => false);
+      select rowcast.pause_scorer('held');
+      insert into t select g, g from generate_series(1, 90) as g;
+      """)
+    try connection.tick()
+    let lanes = try (0..<idle).map { _ in try TestLane() }
+    func cut(_ script: String) throws -> (answer: [String], kept: [String]) {
+      try connection.run("delete from rowcast.chunk")
+      try connection.runScript(script)
+      let answer = try connection.texts(
+        """
+        select concat_ws(
+            ' ', chunk_count, array_position(\(lanes.map(\.lane)), lane_id), attempt, scorer_revision, kind,
+            (select array_agg(k order by k::int) from unnest(keys::text[]) as k), key_count, job_id, priority,
+            model_id, model_version, registry_revision, changed_at is not null, lower_key, upper_key)
+        from rowcast.tick(\(lanes.map(\.lane)), 4) where chunk_id is not null
+        """)
+      let kept = try connection.texts(
+        """
+        select concat_ws(
+            ' ', s.name, c.state, c.attempt, array_position(\(lanes.map(\.lane)), c.claimed_by), c.held, c.kind,
+            (select array_agg(k order by k::int) from unnest(c.keys::text[]) as k), c.key_count, c.priority,
+            c.changed_at is not null, c.claimed_at is not null, c.tick_id = (select max(tick_id) from rowcast.tick))
+        from rowcast.chunk as c join rowcast.scorer as s using (scorer_id) order by s.name
+        """)
+      return (answer, kept)
+    }
+    let statement = "update t set x = x + 1, y = 1 where id in (3, 7); "
+    let few = try cut(statement + "update t set x = x + 1, y = 2 where id in (7, 9); ")
+    let many = try cut(String(repeating: statement, count: 20) + "update t set x = 0 where id = 9")
+    #expect(few.answer.count == min(idle, 2))
+    #expect(few.kept.count == 3)
+    #expect(few.answer == many.answer)
+    #expect(few.kept == many.kept)
+    // The most that is few, and one more.
+    let limit = try cut("update t set x = x + 1, y = 1 where id <= 64").kept
+    let beyond = try cut("update t set x = x + 1, y = 1 where id <= 65").kept
+    #expect(limit.count == 3 && beyond.count == 3)
+    #expect(limit.allSatisfy { $0.contains(",64} 64 ") })
+    #expect(beyond.allSatisfy { $0.contains(",65} 65 ") })
+  }
+
   /// Transactions of other databases delay it too: what has to come may come late.
   @Test func theLogIsTruncatedOnlyWhenAllOfItWasCollected() throws {
     let connection = try Database.current.prepared()

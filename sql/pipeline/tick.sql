@@ -51,6 +51,9 @@ declare
     last_snapshot txid_snapshot;
     this_snapshot txid_snapshot;
     this_tick bigint;
+    few record;
+    few_keys text;
+    few_count int;
     counts record;
     heard record;
 begin
@@ -75,7 +78,14 @@ begin
         return;
     end if;
 
-    if not exists (select from rowcast.changes_between(last_snapshot, this_snapshot)) then
+    select count(*)::int as changes, sum(f.key_count)::int as key_count, min(f.at) as at,
+           min(f.source_id) as source_id,
+           array_agg(f.keys) filter (where f.key_count <= 64) as segments,
+           bool_and(f.op = 'K') and min(f.source_id) = max(f.source_id) as is_plain
+    into few
+    from (select c.op, c.source_id, c.key_count, c.keys, c.at
+          from rowcast.changes_between(last_snapshot, this_snapshot) as c limit 17) as f;
+    if few.changes = 0 then
         tick_id := null; change_count := 0; chunk_count := 0;
         return next;
         return;
@@ -89,6 +99,56 @@ begin
     -- The number is drawn after the snapshot was taken: a later number is a later view.
     insert into rowcast.tick (snapshot) values (this_snapshot::text::pg_snapshot)
     returning tick_id into this_tick;
+
+    -- A few keys of one source, which nobody maps to keys of another, are a chunk a scorer: on an idle
+    -- server the query below would take most of the tick's time only to be started.
+    if few.changes <= 16 and few.key_count <= 64 and few.is_plain and not exists (
+        select from rowcast.watch as w where w.source_id = few.source_id
+        union all
+        select from rowcast.scorer as s where s.source_id = few.source_id and s.chunk_rows < few.key_count)
+    then
+        few_keys := few.segments[1];
+        few_count := few.key_count;
+        if few_count > 1 then
+            select array_agg(k.key)::text, count(*)::int into few_keys, few_count
+            from (select distinct u.key from unnest(few.segments) as f (keys)
+                  cross join lateral unnest(f.keys::text[]) as u (key)) as k;
+        end if;
+        return query
+        with listening as materialized (
+            select s.scorer_id, s.revision, s.model_id, coalesce(s.pinned_version, a.version) as version,
+                   s.state <> 'active' as held,
+                   case when s.state = 'active' then
+                       lanes[row_number() over (partition by s.state order by s.scorer_id)] end as lane_id
+            from rowcast.scorer as s
+            left join rowcast.alias as a on a.model_id = s.model_id and a.alias = s.alias
+            where s.source_id = few.source_id
+        ), made as (
+            insert into rowcast.chunk (
+                scorer_id, tick_id, changed_at, key_count, priority, held, kind, keys,
+                state, attempt, claimed_by, claimed_at)
+            select l.scorer_id, this_tick, few.at, few_count, 0, l.held, 'keys', few_keys,
+                   case when l.lane_id is null then 'available' else 'running' end,
+                   case when l.lane_id is null then 0 else 1 end,
+                   l.lane_id, case when l.lane_id is not null then clock_timestamp() end
+            from listening as l
+            returning chunk_id, scorer_id
+        )
+        select this_tick, few.changes, (count(*) over ())::int, case when l.lane_id is not null then m.chunk_id end,
+               1, l.lane_id, l.scorer_id, l.revision, 'keys', few_keys, few_count, null::text, null::text,
+               null::bigint, 0::smallint, l.model_id, l.version, r.last_value, few.at
+        from made as m join listening as l on l.scorer_id = m.scorer_id
+        cross join rowcast.registry_revision as r;
+        if not found then
+            tick_id := this_tick; change_count := few.changes; chunk_count := 0;
+            return next;
+        end if;
+        -- What is not summarised yet is read by each tick: some hundred changes are no matter.
+        if this_tick % 16 = 0 then
+            perform rowcast.summarise_log();
+        end if;
+        return;
+    end if;
 
     with fresh as materialized (
         select c.source_id, c.op, c.keys, c.key_count, c.at, row_number() over () - 1 as place
