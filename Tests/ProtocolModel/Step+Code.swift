@@ -80,7 +80,7 @@ extension Step.Kind {
       [Place(scorer, "let rows = try read(chunk, &prepared)")]
     case .fence:
       [
-        Place(write, "where c.chunk_id = $1 and c.attempt = $2 and c.state = 'running'"),
+        Place(write, "where c.chunk_id = $1 and c.attempt = $2 and c.claimed_by is not null"),
         Place(
           chunks, "where c.chunk_id = begin_write.chunk_id and c.attempt = begin_write.attempt"),
       ]
@@ -94,7 +94,7 @@ extension Step.Kind {
         Place(write, "where excluded.%6$I >= t.%6$I;"),
         Place(write, "where not exists (select from %s as t where %s and t.%I > own.tick_id)"),
         Place(write, "delete from %7$s as t using unnest(%11$s) as r (%12$s)"),
-        Place(write, "older := exists (select from rowcast.chunk as c"),
+        Place(write, "older := exists (select from rowcast.open_chunks_of(%6$s) as c"),
         Place(write, "insert into rowcast.retraction_%6$s (%12$s, tick)"),
       ]
     case .finish:
@@ -133,7 +133,7 @@ extension Step.Kind {
           wait, "select from rowcast.changes_between(t.snapshot::text::txid_snapshot, seen) as c")
       ]
     case .returnFromWait:
-      [Place(wait, "where c.scorer_id = target.scorer_id and c.tick_id <= collected_by")]
+      [Place(wait, "where c.tick_id <= collected_by")]
     }
   }
 

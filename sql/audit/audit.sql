@@ -212,9 +212,8 @@ begin
         where a.state = 'done' and a.repair
           and exists (select from rowcast.audit_finding as f where f.audit_id = a.audit_id)
           and not exists (
-            select from rowcast.chunk as c
-            where c.scorer_id = a.scorer_id and c.state in ('available', 'running')
-              and c.tick_id in (select f.tick_id from rowcast.audit_finding as f
+            select from rowcast.open_chunks_of(a.scorer_id) as c
+            where c.tick_id in (select f.tick_id from rowcast.audit_finding as f
                                 where f.audit_id = a.audit_id))
         order by a.audit_id for update of a skip locked
     loop

@@ -369,7 +369,7 @@ begin
     from rowcast.chunk as c
     join rowcast.watch as w on w.watch_id = c.watch_id
     join rowcast.scorer as s on s.scorer_id = w.scorer_id
-    where c.chunk_id = map_order.chunk_id and c.attempt = map_order.attempt and c.state = 'running';
+    where c.chunk_id = map_order.chunk_id and c.attempt = map_order.attempt and c.claimed_by is not null;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
     end if;
@@ -405,7 +405,7 @@ declare
 begin
     update rowcast.chunk as c
     set state = 'done', claimed_by = null, finished_at = clock_timestamp(), rows_scored = 0, rows_failed = 0
-    where c.chunk_id = finish_map.chunk_id and c.attempt = finish_map.attempt and c.state = 'running'
+    where c.chunk_id = finish_map.chunk_id and c.attempt = finish_map.attempt and c.claimed_by is not null
       and c.kind = 'map'
     returning c.scorer_id, c.tick_id, c.changed_at, c.priority into own;
     if not found then

@@ -107,14 +107,12 @@ begin
     update rowcast.chunk as c
     set state = 'done', claimed_by = null, finished_at = now_is,
         rows_scored = coalesce(cardinality($3), 0), rows_failed = coalesce(cardinality({codes at}), 0)
-    where c.chunk_id = $1 and c.attempt = $2 and c.state = 'running'
+    where c.chunk_id = $1 and c.attempt = $2 and c.claimed_by is not null
     returning c.tick_id, c.kind, c.keys into own;
     if not found then
         perform rowcast.refuse_stale($1, $2);
     end if;
-    older := exists (select from rowcast.chunk as c
-                     where c.scorer_id = {scorer} and c.state in ('available', 'running')
-                       and c.tick_id < own.tick_id)
+    older := exists (select from rowcast.open_chunks_of({scorer}) as c where c.tick_id < own.tick_id)
           or exists (select from rowcast.job as j
                      where j.scorer_id = {scorer} and j.state in ('running', 'paused')
                        and j.tick_id < own.tick_id);

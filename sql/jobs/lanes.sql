@@ -77,7 +77,7 @@ declare
 begin
     select c.job_id into number from rowcast.chunk as c
     where c.chunk_id = begin_job_write.chunk_id and c.attempt = begin_job_write.attempt
-      and c.state = 'running'
+      and c.claimed_by is not null
     for update;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
@@ -186,7 +186,7 @@ begin
         select c.job_id from rowcast.chunk as c where c.chunk_id = fail_job_chunk.chunk_id) for update;
     select c.* into chunk from rowcast.chunk as c
     where c.chunk_id = fail_job_chunk.chunk_id and c.attempt = fail_job_chunk.attempt
-      and c.state = 'running' for update;
+      and c.claimed_by is not null for update;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
     end if;

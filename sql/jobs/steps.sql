@@ -13,7 +13,7 @@ declare
 begin
     -- Not locked: who cancels the job must not wait for the step.
     select m.* into own from rowcast.chunk as c join rowcast.model_job as m on m.job_id = c.job_id
-    where c.chunk_id = begin_step.chunk_id and c.attempt = begin_step.attempt and c.state = 'running';
+    where c.chunk_id = begin_step.chunk_id and c.attempt = begin_step.attempt and c.claimed_by is not null;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
     end if;
@@ -48,7 +48,7 @@ begin
     update rowcast.chunk as c
     set state = 'done', claimed_by = null, finished_at = clock_timestamp(), rows_scored = 0,
         rows_failed = 0
-    where c.chunk_id = finish_step.chunk_id and c.attempt = finish_step.attempt and c.state = 'running'
+    where c.chunk_id = finish_step.chunk_id and c.attempt = finish_step.attempt and c.claimed_by is not null
     returning c.keys into step;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);

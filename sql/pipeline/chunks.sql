@@ -26,6 +26,38 @@
 -- never does; and one that is inserted, but not committed, cannot be there, because inserting holds
 -- (1919907683, 5) shared to commit, numbers are drawn after that, and the floor is raised with that
 -- lock held exclusively, from a snapshot taken then.
+--
+-- While an old snapshot is held no index forgets the chunks that were open once: the partial indexes of open
+-- chunks, which should hold a few entries, hold one for each chunk since. PostgreSQL takes them for empty
+-- (no row of the table is in them), and would rather read one of them whole than look a chunk up by its number. So
+-- who wants one chunk does not name its state: claimed_by is not null while it runs, by a constraint, and no
+-- index is bound to that. And who wants those that are open takes them from the floor on: open_chunks.
+
+create or replace function rowcast.open_chunks() returns setof rowcast.chunk
+language sql stable
+begin atomic
+    -- Between, since a range that is open at one end is taken for a third of the table.
+    select c.* from rowcast.chunk as c
+    where c.chunk_id between (select pg_sequence_last_value('rowcast.chunk_floor'::regclass))
+                         and 9223372036854775807
+      and c.finished_at is null;
+end;
+comment on function rowcast.open_chunks() is
+    'Chunks that are available or run. Becomes part of the query that calls it. Cost: an index entry a chunk '
+    'from the floor on, whatever an old snapshot keeps.';
+revoke all on function rowcast.open_chunks() from public;
+
+create or replace function rowcast.open_chunks_of(scorer_id int) returns setof rowcast.chunk
+language sql stable
+begin atomic
+    select c.* from rowcast.chunk as c
+    where c.scorer_id = open_chunks_of.scorer_id and c.state in ('available', 'running')
+      and c.chunk_id >= (select pg_sequence_last_value('rowcast.chunk_floor'::regclass));
+end;
+comment on function rowcast.open_chunks_of(int) is
+    'Chunks of a scorer that are available or run. Becomes part of the query that calls it. Cost: an index entry a '
+    'chunk of the scorer from the floor on.';
+revoke all on function rowcast.open_chunks_of(int) from public;
 
 create or replace function rowcast.announce_chunks() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -52,9 +84,7 @@ begin
        or not pg_try_advisory_xact_lock(1919907683, 5) then
         return old_floor;
     end if;
-    select c.chunk_id into new_floor from rowcast.chunk as c
-    where c.chunk_id >= old_floor and c.state in ('available', 'running')
-    order by c.chunk_id limit 1;
+    select c.chunk_id into new_floor from rowcast.open_chunks() as c order by c.chunk_id limit 1;
     if not found then
         new_floor := coalesce(pg_sequence_last_value(
             pg_get_serial_sequence('rowcast.chunk', 'chunk_id')::regclass), 0);
@@ -122,13 +152,15 @@ declare
     taken bigint[];
     own_worker int;
     suspect bigint;
+    urgency int;
+    oldest int;
     floor constant bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
     has_files constant boolean := exists (
         select from rowcast.lane as l join rowcast.worker as w on w.worker_id = l.worker_id
         where l.lane_id = lane and w.has_files);
 begin
     if exists (select from rowcast.chunk as c
-               where c.deaths >= 2 and c.state in ('available', 'running') and not c.held) then
+               where c.deaths >= 2 and c.finished_at is null and not c.held) then
         select l.worker_id into own_worker from rowcast.lane as l where l.lane_id = lane;
         if exists (select from rowcast.chunk as c join rowcast.lane as l on l.lane_id = c.claimed_by
                    where c.state = 'running' and c.deaths >= 2 and l.worker_id = own_worker) then
@@ -136,7 +168,7 @@ begin
         end if;
         select c.chunk_id into suspect from rowcast.chunk as c
         left join rowcast.scorer as s on s.scorer_id = c.scorer_id
-        where c.deaths >= 2 and c.state = 'available' and not c.held
+        where c.deaths >= 2 and c.finished_at is null and not c.held and c.claimed_by is null
           and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
           and c.priority <= max_priority
         order by c.chunk_id limit 1 for update of c skip locked;
@@ -156,13 +188,27 @@ begin
 
     -- Every eighth claim or so goes by age alone, so that a backfill moves however many changes come.
     if max_priority = 2 and random() < 0.125 then
+        select p.priority into oldest
+        from generate_series(0, 2) as p (priority)
+        cross join lateral (
+            select c.chunk_id from rowcast.chunk as c
+            where c.claimed_by is null and c.finished_at is null and not c.held
+              and c.priority = p.priority and c.chunk_id >= floor
+            order by c.chunk_id limit 1) as c
+        order by c.chunk_id limit 1;
+    end if;
+    -- One priority after the other: within each, the floor is a place in the index.
+    for urgency in
+        select p from generate_series(0, max_priority) as p order by p is distinct from oldest, p
+    loop
         with picked as (
             select c.chunk_id
             from rowcast.chunk as c
             left join rowcast.scorer as s on s.scorer_id = c.scorer_id
-            where c.state = 'available' and not c.held and c.chunk_id >= floor
+            where c.claimed_by is null and c.finished_at is null and not c.held
+              and c.priority = urgency and c.chunk_id >= floor
               and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
-            order by c.chunk_id limit max_chunks
+            order by c.chunk_id limit max_chunks - coalesce(cardinality(taken), 0)
             for update of c skip locked
         ), claimed as (
             update rowcast.chunk as c
@@ -170,29 +216,9 @@ begin
                 claimed_at = clock_timestamp()
             from picked where c.chunk_id = picked.chunk_id
             returning c.chunk_id
-        ) select array_agg(claimed.chunk_id) into taken from claimed;
-    else
-        -- One priority after the other: within each, the floor is a place in the index.
-        for urgency in 0..max_priority loop
-            with picked as (
-                select c.chunk_id
-                from rowcast.chunk as c
-                left join rowcast.scorer as s on s.scorer_id = c.scorer_id
-                where c.state = 'available' and not c.held
-                  and c.priority = urgency and c.chunk_id >= floor
-                  and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
-                order by c.chunk_id limit max_chunks - coalesce(cardinality(taken), 0)
-                for update of c skip locked
-            ), claimed as (
-                update rowcast.chunk as c
-                set state = 'running', attempt = c.attempt + 1, claimed_by = lane,
-                    claimed_at = clock_timestamp()
-                from picked where c.chunk_id = picked.chunk_id
-                returning c.chunk_id
-            ) select taken || array_agg(claimed.chunk_id) into taken from claimed;
-            exit when cardinality(taken) >= max_chunks;
-        end loop;
-    end if;
+        ) select taken || array_agg(claimed.chunk_id) into taken from claimed;
+        exit when cardinality(taken) >= max_chunks;
+    end loop;
 
     if taken is not null then
         perform set_config('synchronous_commit', 'off', true);
@@ -211,7 +237,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp set e
     with lanes as (select greatest(count(*), 1) as count from rowcast.lane)
     select count(*) >= (select l.count from lanes as l) from (
         select from rowcast.chunk as c
-        where c.state = 'available' and not c.held and c.priority = 0
+        where c.claimed_by is null and c.finished_at is null and not c.held and c.priority = 0
           and c.chunk_id >= (select pg_sequence_last_value('rowcast.chunk_floor'::regclass))
         limit (select l.count from lanes as l)) as c
 $$;
@@ -245,7 +271,7 @@ declare
 begin
     update rowcast.chunk as c
     set state = 'available', claimed_by = null, claimed_at = null, held = true
-    where c.chunk_id = put_off.chunk_id and c.attempt = put_off.attempt and c.state = 'running'
+    where c.chunk_id = put_off.chunk_id and c.attempt = put_off.attempt and c.claimed_by is not null
     returning c.scorer_id, c.job_id into own;
     if not found then
         return false;
@@ -302,7 +328,7 @@ begin
     select c.scorer_id, c.tick_id, s.name into own
     from rowcast.chunk as c join rowcast.scorer as s on s.scorer_id = c.scorer_id
     where c.chunk_id = begin_write.chunk_id and c.attempt = begin_write.attempt
-      and c.state = 'running'
+      and c.claimed_by is not null
     for update of c;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
@@ -339,7 +365,7 @@ begin
     set state = 'done', claimed_by = null, finished_at = clock_timestamp(),
         rows_scored = finish_chunk.rows, rows_failed = finish_chunk.failed
     where c.chunk_id = finish_chunk.chunk_id and c.attempt = finish_chunk.attempt
-      and c.state = 'running';
+      and c.claimed_by is not null;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
     end if;
@@ -364,7 +390,7 @@ begin
     set state = 'failed', claimed_by = null, finished_at = clock_timestamp(), rows_scored = 0,
         rows_failed = c.key_count, error = fail_chunk.error
     where c.chunk_id = fail_chunk.chunk_id and c.attempt = fail_chunk.attempt
-      and c.state = 'running';
+      and c.claimed_by is not null;
     if not found then
         perform rowcast.refuse_stale(chunk_id, attempt);
     end if;
@@ -378,13 +404,13 @@ grant execute on function rowcast.fail_chunk(bigint, int, text) to rowcast_worke
 create or replace function rowcast.open_work()
 returns table (available bigint, running bigint, running_jobs bigint, suspended bigint)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select (select count(*) from rowcast.chunk as c where c.state = 'available' and not c.held
-                and c.chunk_id >= (select pg_sequence_last_value('rowcast.chunk_floor'::regclass))),
-           (select count(*) from rowcast.chunk as c where c.state = 'running'),
+    select count(*) filter (where c.claimed_by is null and not c.held),
+           count(*) filter (where c.claimed_by is not null),
            (select count(*) from rowcast.job as j where j.state = 'running'),
            (select count(*) from rowcast.scorer as s where s.state = 'suspended')
+    from rowcast.open_chunks() as c
 $$;
 comment on function rowcast.open_work() is
-    'What there is to do in the whole database. Cost: one index entry a claimable chunk.';
+    'What there is to do in the whole database. Cost: an index entry an open chunk.';
 revoke all on function rowcast.open_work() from public;
 grant execute on function rowcast.open_work() to rowcast_worker, rowcast_reader;

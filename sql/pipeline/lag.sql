@@ -23,6 +23,8 @@ begin
         select c.source_id, min(c.at) as oldest
         from rowcast.changes_between(cursor_snapshot, txid_current_snapshot()) as c
         group by c.source_id
+    ), work as (
+        select c.scorer_id, min(c.changed_at) as oldest from rowcast.open_chunks() as c group by c.scorer_id
     )
     select own.scorer_id,
            greatest(clock_timestamp() - least(work.oldest, (
@@ -30,10 +32,7 @@ begin
                where past.source_id = own.source_id or past.source_id in (
                    select w.source_id from rowcast.watch as w where w.scorer_id = own.scorer_id)
                )), interval '0')
-    from own
-    cross join lateral (
-        select min(c.changed_at) as oldest from rowcast.chunk as c
-        where c.scorer_id = own.scorer_id and c.state in ('available', 'running')) as work;
+    from own left join work on work.scorer_id = own.scorer_id;
 end
 $$;
 comment on function rowcast.lag_rows() is

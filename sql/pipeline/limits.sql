@@ -274,7 +274,7 @@ grant execute on function rowcast.server_health() to rowcast_worker;
 create or replace function rowcast.lanes_in_steps() returns int[]
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select array(
-        select l.backend_pid from rowcast.chunk as c join rowcast.lane as l on l.lane_id = c.claimed_by
+        select l.backend_pid from rowcast.open_chunks() as c join rowcast.lane as l on l.lane_id = c.claimed_by
         where c.state = 'running' and c.kind in ('step', 'map'))
 $$;
 comment on function rowcast.lanes_in_steps() is 'Sessions of lanes that run somebody''s SQL, which may take its time.';

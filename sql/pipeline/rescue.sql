@@ -21,7 +21,7 @@ declare
 begin
     dead := array(
         select c.claimed_by from (
-            select distinct c.claimed_by from rowcast.chunk as c where c.state = 'running') as c
+            select distinct c.claimed_by from rowcast.open_chunks() as c where c.state = 'running') as c
         where pg_try_advisory_xact_lock(1919907684, c.claimed_by));
     if cardinality(dead) = 0 then
         return;

@@ -37,8 +37,7 @@ begin
     return query
     with work as (
         select c.scorer_id, sum(c.key_count) as keys, min(c.changed_at) as oldest
-        from rowcast.chunk as c
-        where c.state in ('available', 'running')
+        from rowcast.open_chunks() as c
         group by c.scorer_id
     ), past as (
         select o.scorer_id, sum(c.key_count) as keys, min(c.at) as oldest

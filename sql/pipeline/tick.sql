@@ -93,7 +93,7 @@ begin
 
     perform set_config('synchronous_commit', 'off', true);
     if exists (select from rowcast.chunk as c
-               where c.deaths >= 2 and c.state in ('available', 'running') and not c.held) then
+               where c.deaths >= 2 and c.finished_at is null and not c.held) then
         lanes := '{}';  -- A suspect runs alone: see claim_chunks.
     end if;
     -- The number is drawn after the snapshot was taken: a later number is a later view.

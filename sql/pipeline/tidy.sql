@@ -186,8 +186,7 @@ begin
     loop
         execute format(
             'delete from rowcast.%2$s as r where %3$sr.tick <= coalesce(least('
-            '(select min(c.tick_id) from rowcast.chunk as c where c.scorer_id = %1$s '
-            ' and c.state in (''available'', ''running'')), '
+            '(select min(c.tick_id) from rowcast.open_chunks_of(%1$s) as c), '
             '(select min(j.tick_id) from rowcast.job as j where j.scorer_id = %1$s '
             ' and j.state in (''running'', ''paused''))), 9223372036854775807)', own.scorer_id, own.name,
             own.condition);
@@ -209,13 +208,14 @@ begin
     end loop;
 
     -- Chunks of dropped scorers, and those that a change of state passed by.
-    delete from rowcast.chunk as c
-    where c.state in ('available', 'running') and c.scorer_id is not null
-      and not exists (select from rowcast.scorer as s where s.scorer_id = c.scorer_id);
+    delete from rowcast.chunk as c using rowcast.open_chunks() as o
+    where c.chunk_id = o.chunk_id and o.scorer_id is not null
+      and not exists (select from rowcast.scorer as s where s.scorer_id = o.scorer_id);
     -- Those that were put off come back, too.
     with wrong as (
-        select c.chunk_id from rowcast.chunk as c left join rowcast.scorer as s on s.scorer_id = c.scorer_id
-        where c.state = 'available' and c.held <> coalesce(s.state <> 'active', false)
+        select c.chunk_id from rowcast.open_chunks() as o join rowcast.chunk as c on c.chunk_id = o.chunk_id
+        left join rowcast.scorer as s on s.scorer_id = c.scorer_id
+        where c.claimed_by is null and c.finished_at is null and c.held <> coalesce(s.state <> 'active', false)
         for update of c skip locked
     )
     update rowcast.chunk as c set held = not c.held from wrong where c.chunk_id = wrong.chunk_id;

@@ -80,9 +80,8 @@ begin
             end if;
         end if;
         exit when collected_by is not null
-            and not exists (select from rowcast.chunk as c
-                            where c.scorer_id = target.scorer_id and c.tick_id <= collected_by
-                              and c.state in ('available', 'running'))
+            and not exists (select from rowcast.open_chunks_of(target.scorer_id) as c
+                            where c.tick_id <= collected_by)
             and not exists (select from rowcast.job as j
                             where j.job_id = any (jobs) and j.state in ('running', 'paused'));
 

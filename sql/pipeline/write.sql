@@ -209,7 +209,7 @@ begin
     update rowcast.chunk as c
     set state = 'done', claimed_by = null, finished_at = now_is,
         rows_scored = coalesce(cardinality($3), 0), rows_failed = failed_count
-    where c.chunk_id = $1 and c.attempt = $2 and c.state = 'running'
+    where c.chunk_id = $1 and c.attempt = $2 and c.claimed_by is not null
     returning c.tick_id, c.kind, c.key_count, c.keys, c.priority into own;
     if not found then
         perform rowcast.refuse_stale($1, $2);
@@ -259,9 +259,7 @@ begin
     end if;
 
     if own.kind = 'truncate' or own.kind = 'keys' and got < own.key_count then
-        older := exists (select from rowcast.chunk as c
-                         where c.scorer_id = %6$s and c.state in ('available', 'running')
-                           and c.tick_id < own.tick_id)
+        older := exists (select from rowcast.open_chunks_of(%6$s) as c where c.tick_id < own.tick_id)
               or exists (select from rowcast.job as j
                          where j.scorer_id = %6$s and j.state in ('running', 'paused')
                            and j.tick_id < own.tick_id);

@@ -1,0 +1,75 @@
+import Postgres
+import Schema
+import TestSupport
+import Testing
+
+/// What chunks cost while a session somewhere holds an old snapshot, so that nothing of them is vacuumed.
+@Suite(.database) struct HeldSnapshotTests {
+  /// Work on a chunk reads a few entries of the indexes, not one for each chunk since the snapshot: not even when
+  /// the planner was told that the table holds no open chunk.
+  @Test func chunksOfThePastCostNothing() throws {
+    let connection = try Database.current.prepared()
+    // Older servers count when they like.
+    guard
+      try connection.value(
+        "select current_setting('server_version_num')::int >= 150000", as: Bool.self)
+    else { return }
+    try connection.runScript(
+      """
+      create table t (id int primary key, x real);
+      select rowcast.create_scorer('s', 't', 'double', backfill => false);
+      insert into t select g, g from generate_series(1, 100) as g;
+      """)
+    let lane = try TestLane()
+    try lane.settle()
+    let holder = try Database.current.connect()
+    try holder.runScript("begin isolation level repeatable read; select count(*) from t")
+    // Entries of indexes and rows of scans that these sessions read for a chunk.
+    func cost(chunks: ClosedRange<Int>) throws -> Int {
+      let reader = try Database.current.connect()
+      let worker = try TestLane()
+      try reader.runScript("set enable_seqscan = off")
+      try worker.connection.runScript("set enable_seqscan = off")
+      let before = try reads(connection)
+      for number in chunks {
+        try connection.run("update t set x = x + 1 where id = \(number % 100 + 1)")
+        let handed = number % 2 == 0 ? [worker.lane] : []
+        var claimed = try reader.tick(lanes: handed).handed
+        if claimed.isEmpty { claimed = try worker.claim() }
+        #expect(claimed.count == 1)
+        for chunk in claimed {
+          try worker.read(chunk)
+          try worker.write(chunk)
+        }
+        if number % 10 == 0 {
+          try reader.runScript(
+            """
+            select rowcast.raise_floor(); select from rowcast.open_work(); select from rowcast.rescue_chunks();
+            select rowcast.lanes_are_behind(); select from rowcast.lag_rows();
+            """)
+        }
+      }
+      try reader.runScript("select pg_stat_force_next_flush()")
+      try worker.connection.runScript("select pg_stat_force_next_flush()")
+      return try (reads(connection) - before) / chunks.count
+    }
+    let first = try cost(chunks: 1...30)
+    try connection.run("analyze rowcast.chunk")
+    try lane.connection.runScript("vacuum rowcast.chunk")
+    _ = try cost(chunks: 31...130)
+    try lane.connection.runScript("vacuum analyze rowcast.chunk")
+    let last = try cost(chunks: 131...160)
+    #expect(last <= first + 20, "\(first) entries a chunk at first, \(last) after 130 of them")
+    try holder.runScript("commit")
+  }
+
+  private func reads(_ connection: Connection) throws -> Int {
+    try connection.runScript("select pg_stat_force_next_flush(); select pg_stat_clear_snapshot()")
+    return try connection.value(
+      """
+      select (sum(i.idx_tup_read) + (select t.seq_tup_read from pg_stat_user_tables as t
+                                     where t.relid = 'rowcast.chunk'::regclass))::bigint
+      from pg_stat_user_indexes as i where i.relid = 'rowcast.chunk'::regclass
+      """)
+  }
+}
