@@ -58,7 +58,10 @@ begin
             select c.op, c.keys from rowcast.changes_between($3, txid_current_snapshot()) as c
             where c.source_id = %3$s
         ), work as materialized (
-            select c.kind, c.keys, c.lower_key, c.upper_key from rowcast.open_chunks_of(%4$s) as c
+            -- As this snapshot has them, not from the floor on: that may be raised beyond a chunk whose
+            -- predictions are not seen yet.
+            select c.kind, c.keys, c.lower_key, c.upper_key from rowcast.chunk as c
+            where c.scorer_id = %4$s and c.state in ('available', 'running')
         ), waiting (key) as materialized (
             -- In the list, where a key of several columns stays one value.
             select unnest(c.keys::%5$s[]) from past as c where c.op = 'K'

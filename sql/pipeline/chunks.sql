@@ -31,7 +31,9 @@
 -- chunks, which should hold a few entries, hold one for each chunk since. PostgreSQL takes them for empty
 -- (no row of the table is in them), and would rather read one of them whole than look a chunk up by its number. So
 -- who wants one chunk does not name its state: claimed_by is not null while it runs, by a constraint, and no
--- index is bound to that. And who wants those that are open takes them from the floor on: open_chunks.
+-- index is bound to that. And who wants those that are open takes them from the floor on: open_chunks. The
+-- floor is read as it is, not as a snapshot saw it: what these leave out was over, and committed, when they
+-- were asked; a statement that compares it with predictions of its own snapshot must not ask them.
 
 create or replace function rowcast.open_chunks() returns setof rowcast.chunk
 language sql stable
