@@ -46,12 +46,14 @@ endef
 
 # Many tests run workers of their own: too many at once would wait for cores longer than workers do
 # for an answer. The fault tests load all cores for minutes, so they come by themselves at the end, the
-# two that kill and restart at random; all of them are for `make chaos`.
+# two that kill and restart at random; all of them are for `make chaos`. The HTTP server under test lives on
+# Swift's pool, which tests that block would keep from it, so its tests come by themselves too.
 TESTS_AT_ONCE ?= $(shell expr 2 \* $$(nproc))
 .PHONY: test
 test: needs ## Run every test, against a PostgreSQL that the tests start themselves
 	swift build -c release $(SWIFT_FLAGS) --build-tests
-	@$(call tests,--skip FaultTests --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
+	@$(call tests,--skip 'FaultTests|ServerTests' --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
+	@$(call tests,--filter 'ServerTests\.' --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
 	@$(call tests,--filter 'FaultTests\.(Job)?FaultTests/' --no-parallel)
 
 # Every scenario in full, and recovery held to what is promised. What the machine does not allow

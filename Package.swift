@@ -20,6 +20,19 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     // Signals and ordered shutdown, so that no chunk stays claimed.
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    // HTTP: parsing, routing, keep-alive and ordered shutdown. Its traits for configuration files are
+    // left out, which nothing here reads.
+    .package(
+      url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0",
+      traits: ["FullFoundation"]),
+    // Buffers, addresses and event loops, as Hummingbird hands them out.
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    // TLS without a system library; the certificate can be renewed while connections are open.
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
+    // Header fields and status codes, typed.
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    // SHA-256 and comparisons in constant time, for keys.
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
   ],
   targets: [
     .systemLibrary(
@@ -54,13 +67,29 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
+    .target(
+      name: "Server",
+      dependencies: [
+        "Inference", "Postgres", "Scoring",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
     .systemLibrary(name: "CMalloc"),
     .executableTarget(
       name: "rowcast",
       dependencies: [
-        "CMalloc", "Scoring", "Inference", "Postgres", "Schema",
+        "CMalloc", "Scoring", "Server", "Inference", "Postgres", "Schema",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
     .target(
       name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",
@@ -94,6 +123,13 @@ let package = Package(
         "Scoring", "Inference", "Postgres", "Schema", "ModelFixtures", "TestRandom", "TestSupport",
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "ServerTests",
+      dependencies: [
+        "Inference", "Postgres", "Scoring", "Server", "ModelFixtures", "TestSupport",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ], swiftSettings: strict),
     // The built product under SIGKILL, SIGSTOP, cut connections and server crashes.
     .testTarget(
       name: "FaultTests",

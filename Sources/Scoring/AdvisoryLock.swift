@@ -13,7 +13,7 @@ enum AdvisoryLock {
 }
 
 /// Channels of NOTIFY.
-enum Channel {
+package enum Channel {
   /// The doorbell: a writer committed changes while the dispatcher slept.
   static let change = "rowcast_change"
   /// The dispatcher made chunks that it handed to nobody.
@@ -22,8 +22,10 @@ enum Channel {
   static let ofJobs = "jobs"
   /// A worker came, left, or has other sessions than before.
   static let connections = "rowcast_connections"
-  /// Models, aliases, scorers or jobs changed.
-  static let control = "rowcast_control"
+  /// Models, aliases, scorers, jobs or keys changed.
+  package static let control = "rowcast_control"
+  /// The payload on it where keys of HTTP changed, and nothing else.
+  package static let ofKeys = "key"
   /// Somebody waits for an answer; the payload is the question's number.
   static let question = "rowcast_question"
 }

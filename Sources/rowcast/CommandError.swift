@@ -3,6 +3,7 @@ import Inference
 import Postgres
 import Schema
 import Scoring
+import Server
 
 /// What a command tells the person who called it, and the status it leaves behind.
 struct CommandError: Error {
@@ -46,6 +47,8 @@ extension CommandError {
     case let error as PostgresError: self.init(error)
     case let error as SchemaError: self.init(error)
     case let error as ScoringError: self.init(error)
+    case let error as HTTPConfigurationError:
+      self.init(.badConfiguration, error.message, hint: error.hint)
     case let error as WorkError:
       switch error {
       case .postgres(let error): self.init(error)

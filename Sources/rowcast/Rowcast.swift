@@ -31,7 +31,9 @@ struct Rowcast: AsyncParsableCommand {
         name: "Appliance", subcommands: [Up.self, Down.self, Demo.self, Bench.self]),
       CommandGroup(
         name: "Database",
-        subcommands: [Migrate.self, WorkerCommand.self, Status.self, Doctor.self]),
+        subcommands: [
+          Migrate.self, WorkerCommand.self, Serve.self, Keys.self, Status.self, Doctor.self,
+        ]),
       CommandGroup(
         name: "Model",
         subcommands: [Push.self, Models.self, Scorers.self, Jobs.self, Inspect.self, Predict.self]),

@@ -40,7 +40,7 @@ protocol DocumentReader {
   func malformed(_ what: String) -> ModelError
 }
 
-enum DocumentKind: Sendable {
+package enum DocumentKind: Sendable {
   case object, array, string
   /// A number, a boolean or null.
   case scalar

@@ -4,20 +4,20 @@ internal import CKernels
 ///
 /// Foundation's decoder would box each number and round floats by way of doubles; this does
 /// neither. NaN, Infinity and -Infinity are numbers here, as XGBoost writes them.
-struct JSONReader: DocumentReader {
+package struct JSONReader: DocumentReader {
   let bytes: [UInt8]
-  private(set) var offset = 0
+  package private(set) var offset = 0
   private let depthLimit: Int
   private var depth = 0
 
-  init(_ bytes: [UInt8], limits: ModelLimits) {
+  package init(_ bytes: [UInt8], limits: ModelLimits) {
     self.bytes = bytes
     depthLimit = limits.nestingDepth
   }
 
   // MARK: Structure
 
-  mutating func object(
+  package mutating func object(
     _ member: (inout JSONReader, String) throws(ModelError) -> Void
   ) throws(ModelError) {
     try open("{", "an object")
@@ -29,7 +29,7 @@ struct JSONReader: DocumentReader {
     } while try more(before: "}")
   }
 
-  mutating func array(
+  package mutating func array(
     _ element: (inout JSONReader, Int) throws(ModelError) -> Void
   ) throws(ModelError) {
     try open("[", "an array")
@@ -42,14 +42,14 @@ struct JSONReader: DocumentReader {
   }
 
   /// The end of the document, after white space.
-  mutating func end() throws(ModelError) {
+  package mutating func end() throws(ModelError) {
     skipSpace()
     guard offset == bytes.count else {
       throw malformed("more bytes after the end of the document")
     }
   }
 
-  mutating func nextKind() throws(ModelError) -> DocumentKind {
+  package mutating func nextKind() throws(ModelError) -> DocumentKind {
     switch try peek() {
     case UInt8(ascii: "{"): .object
     case UInt8(ascii: "["): .array
@@ -58,7 +58,7 @@ struct JSONReader: DocumentReader {
     }
   }
 
-  mutating func skip() throws(ModelError) {
+  package mutating func skip() throws(ModelError) {
     switch try peek() {
     case UInt8(ascii: "{"): try object { reader, _ throws(ModelError) in try reader.skip() }
     case UInt8(ascii: "["):
@@ -104,40 +104,40 @@ struct JSONReader: DocumentReader {
 
   // MARK: Values
 
-  mutating func string() throws(ModelError) -> String {
+  package mutating func string() throws(ModelError) -> String {
     let (range, hasEscapes) = try stringRange()
     if !hasEscapes { return String(decoding: bytes[range], as: UTF8.self) }
     return try unescaped(range)
   }
 
-  mutating func float() throws(ModelError) -> Float {
+  package mutating func float() throws(ModelError) -> Float {
     let range = try token()
     guard let value = number(range, NumberText.float) else { throw notA("number", range) }
     return value
   }
 
-  mutating func double() throws(ModelError) -> Double {
+  package mutating func double() throws(ModelError) -> Double {
     let range = try token()
     guard let value = number(range, NumberText.double) else { throw notA("number", range) }
     return value
   }
 
   /// A number or a word as it is written.
-  mutating func number() throws(ModelError) -> String {
+  package mutating func number() throws(ModelError) -> String {
     String(decoding: bytes[try token()], as: UTF8.self)
   }
 
-  mutating func integer() throws(ModelError) -> Int { try integer(as: Int.self) }
+  package mutating func integer() throws(ModelError) -> Int { try integer(as: Int.self) }
 
-  mutating func floats() throws(ModelError) -> [Float] {
+  package mutating func floats() throws(ModelError) -> [Float] {
     try list(NumberList.append) { reader throws(ModelError) in try reader.float() }
   }
 
-  mutating func doubles() throws(ModelError) -> [Double] {
+  package mutating func doubles() throws(ModelError) -> [Double] {
     try list(NumberList.append) { reader throws(ModelError) in try reader.double() }
   }
 
-  mutating func integers<Value: FixedWidthInteger>(
+  package mutating func integers<Value: FixedWidthInteger>(
     as type: Value.Type
   ) throws(ModelError) -> [Value] {
     var values: [Value] = []

@@ -1,7 +1,7 @@
 /// Bytes as text has them: hexadecimal after `\\x`, as PostgreSQL writes `bytea`, or base64.
-enum BytesText {
+package enum BytesText {
   /// - Returns: nil where the text is neither.
-  static func read(_ text: some BidirectionalCollection<UInt8>) -> [UInt8]? {
+  package static func read(_ text: some BidirectionalCollection<UInt8>) -> [UInt8]? {
     if text.starts(with: "\\x".utf8) { return hexadecimal(text.dropFirst(2)) }
     return base64(text)
   }

@@ -60,9 +60,14 @@ struct Chunk: Sendable, Equatable {
 }
 
 /// One immutable version of a model.
-struct ModelVersionID: Hashable, Sendable {
-  var model: Int32
-  var version: Int32
+package struct ModelVersionID: Hashable, Sendable {
+  package var model: Int32
+  package var version: Int32
+
+  package init(model: Int32, version: Int32) {
+    self.model = model
+    self.version = version
+  }
 }
 
 extension Chunk {

@@ -1,20 +1,20 @@
-internal import Inference
+package import Inference
 internal import Postgres
 
 /// A version of a model in memory, ready to score.
-final class LoadedModel: Sendable, CustomStringConvertible {
-  let id: ModelVersionID
-  let name: String
-  let model: Model
+package final class LoadedModel: Sendable, CustomStringConvertible {
+  package let id: ModelVersionID
+  package let name: String
+  package let model: Model
 
-  init(id: ModelVersionID, name: String, model: Model) {
+  package init(id: ModelVersionID, name: String, model: Model) {
     self.id = id
     self.name = name
     self.model = model
   }
 
   /// As messages name it: `model "churn" 3`.
-  var description: String { "model \"\(name)\" \(id.version)" }
+  package var description: String { "model \"\(name)\" \(id.version)" }
 }
 
 extension LoadedModel {

@@ -1,10 +1,11 @@
 internal import Inference
-internal import Postgres
+package import Logging
+package import Postgres
 internal import Synchronization
 
 /// The models of a process, loaded once for all lanes and dropped when memory is short, the least
 /// recently used first.
-final class ModelCache: Sendable {
+package final class ModelCache: Sendable {
   private struct Refusal {
     var error: WorkError
     var until: ContinuousClock.Instant
@@ -52,10 +53,18 @@ final class ModelCache: Sendable {
     self.events = events
   }
 
+  /// A cache that several parts of a process share, which logs what is loaded.
+  package convenience init(byteCount: Int, logger: Logger) {
+    self.init(
+      byteCount: byteCount,
+      events: EventSink(
+        statistics: WorkerStatistics(), logger: logger, observer: nil))
+  }
+
   /// - Parameter reasons: How many of each row's largest contributions the model answers too.
   /// - Throws: `.postgres` where the connection is at fault, which is not remembered; else why the
   ///   model cannot be used, which is, for ten seconds.
-  func model(
+  package func model(
     _ id: ModelVersionID, reasons: Int = 0, on connection: Connection
   ) throws(WorkError) -> LoadedModel {
     let key = Key(id: id, reasons: reasons)
@@ -92,6 +101,19 @@ final class ModelCache: Sendable {
     return model
   }
 
+  /// The model, where it is loaded; waits for nobody who loads it.
+  package func loadedModel(_ id: ModelVersionID) -> LoadedModel? {
+    let key = Key(id: id, reasons: 0)
+    let slot: Slot? = state.withLock { state in
+      state.uses += 1
+      state.entries[key]?.lastUse = state.uses
+      return state.entries[key]?.slot
+    }
+    return slot?.content.withLockIfAvailable { content in
+      if case .loaded(let model) = content { model } else { nil }
+    } ?? nil
+  }
+
   /// Counts a model that was loaded, and lets go of others for it. Lanes that still score with
   /// those keep them alive until they are done.
   private func keep(_ model: LoadedModel, _ key: Key) {
@@ -109,5 +131,5 @@ final class ModelCache: Sendable {
   }
 
   /// Bytes of the models that are loaded.
-  var byteCount: Int { state.withLock(\.byteCount) }
+  package var byteCount: Int { state.withLock(\.byteCount) }
 }

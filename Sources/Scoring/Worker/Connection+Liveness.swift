@@ -1,4 +1,4 @@
-internal import Postgres
+package import Postgres
 
 extension Connection {
   /// Lets the server, too, find out within seconds when this host or the way to it is gone.
@@ -8,7 +8,7 @@ extension Connection {
   /// and a statement that waits, as a standby's for the election, asks for its peer only when told
   /// to. Local sockets ignore the first four, and servers on other systems than Linux may refuse
   /// the last.
-  func noticeLossOfPeer() throws(PostgresError) { try runScript(Self.settingsOfLiveness) }
+  package func noticeLossOfPeer() throws(PostgresError) { try runScript(Self.settingsOfLiveness) }
 
   /// The statements for it, where a session has others to make or restore with them.
   static let settingsOfLiveness =

@@ -17,11 +17,13 @@ final class Control {
   /// How often it is looked whether there are counts to write.
   private static let writeInterval = Duration.seconds(1)
 
-  init(_ context: WorkerContext) {
+  /// - Parameter models: The models of the process; the worker's own where nil.
+  init(_ context: WorkerContext, models: ModelCache? = nil) {
     self.context = context
     pulses = Pulse(context)
-    models = ModelCache(
-      byteCount: context.configuration.modelByteCount, events: context.events)
+    self.models =
+      models
+      ?? ModelCache(byteCount: context.configuration.modelByteCount, events: context.events)
   }
 
   func run() {

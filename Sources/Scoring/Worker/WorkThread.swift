@@ -6,7 +6,7 @@ internal import Synchronization
 ///
 /// Scoring and libpq block, and Swift's pool has a thread a core: work that blocked there would
 /// starve timers and control.
-final class WorkThread: Sendable {
+package final class WorkThread: Sendable {
   private enum State {
     case running(waiter: CheckedContinuation<Void, Never>?)
     case over
@@ -16,7 +16,7 @@ final class WorkThread: Sendable {
   private let ended = WakeUp()
 
   /// Starts at once. `name` is cut to the 15 bytes that Linux keeps.
-  init(name: String, _ body: @escaping @Sendable () -> Void) {
+  package init(name: String, _ body: @escaping @Sendable () -> Void) {
     let start = Unmanaged.passRetained(
       Start(name: name) {
         body()
@@ -59,7 +59,7 @@ final class WorkThread: Sendable {
   }
 
   /// Returns when the body has returned. One waiter at a time.
-  func wait() async {
+  package func wait() async {
     await withCheckedContinuation { continuation in
       let isOver = state.withLock { state in
         guard case .running = state else { return true }
@@ -71,7 +71,7 @@ final class WorkThread: Sendable {
   }
 
   /// Blocks until the body has returned; false when the time was over first.
-  func wait(timeout: Duration) -> Bool { ended.wait(timeout: timeout) }
+  package func wait(timeout: Duration) -> Bool { ended.wait(timeout: timeout) }
 
   private func end() {
     ended.signal()

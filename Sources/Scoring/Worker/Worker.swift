@@ -12,13 +12,24 @@ public final class Worker: Service, Sendable {
   public let statistics: WorkerStatistics
   public let configuration: WorkerConfiguration
   private let context: WorkerContext
+  /// Those of the process, where others than the worker score with them too.
+  private let models: ModelCache?
 
   /// - Parameter onEvent: Called on the thread where the event happened; must return soon.
-  public init(
+  public convenience init(
     _ configuration: WorkerConfiguration, logger: Logger,
     onEvent: (@Sendable (Event) -> Void)? = nil
   ) {
+    self.init(configuration, logger: logger, models: nil, onEvent: onEvent)
+  }
+
+  /// - Parameter models: The models of the process; the worker's own where nil.
+  package init(
+    _ configuration: WorkerConfiguration, logger: Logger, models: ModelCache?,
+    onEvent: (@Sendable (Event) -> Void)? = nil
+  ) {
     self.configuration = configuration
+    self.models = models
     statistics = WorkerStatistics()
     context = WorkerContext(
       configuration,
@@ -33,7 +44,9 @@ public final class Worker: Service, Sendable {
   /// - Throws: `PostgresError` where waiting would not help: a wrong password, no such database, a
   ///   schema or rights that this release cannot work with.
   public func run() async throws {
-    let control = WorkThread(name: "rowcast") { [context] in Control(context).run() }
+    let control = WorkThread(name: "rowcast") { [context, models] in
+      Control(context, models: models).run()
+    }
     await withTaskCancellationOrGracefulShutdownHandler {
       await control.wait()
     } onCancelOrGracefulShutdown: { [context] in

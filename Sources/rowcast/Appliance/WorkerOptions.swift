@@ -25,12 +25,7 @@ struct WorkerOptions: ParsableArguments {
     help: ArgumentHelp(
       "What is logged to standard error: trace, debug, info, notice, warning, error.",
       valueName: "level"),
-    transform: { text in
-      guard let level = Logger.Level(rawValue: text) else {
-        throw ValidationError("\"\(text)\" is no level of the log")
-      }
-      return level
-    })
+    transform: level)
   var logLevel = Logger.Level.notice
 
   @Option(
@@ -43,6 +38,13 @@ struct WorkerOptions: ParsableArguments {
       "Megabytes of models that are kept loaded. Default: a quarter of the memory.",
       valueName: "megabytes"))
   var modelMemory: Int?
+
+  static func level(_ text: String) throws -> Logger.Level {
+    guard let level = Logger.Level(rawValue: text) else {
+      throw ValidationError("\"\(text)\" is no level of the log")
+    }
+    return level
+  }
 
   func validate() throws {
     if let modelMemory, !(1...1_048_576).contains(modelMemory) {

@@ -33,7 +33,8 @@ final class Interruption: Sendable {
 
   var isSet: Bool { happened.load(ordering: .acquiring) }
 
-  private func interrupt() {
+  /// As one of the signals does.
+  func interrupt() {
     if happened.exchange(true, ordering: .acquiringAndReleasing) { _exit(130) }
     wakeUp.signal()
   }

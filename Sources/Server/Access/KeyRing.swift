@@ -1,0 +1,127 @@
+internal import Crypto
+internal import FoundationEssentials
+internal import HTTPTypes
+internal import Postgres
+internal import Synchronization
+
+/// What a key may be used for.
+enum Action: String, Sendable, CaseIterable {
+  /// Looking at models and at the server.
+  case read
+  /// Having rows scored.
+  case score
+  /// Reading the server's own figures.
+  case metrics
+}
+
+/// Who asks: a key that is valid, or anybody where the server wants no keys.
+struct Caller: Sendable, Equatable {
+  /// As the view `rowcast.keys` has it; nil without keys.
+  var keyID: String?
+  /// Names of models; nil for all.
+  var models: Set<String>?
+
+  /// - Throws: A refusal that does not tell whether there is such a model.
+  func requireModel(_ name: String) throws(Problem) {
+    if let models, !models.contains(name) {
+      throw Problem(.forbidden, "forbidden", "the key is not for model \"\(name)\"")
+    }
+  }
+}
+
+/// The keys that are live, as the database had them when it was last asked.
+///
+/// A key is `rck_<id>_<secret>`. The database keeps the SHA-256 of the secret and nothing else: 32 random
+/// bytes cannot be guessed from their hash however fast it is computed, which is what slow hashes are for
+/// where people choose the secret. Comparing takes the same time wherever the digests differ.
+final class KeyRing: Sendable {
+  struct Key: Sendable {
+    var id: String
+    var digest: [UInt8]
+    var models: Set<String>?
+    var actions: Set<String>
+    var expiresAt: Date?
+  }
+
+  private struct State {
+    var keys: [String: Key] = [:]
+    var confirmedAt: ContinuousClock.Instant?
+  }
+
+  private let state = Mutex(State())
+  /// Without word from the database for this long, keys may have been revoked: none is valid any more.
+  private let trust: Duration
+
+  /// What an unknown key is compared with, so that it takes as long as a known one.
+  private static let nobody = Key(
+    id: "", digest: Array(repeating: 0, count: 32), models: [], actions: [], expiresAt: nil)
+
+  init(trust: Duration) { self.trust = trust }
+
+  func replace(with keys: [Key]) {
+    let named = Dictionary(keys.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+    state.withLock { $0 = State(keys: named, confirmedAt: .now) }
+  }
+
+  /// - Throws: 401 without a valid key, 403 where it is not for the action, 503 where keys cannot be
+  ///   told valid.
+  func admit(_ headers: HTTPFields, to action: Action) throws(Problem) -> Caller {
+    guard let presented = Self.presented(in: headers) else {
+      throw Problem(
+        .unauthorized, "unauthorized", "no key was given",
+        hint: "Send \"Authorization: Bearer\" with a key.")
+    }
+    let parts = presented.utf8.split(
+      separator: UInt8(ascii: "_"), maxSplits: 2, omittingEmptySubsequences: false)
+    let isKey = parts.count == 3 && parts[0].elementsEqual("rck".utf8)
+    let id = isKey ? String(decoding: parts[1], as: UTF8.self) : ""
+    let secret = isKey ? Array(parts[2]) : []
+    let (known, isTrusted) = state.withLock { state in
+      (state.keys[id], state.confirmedAt.map { .now - $0 < trust } ?? false)
+    }
+    let key = known ?? Self.nobody
+    let isRight = SHA256.hash(data: secret) == key.digest
+    guard isTrusted else {
+      throw Problem(
+        .serviceUnavailable, "unavailable", "keys cannot be checked now", retryAfter: 1)
+    }
+    guard isRight, known != nil, key.expiresAt.map({ $0 > Date() }) ?? true else {
+      throw Problem(.unauthorized, "unauthorized", "the key is not valid")
+    }
+    guard key.actions.contains(action.rawValue) else {
+      throw Problem(
+        .forbidden, "forbidden", "the key does not allow to \(action.rawValue)")
+    }
+    return Caller(keyID: key.id, models: key.models)
+  }
+
+  private static func presented(in headers: HTTPFields) -> String? {
+    if let authorization = headers[.authorization] {
+      let parts = authorization.split(separator: " ", maxSplits: 1)
+      guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+      return parts[1].trimmingPrefix { $0 == " " }.description
+    }
+    return headers[.apiKey]
+  }
+}
+
+extension HTTPField.Name {
+  static let apiKey = HTTPField.Name("X-API-Key")!
+}
+
+extension KeyRing.Key {
+  /// The keys that are neither revoked nor expired.
+  static func live(on connection: Connection) throws(PostgresError) -> [KeyRing.Key] {
+    let rows = try connection.run("select * from rowcast.live_keys()")
+    var keys: [KeyRing.Key] = []
+    for row in 0..<rows.count {
+      keys.append(
+        KeyRing.Key(
+          id: try rows.value(row, "key_id"), digest: try rows.value(row, "digest"),
+          models: try rows.value(row, "models", as: [String]?.self).map(Set.init),
+          actions: Set(try rows.value(row, "actions", as: [String].self)),
+          expiresAt: try rows.value(row, "expires_at")))
+    }
+    return keys
+  }
+}

@@ -1,0 +1,89 @@
+public import Postgres
+
+/// How the server serves, beside which database.
+public struct HTTPConfiguration: Sendable {
+  /// Certificate and key, in PEM; both are read again when they change.
+  public struct TLS: Sendable {
+    /// The server's certificate, then those that lead to its root.
+    public var certificatePath: String
+    public var keyPath: String
+
+    public init(certificatePath: String, keyPath: String) {
+      self.certificatePath = certificatePath
+      self.keyPath = keyPath
+    }
+  }
+
+  public var settings: ConnectionSettings
+  public var host = "127.0.0.1"
+  /// 0 for any that is free.
+  public var port = 8080
+  /// nil for plain HTTP.
+  public var tls: TLS?
+  /// Whether plain HTTP may be spoken on other addresses than the loopback's.
+  public var allowsPlainHTTP = false
+  /// Whether requests need a key; only a server on the loopback may do without.
+  public var needsKeys = true
+  /// Threads that score requests.
+  public var laneCount: Int
+  /// Bytes of models kept loaded, where no worker of the process says it.
+  public var modelByteCount: Int
+  /// Rows that are scored at once, if several requests bring them.
+  public var batchRows = 256
+  /// How long a request may wait for others to be scored with.
+  public var longestWait = Duration.zero
+  /// How long a request may take from its arrival to its scoring, unless it says less.
+  public var deadline = Duration.seconds(10)
+  /// Requests that wait at most; more are refused at once.
+  public var waitingRequests = 1024
+  /// Bytes of a body at most, and of all bodies in work.
+  public var bodyByteCount = 32 << 20
+  public var bodiesByteCount = 256 << 20
+  /// Bytes of all headers of a request.
+  public var headerByteCount = 16 << 10
+  /// How long a client may take for its headers, for its body, or with nothing in between.
+  public var patience = Duration.seconds(30)
+  public var connectionCount = 4096
+  /// How long keys count as valid while the database cannot be asked.
+  public var keyTrust = Duration.seconds(60)
+  /// How long requests may take to end when the server stops.
+  public var shutdownGrace = Duration.seconds(10)
+
+  public init(settings: ConnectionSettings, laneCount: Int, modelByteCount: Int) {
+    self.settings = settings
+    self.laneCount = laneCount
+    self.modelByteCount = modelByteCount
+  }
+
+  /// Whether only this machine can connect.
+  public var isLoopback: Bool { ["127.0.0.1", "::1", "localhost"].contains(host) }
+}
+
+/// Why a server cannot be made as it is wanted.
+public struct HTTPConfigurationError: Error, Sendable, CustomStringConvertible {
+  /// One clause, no capital, no full stop.
+  public var message: String
+  /// What to do, as a sentence.
+  public var hint: String?
+
+  public var description: String { message }
+}
+
+extension HTTPConfiguration {
+  /// - Throws: Where strangers would see what goes over the wire, or need no key.
+  func check() throws(HTTPConfigurationError) {
+    guard isLoopback else {
+      guard needsKeys else {
+        throw HTTPConfigurationError(
+          message: "a server without keys may listen on the loopback only, not on \"\(host)\"",
+          hint: "Make keys with \"rowcast keys create\".")
+      }
+      guard tls != nil || allowsPlainHTTP else {
+        throw HTTPConfigurationError(
+          message: "keys and rows would cross the network in plain text from \"\(host)\"",
+          hint: "Give --tls-certificate and --tls-key, or --plain-http behind a proxy of your own.")
+      }
+      return
+    }
+  }
+}

@@ -1,0 +1,143 @@
+internal import Hummingbird
+internal import HummingbirdCore
+internal import HummingbirdTLS
+package import Logging
+internal import NIOCore
+internal import Postgres
+package import Scoring
+public import ServiceLifecycle
+
+/// Scores rows of requests over HTTP, with the models of a database, until it is told to stop.
+///
+/// Requests are read and answered on Swift's pool and NIO's threads; rows are scored on threads of the
+/// server's own, so that a model that takes long keeps no other request from being heard.
+public final class HTTPServer: Service, Sendable {
+  private let configuration: HTTPConfiguration
+  private let parts: ServerParts
+  private let control: ControlSession
+  private let loader: ModelLoader
+  private let certificates: Certificates?
+  private let services: ServiceEndpoints
+  private let metrics: MetricsEndpoint
+  private let logger: Logger
+  private let onRunning: @Sendable (Int) -> Void
+
+  /// - Parameters:
+  ///   - models: Those of the process, where a worker scores with them too.
+  ///   - onRunning: Called with the port once connections are taken.
+  /// - Throws: `HTTPConfigurationError`, or why the certificate cannot be used.
+  package init(
+    _ configuration: HTTPConfiguration, release: String, models: ModelCache? = nil,
+    logger: Logger, onRunning: @escaping @Sendable (Int) -> Void = { _ in }
+  ) throws {
+    try configuration.check()
+    self.configuration = configuration
+    self.logger = logger
+    self.onRunning = onRunning
+    let cache =
+      models
+      ?? ModelCache(byteCount: configuration.modelByteCount, logger: logger)
+    loader = ModelLoader(cache: cache, settings: configuration.settings)
+    let library = ModelLibrary(cache: cache, loader: loader)
+    let keys = KeyRing(trust: configuration.keyTrust)
+    control = ControlSession(
+      settings: configuration.settings, library: library, keys: keys, logger: logger)
+    var limits = ScoringQueue.Limits()
+    limits.batchRows = configuration.batchRows
+    limits.longestWait = configuration.longestWait
+    limits.requests = configuration.waitingRequests
+    parts = ServerParts(
+      library: library, queue: ScoringQueue(limits),
+      bodies: BodyReader(
+        perRequest: configuration.bodyByteCount, together: configuration.bodiesByteCount,
+        patience: configuration.patience),
+      clients: ClientRegistry(), deadline: configuration.deadline, release: release,
+      keys: configuration.needsKeys ? keys : nil)
+    services = ServiceEndpoints(server: parts)
+    metrics = MetricsEndpoint(server: parts)
+    certificates = try configuration.tls.map { try Certificates($0, logger: logger) }
+  }
+
+  /// All that is answered.
+  private var routes: [Route] {
+    services.routes + InferenceEndpoints(server: parts).routes
+      + RecordEndpoints(server: parts).routes + metrics.routes
+  }
+
+  /// A route as others may look at it.
+  package struct Endpoint: Sendable {
+    package var method: String
+    /// Parts in braces are parameters.
+    package var path: String
+    /// What a key must allow; nil where none is needed.
+    package var action: String?
+  }
+
+  package var endpoints: [Endpoint] {
+    routes.map { route in
+      let action: Action? = if case .key(let action) = route.access { action } else { nil }
+      return Endpoint(
+        method: route.method.rawValue, path: route.path, action: action?.rawValue)
+    }
+  }
+
+  /// Serves until graceful shutdown or cancellation: then requests that came are answered, and no others.
+  public func run() async throws {
+    let sessions = [
+      WorkThread(name: "rowcast http") { [control] in control.run() },
+      WorkThread(name: "rowcast load") { [loader] in loader.run() },
+    ]
+    let lanes = (0..<configuration.laneCount).map { number in
+      WorkThread(name: "rowcast http \(number)") { [queue = parts.queue] in
+        ScoringLane(queue).run()
+      }
+    }
+    do {
+      try await application().run()
+    } catch {
+      await stop(sessions + lanes)
+      throw error
+    }
+    await stop(sessions + lanes)
+  }
+
+  private func stop(_ threads: [WorkThread]) async {
+    parts.queue.stop()
+    loader.stop()
+    control.stop()
+    for thread in threads { await thread.wait() }
+  }
+
+  // MARK: HTTP
+
+  private func application() throws -> some Hummingbird.ApplicationProtocol {
+    let router = Router(context: ServerContext.self)
+    router.add(
+      middleware: Guard(isSecure: certificates != nil, figures: parts.figures, logger: logger))
+    let gate = Gate(keys: parts.keys)
+    for route in routes {
+      router.on(RouterPath(route.path), method: route.method) { request, context in
+        try await route.handler(request, context, try gate.admit(request, to: route.access))
+      }
+    }
+    let channel = HTTP1Channel.Configuration(
+      additionalChannelHandlers: [PresenceHandler(self.parts.clients)],
+      idleTimeout: .nanoseconds(Int64(configuration.patience / .nanoseconds(1))),
+      httpDecoderConfiguration: .init(
+        maxHeaderFieldSize: configuration.headerByteCount,
+        maxHeaderListSize: configuration.headerByteCount, maxHeaderFieldCount: 100))
+    var server = HTTPServerBuilder.http1(configuration: channel)
+    if let certificates { server = try .tls(server, tlsConfiguration: certificates.configuration) }
+    var logger = logger
+    // Hummingbird speaks of each connection at info.
+    logger.logLevel = max(logger.logLevel, .notice)
+    return Application(
+      router: router, server: server,
+      configuration: ApplicationConfiguration(
+        address: .hostname(configuration.host, port: configuration.port),
+        availableConnectionsDelegate: .maximum(configuration.connectionCount, logger: logger)),
+      services: certificates.map { [$0] } ?? [],
+      onServerRunning: { [onRunning] channel in onRunning(channel.localAddress?.port ?? 0) },
+      logger: logger)
+  }
+}

@@ -1,0 +1,64 @@
+internal import Hummingbird
+internal import NIOCore
+internal import Synchronization
+
+/// Whether the client of a connection still waits: a request that nobody reads the answer of is not scored.
+package final class ClientPresence: Sendable {
+  private let gone = Atomic<Bool>(false)
+
+  package init() {}
+
+  package var isGone: Bool { gone.load(ordering: .relaxed) }
+  package func leave() { gone.store(true, ordering: .relaxed) }
+}
+
+/// The presences of all connections, by channel.
+final class ClientRegistry: Sendable {
+  private let presences = Mutex<[ObjectIdentifier: ClientPresence]>([:])
+
+  func presence(of channel: any Channel) -> ClientPresence? {
+    presences.withLock { $0[ObjectIdentifier(channel)] }
+  }
+
+  var count: Int { presences.withLock(\.count) }
+
+  fileprivate func add(_ presence: ClientPresence, for channel: any Channel) {
+    presences.withLock { $0[ObjectIdentifier(channel)] = presence }
+  }
+
+  fileprivate func remove(_ channel: any Channel) {
+    presences.withLock { $0[ObjectIdentifier(channel)] = nil }
+  }
+}
+
+/// Notes when a client closes its side, or the connection is lost.
+///
+/// A client that only half closes, to read the answer still, counts as gone: none of those that speak HTTP
+/// to scoring services does that.
+final class PresenceHandler: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = NIOAny
+
+  private let registry: ClientRegistry
+  private let presence = ClientPresence()
+
+  init(_ registry: ClientRegistry) { self.registry = registry }
+
+  func handlerAdded(context: ChannelHandlerContext) { registry.add(presence, for: context.channel) }
+
+  func handlerRemoved(context: ChannelHandlerContext) {
+    presence.leave()
+    registry.remove(context.channel)
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.fireChannelRead(data) }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    presence.leave()
+    context.fireChannelInactive()
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if let event = event as? ChannelEvent, event == .inputClosed { presence.leave() }
+    context.fireUserInboundEventTriggered(event)
+  }
+}

@@ -1,0 +1,127 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import Logging
+internal import NIOHTTP1
+
+/// Around every route: makes errors answers, says on each answer how browsers shall treat it, counts it and
+/// logs it.
+struct Guard: RouterMiddleware {
+  typealias Context = ServerContext
+
+  /// Whether connections are TLS.
+  let isSecure: Bool
+  let figures: RequestFigures
+  let logger: Logger
+
+  func handle(
+    _ request: Request, context: ServerContext,
+    next: (Request, ServerContext) async throws -> Response
+  ) async throws -> Response {
+    let start = ContinuousClock.now
+    let id = RequestName(request.headers[.requestID]) ?? RequestName(context.id)
+    var response = try await answer(request, context, id, next)
+    response.headers[.xContentTypeOptions] = "nosniff"
+    response.headers[.cacheControl] = "no-store"
+    response.headers[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
+    response.headers[.referrerPolicy] = "no-referrer"
+    if isSecure { response.headers[.strictTransportSecurity] = "max-age=31536000" }
+    if let id { response.headers[.requestID] = id.text }
+    let duration = start.duration(to: .now)
+    let route = context.endpointPath ?? "other"
+    let method = RequestFigures.isKnown(request.method) ? request.method.rawValue : "other"
+    figures.count(
+      .init(route: route, method: method), status: response.status.code, duration: duration)
+    log(request, response, id, route, duration)
+    return response
+  }
+
+  private func answer(
+    _ request: Request, _ context: ServerContext, _ id: RequestName?,
+    _ next: (Request, ServerContext) async throws -> Response
+  ) async throws -> Response {
+    do {
+      return try await next(request, context)
+    } catch let problem as Problem {
+      return problem.response
+    } catch let error as HTTPError where error.status == .notFound {
+      return Problem.notFound("there is no such path").response
+    } catch is CancellationError {
+      return Problem(
+        .serviceUnavailable, "abandoned", "the request was given up", retryAfter: 1
+      ).response
+    } catch let error as HTTPParserError {
+      throw error
+    } catch {
+      // The reason may hold what strangers must not read.
+      logger.error(
+        "a request failed",
+        metadata: ["error": "\(type(of: error))", "request.id": "\(id?.text ?? "")"])
+      return Problem(.internalServerError, "internal", "the request failed").response
+    }
+  }
+
+  /// The path's parameters, the query, headers and bodies are not logged: they may hold anything.
+  private func log(
+    _ request: Request, _ response: Response, _ id: RequestName?, _ route: String,
+    _ duration: Duration
+  ) {
+    guard logger.logLevel <= .info else { return }
+    var metadata: Logger.Metadata = [
+      "method": "\(request.method.rawValue)", "route": "\(route)",
+      "status": "\(response.status.code)", "seconds": "\(duration / .seconds(1))",
+    ]
+    if let id { metadata["request.id"] = "\(id.text)" }
+    if let trace = TraceParent(request.headers[.traceParent]) {
+      metadata["trace.id"] = "\(trace.traceID)"
+      metadata["parent.id"] = "\(trace.parentID)"
+    }
+    logger.info("request", metadata: metadata)
+  }
+}
+
+/// What a request is called in logs: the caller's name for it, if it is one.
+struct RequestName {
+  let text: String
+
+  init?(_ text: String?) {
+    guard let text, (1...64).contains(text.utf8.count),
+      text.utf8.allSatisfy({ byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+          UInt8(ascii: "_"):
+          true
+        default: false
+        }
+      })
+    else { return nil }
+    self.text = text
+  }
+}
+
+/// The W3C's `traceparent`: `00-<trace>-<parent>-<flags>`.
+struct TraceParent {
+  let traceID: Substring
+  let parentID: Substring
+
+  init?(_ field: String?) {
+    guard let parts = field?.split(separator: "-", omittingEmptySubsequences: false),
+      parts.count == 4, zip(parts, [2, 32, 16, 2]).allSatisfy({ $0.utf8.count == $1 }),
+      parts.allSatisfy({ $0.utf8.allSatisfy(Self.isDigit) }),
+      parts[0] == "00", parts[1].contains(where: { $0 != "0" }),
+      parts[2].contains(where: { $0 != "0" })
+    else { return nil }
+    (traceID, parentID) = (parts[1], parts[2])
+  }
+
+  private static func isDigit(_ byte: UInt8) -> Bool {
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+      || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
+  }
+}
+
+extension HTTPField.Name {
+  static let referrerPolicy = HTTPField.Name("Referrer-Policy")!
+  static let requestID = HTTPField.Name("X-Request-ID")!
+  static let traceParent = HTTPField.Name("traceparent")!
+}

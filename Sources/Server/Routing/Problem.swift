@@ -1,0 +1,93 @@
+internal import FoundationEssentials
+internal import HTTPTypes
+internal import Hummingbird
+internal import Inference
+internal import NIOCore
+internal import Postgres
+internal import Scoring
+
+/// Why a request is refused, as its answer says it: `{"error": …, "code": …, "hint": …}`.
+///
+/// Every route answers errors so; `error` is the member that the Open Inference Protocol asks for. The text
+/// is fit for strangers: it may name what the request named, and never a secret or the database.
+struct Problem: Error, Equatable {
+  var status: HTTPResponse.Status
+  /// One word to switch on.
+  var code: String
+  /// One clause, no capital, no full stop.
+  var message: String
+  /// What to do next, as a sentence.
+  var hint: String?
+  /// Seconds after which the same request may succeed.
+  var retryAfter: Int?
+
+  init(
+    _ status: HTTPResponse.Status, _ code: String, _ message: String, hint: String? = nil,
+    retryAfter: Int? = nil
+  ) {
+    self.status = status
+    self.code = code
+    self.message = message
+    self.hint = hint
+    self.retryAfter = retryAfter
+  }
+
+  /// The request is not what the route or the model takes.
+  static func badRequest(_ message: String, hint: String? = nil) -> Problem {
+    Problem(.badRequest, "bad_request", message, hint: hint)
+  }
+
+  static func notFound(_ message: String, hint: String? = nil) -> Problem {
+    Problem(.notFound, "not_found", message, hint: hint)
+  }
+
+  /// What the engine says of a batch, or what a reader says of a body.
+  init(_ error: ModelError) {
+    switch error.code {
+    case .truncated: self = .badRequest("the body ends inside of a value")
+    case .tooLarge, .malformed: self = .badRequest("the body is not read: \(error.message)")
+    case .mismatch: self = .badRequest(error.message, hint: error.hint)
+    case .unsupported: self = Problem(.unprocessableContent, "unsupported", error.message)
+    }
+  }
+
+  /// What keeps a model from being loaded. An error of the database is for its operator.
+  init(_ error: WorkError, model: String) {
+    switch error {
+    case .postgres:
+      self = Problem(
+        .serviceUnavailable, "unavailable", "model \"\(model)\" cannot be loaded now",
+        retryAfter: 1)
+    case .model(let error):
+      self = Problem(
+        .unprocessableContent, "unfit_model", "model \"\(model)\": \(error.message)",
+        hint: error.hint)
+    case .scoring(let error):
+      self = Problem(
+        .unprocessableContent, "unfit_model", "model \"\(model)\": \(error.message)",
+        hint: error.hint)
+    }
+  }
+
+  private struct Body: Encodable {
+    var error: String
+    var code: String
+    var hint: String?
+  }
+
+  var response: Response {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Strings only: encoding cannot fail.
+    let body = (try? encoder.encode(Body(error: message, code: code, hint: hint))) ?? Data()
+    var headers: HTTPFields = [.contentType: "application/json"]
+    if let retryAfter { headers[.retryAfter] = String(retryAfter) }
+    if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
+    return Response(
+      status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+  }
+}
+
+extension Problem: HTTPResponseError {
+  func response(from request: Request, context: some RequestContext) throws -> Response { response }
+}

@@ -1,0 +1,50 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+
+/// A path that the server answers.
+struct Route: Sendable {
+  enum Access: Sendable, Equatable {
+    /// For anybody.
+    case open
+    /// For who has a key that allows it.
+    case key(Action)
+  }
+
+  typealias Handler = @Sendable (Request, ServerContext, Caller) async throws -> Response
+
+  var method: HTTPRequest.Method
+  /// Parts in braces are parameters.
+  var path: String
+  var access: Access
+  var handler: Handler
+
+  static func get(_ path: String, _ access: Access, _ handler: @escaping Handler) -> Route {
+    Route(method: .get, path: path, access: access, handler: handler)
+  }
+
+  static func post(_ path: String, _ access: Access, _ handler: @escaping Handler) -> Route {
+    Route(method: .post, path: path, access: access, handler: handler)
+  }
+}
+
+/// Admits callers to routes, before anything of a body is read.
+struct Gate: Sendable {
+  /// nil where no keys are needed.
+  let keys: KeyRing?
+
+  func admit(_ request: Request, to access: Route.Access) throws(Problem) -> Caller {
+    guard case .key(let action) = access, let keys else { return Caller() }
+    return try keys.admit(request.headers, to: action)
+  }
+}
+
+extension ServerContext {
+  /// A parameter of the path, its escapes undone.
+  func parameter(_ name: String) throws(Problem) -> String {
+    guard let value = parameters.get(name)?.removingPercentEncoding, !value.isEmpty else {
+      throw .badRequest("the path has no \(name)")
+    }
+    return value
+  }
+}

@@ -1,0 +1,160 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import Inference
+internal import NIOCore
+internal import Scoring
+
+/// Rows by name: records of JSON, NDJSON or CSV in, the same with the model's outputs out.
+struct RecordEndpoints: Sendable {
+  let server: ServerParts
+
+  private struct Version: Encodable {
+    var name = "rowcast"
+    var version: String
+  }
+
+  var routes: [Route] {
+    var routes: [Route] = [
+      .get("/version", .key(.read)) { _, _, _ in
+        JSONAnswer.response(Version(version: server.release))
+      }
+    ]
+    for path in ["/v1/models/{model}", "/v1/models/{model}/versions/{version}"] {
+      routes.append(
+        .post(path + "/predict", .key(.score)) { request, context, caller in
+          let name = try context.parameter("model")
+          try caller.requireModel(name)
+          let target = try server.library.target(
+            name, context.parameters.get("version")?.removingPercentEncoding)
+          return try await server.bodies.withBody(of: request) { body in
+            try await predict(request, body, target, context)
+          }
+        })
+    }
+    return routes
+  }
+
+  private func predict(
+    _ request: Request, _ body: [UInt8], _ target: Catalog.Target, _ context: ServerContext
+  ) async throws -> Response {
+    let given = try RecordMedia(contentType: request.headers[.contentType])
+    let wanted = RecordMedia(accept: request.headers[.accept]) ?? given
+    let keep = request.uri.queryParameters["keep"].map { String($0) } ?? ""
+    let (model, _) = try await server.library.model(target)
+    let (lines, isSingle) = given == .json ? try JSONRecords.lines(of: body) : (body, false)
+    let records: RecordRequest
+    do throws(ScoringError) {
+      records = try RecordRequest(
+        lines, format: given.format, signature: model.model.signature,
+        kept: keep.split(separator: ",").map(String.init))
+    } catch {
+      throw Problem.badRequest(
+        error.message.replacing("the file", with: "the body"),
+        hint: error.hint?.replacing("--keep", with: "\"keep\""))
+    }
+    let predictions = try await server.predict(model, records.batch, context)
+    var bytes = records.answer(predictions, as: wanted.format)
+    if wanted == .json {
+      if isSingle, let reason = records.failures(in: predictions)[0] {
+        throw Problem(.unprocessableContent, "not_scored", "the record cannot be scored: \(reason)")
+      }
+      bytes = JSONRecords.document(of: bytes, isSingle: isSingle)
+    }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: wanted.rawValue,
+        .modelVersion: String(target.id.version),
+      ], body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+}
+
+extension HTTPField.Name {
+  /// The version that answered, where the body has no place for it.
+  static let modelVersion = HTTPField.Name("X-Model-Version")!
+}
+
+/// The media types of records.
+enum RecordMedia: String {
+  case json = "application/json"
+  case ndjson = "application/x-ndjson"
+  case csv = "text/csv"
+
+  var format: RecordFormat { self == .csv ? .csv : .ndjson }
+
+  /// - Throws: 415 for what is none of them. Without a type it is JSON.
+  init(contentType: String?) throws(Problem) {
+    guard let contentType else {
+      self = .json
+      return
+    }
+    guard let media = Self.named(contentType) else {
+      throw Problem(
+        .unsupportedMediaType, "unsupported", "records of this Content-Type are not read",
+        hint: "Send application/json, application/x-ndjson or text/csv.")
+    }
+    self = media
+  }
+
+  /// The first one that is known; nil where any will do.
+  init?(accept: String?) {
+    let known = accept?.split(separator: ",").compactMap { Self.named(String($0)) }.first
+    guard let known else { return nil }
+    self = known
+  }
+
+  private static func named(_ field: String) -> RecordMedia? {
+    let type = field.prefix { $0 != ";" }.filter { $0 != " " }.lowercased()
+    return switch type {
+    // What curl says of any data, unless told otherwise.
+    case "application/json", "text/json", "application/x-www-form-urlencoded": .json
+    case "application/x-ndjson", "application/ndjson", "application/jsonl",
+      "application/x-jsonlines":
+      .ndjson
+    case "text/csv", "application/csv": .csv
+    default: nil
+    }
+  }
+}
+
+/// Records as one document of JSON: an object, or an array of objects.
+enum JSONRecords {
+  /// An object a line, as readers of records want it.
+  static func lines(of body: [UInt8]) throws(Problem) -> (lines: [UInt8], isSingle: Bool) {
+    var reader = JSONReader(body, limits: ModelLimits())
+    do throws(ModelError) {
+      if try reader.nextKind() == .object {
+        try reader.skip()
+        try reader.end()
+        return (body.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }, true)
+      }
+      var lines: [UInt8] = []
+      lines.reserveCapacity(body.count + 1)
+      try reader.array { reader, index throws(ModelError) in
+        guard try reader.nextKind() == .object else {
+          throw ModelError(.mismatch, "element \(index) is not an object")
+        }
+        let start = reader.offset
+        try reader.skip()
+        // Outside of strings, where alone they may stand, line breaks are white space.
+        for byte in body[start..<reader.offset] {
+          lines.append(byte == 0x0A || byte == 0x0D ? 0x20 : byte)
+        }
+        lines.append(0x0A)
+      }
+      try reader.end()
+      guard !lines.isEmpty else { throw ModelError(.mismatch, "the array holds no record") }
+      return (lines, false)
+    } catch {
+      throw Problem(error)
+    }
+  }
+
+  /// Lines as one document again.
+  static func document(of lines: [UInt8], isSingle: Bool) -> [UInt8] {
+    let rows = lines.split(separator: 0x0A)
+    if isSingle { return Array(rows.first ?? []) }
+    return [UInt8(ascii: "[")] + rows.joined(separator: [UInt8(ascii: ",")]) + [UInt8(ascii: "]")]
+  }
+}

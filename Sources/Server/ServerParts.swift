@@ -1,0 +1,33 @@
+internal import Inference
+internal import Scoring
+
+/// What endpoints have in common.
+struct ServerParts: Sendable {
+  let library: ModelLibrary
+  let queue: ScoringQueue
+  let bodies: BodyReader
+  let clients: ClientRegistry
+  let figures = RequestFigures()
+  let deadline: Duration
+  let release: String
+  /// nil where no keys are needed.
+  let keys: KeyRing?
+
+  /// Longer silence of the database than this, and the server is not ready for more requests.
+  private static let longestSilence = Duration.seconds(5)
+
+  /// Whether models and keys are known, and the database that they come from is there.
+  var isReady: Bool { library.silence.map { $0 < Self.longestSilence } ?? false }
+
+  /// Scores rows of a request.
+  ///
+  /// - Parameter timeout: How long its caller waits; the server's own deadline where that is sooner.
+  func predict(
+    _ model: LoadedModel, _ batch: Batch, _ context: ServerContext, timeout: Duration? = nil
+  ) async throws -> Predictions {
+    guard batch.rowCount > 0 else { throw Problem.badRequest("the request has no rows") }
+    let time = timeout.map { min($0, deadline) } ?? deadline
+    return try await queue.predict(
+      model, batch, by: .now.advanced(by: time), for: clients.presence(of: context.channel))
+  }
+}

@@ -1,0 +1,76 @@
+internal import FoundationEssentials
+internal import HTTPTypes
+internal import Hummingbird
+internal import Inference
+internal import NIOCore
+internal import Scoring
+internal import Synchronization
+
+/// Services: a text or an image in, ranked answers out, for callers that know neither models nor features.
+///
+/// A service is named by `rowcast.create_service`; a model of one text or one image is a service of its own
+/// name. `/score` asks the service `default`, or the only one there is.
+struct ServiceEndpoints: Sendable {
+  private struct Prepared {
+    var plan: ServicePlan
+    var model: ModelVersionID
+    var revision: Int64
+  }
+
+  private final class Plans: Sendable {
+    let prepared = Mutex<[String: Prepared]>([:])
+  }
+
+  let server: ServerParts
+  private let plans = Plans()
+
+  init(server: ServerParts) { self.server = server }
+
+  var routes: [Route] {
+    [
+      .post("/score", .key(.score)) { request, context, caller in
+        try await score(request, context, caller, try server.library.catalog.onlyService())
+      },
+      .post("/api/v1/service/{name}/score", .key(.score)) { request, context, caller in
+        let name = try context.parameter("name")
+        let catalog = try server.library.catalog
+        // Without telling whether there is such a model.
+        if catalog.services[name] == nil { try caller.requireModel(name) }
+        return try await score(request, context, caller, try catalog.service(name))
+      },
+    ]
+  }
+
+  private func score(
+    _ request: Request, _ context: ServerContext, _ caller: Caller, _ service: Catalog.Service
+  ) async throws -> Response {
+    try caller.requireModel(service.model)
+    let target = try server.library.target(service.model, service.alias)
+    return try await server.bodies.withBody(of: request) { body in
+      let input = try ServiceInput.read(body, contentType: request.headers[.contentType])
+      let (model, _) = try await server.library.model(target)
+      let plan = try plan(of: service, model)
+      let predictions = try await server.predict(model, try plan.batch(input.content), context)
+      let most = request.uri.queryParameters["top_k"].flatMap { Int($0) } ?? input.most
+      return Response(
+        status: .ok,
+        headers: [
+          .contentType: "application/json", .modelVersion: String(target.id.version),
+        ],
+        body: ResponseBody(
+          byteBuffer: ByteBuffer(bytes: try plan.answer(predictions, most: most))))
+    }
+  }
+
+  private func plan(
+    of service: Catalog.Service, _ model: LoadedModel
+  ) throws(Problem) -> ServicePlan {
+    let known = plans.prepared.withLock { $0[service.name] }
+    if let known, known.model == model.id, known.revision == service.revision { return known.plan }
+    let plan = try ServicePlan(service, model.model.signature)
+    plans.prepared.withLock {
+      $0[service.name] = Prepared(plan: plan, model: model.id, revision: service.revision)
+    }
+    return plan
+  }
+}

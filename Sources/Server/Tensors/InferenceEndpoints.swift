@@ -1,0 +1,132 @@
+internal import Foundation
+internal import HTTPTypes
+internal import Hummingbird
+internal import Inference
+internal import NIOCore
+internal import Scoring
+
+/// The Open Inference Protocol, version 2, over HTTP.
+struct InferenceEndpoints: Sendable {
+  let server: ServerParts
+
+  var routes: [Route] {
+    var routes: [Route] = [
+      .get("/v2", .key(.read)) { _, _, _ in
+        JSONAnswer.response(
+          ServerMetadata(
+            name: "rowcast", version: server.release,
+            extensions: ["binary_tensor_data", "classification"]))
+      },
+      .get("/v2/health/live", .open) { _, _, _ in JSONAnswer.response(["live": true]) },
+      .get("/v2/health/ready", .open) { _, _, _ in
+        // Texts of the protocol name it either way.
+        let isReady = server.isReady
+        return JSONAnswer.response(
+          ["live": isReady, "ready": isReady], status: isReady ? .ok : .serviceUnavailable)
+      },
+    ]
+    for path in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+      routes += [
+        .get(path, .key(.read)) { _, context, caller in
+          try await metadata(try target(context, caller))
+        },
+        .get(path + "/ready", .key(.read)) { _, context, caller in
+          let target = try target(context, caller)
+          return JSONAnswer.response(ModelReadiness(name: target.name, ready: true))
+        },
+        .post(path + "/infer", .key(.score)) { request, context, caller in
+          let target = try target(context, caller)
+          return try await server.bodies.withBody(of: request) { body in
+            try await infer(request, body, target, context)
+          }
+        },
+      ]
+    }
+    return routes
+  }
+
+  /// The version that the path means, if the caller may use the model.
+  private func target(
+    _ context: ServerContext, _ caller: Caller
+  ) throws(Problem) -> Catalog.Target {
+    let name = try context.parameter("model")
+    try caller.requireModel(name)
+    let version = context.parameters.get("version")?.removingPercentEncoding
+    return try server.library.target(name, version)
+  }
+
+  private struct ServerMetadata: Encodable {
+    var name: String
+    var version: String
+    var extensions: [String]
+  }
+
+  private struct ModelReadiness: Encodable {
+    var name: String
+    var ready: Bool
+  }
+
+  private struct ModelMetadata: Encodable {
+    var name: String
+    var versions: [String]
+    var platform: String
+    var inputs: [TensorPlan.Description]
+    var outputs: [TensorPlan.Description]
+  }
+
+  private func metadata(_ target: Catalog.Target) async throws -> Response {
+    let (_, plan) = try await server.library.model(target)
+    let versions = try server.library.catalog.entry(target.name).readyVersions
+    return JSONAnswer.response(
+      ModelMetadata(
+        name: target.name, versions: versions.map(String.init), platform: target.format,
+        inputs: plan.inputDescriptions, outputs: plan.outputDescriptions))
+  }
+
+  private func infer(
+    _ request: Request, _ body: [UInt8], _ target: Catalog.Target, _ context: ServerContext
+  ) async throws -> Response {
+    var headerByteCount: Int?
+    if let field = request.headers[.inferenceHeaderContentLength] {
+      guard let count = Int(field) else {
+        throw Problem.badRequest("Inference-Header-Content-Length is not a number")
+      }
+      headerByteCount = count
+    }
+    let wanted = try InferRequest.read(body, headerByteCount: headerByteCount)
+    let (model, plan) = try await server.library.model(target)
+    // What cannot be answered is not scored.
+    _ = try plan.outputs(wanted.outputs)
+    let batch = try plan.batch(wanted.inputs)
+    let predictions = try await server.predict(model, batch, context, timeout: wanted.timeout)
+    let answer = try InferResponse(
+      to: wanted, of: target, plan: plan, predictions: predictions, rowCount: batch.rowCount)
+    var headers: HTTPFields = [.contentType: "application/json"]
+    if let count = answer.headerByteCount {
+      headers[.contentType] = "application/octet-stream"
+      headers[.inferenceHeaderContentLength] = String(count)
+    }
+    return Response(
+      status: .ok, headers: headers,
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.bytes)))
+  }
+}
+
+extension HTTPField.Name {
+  static let inferenceHeaderContentLength = HTTPField.Name("Inference-Header-Content-Length")!
+}
+
+/// Answers of a few members.
+enum JSONAnswer {
+  static func response(
+    _ value: some Encodable, status: HTTPResponse.Status = .ok
+  ) -> Response {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // Strings, truths and integers: encoding cannot fail.
+    let bytes = (try? encoder.encode(value)) ?? Data()
+    return Response(
+      status: status, headers: [.contentType: "application/json"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+}

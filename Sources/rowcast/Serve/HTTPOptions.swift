@@ -1,0 +1,90 @@
+import ArgumentParser
+import Postgres
+import Scoring
+import Server
+
+/// How the HTTP server listens and what it allows.
+struct HTTPOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The address to listen on.", valueName: "address"))
+  var host = "127.0.0.1"
+
+  @Option(
+    help: ArgumentHelp("A certificate and those that lead to its root, as PEM.", valueName: "file"))
+  var tlsCertificate: String?
+
+  @Option(help: ArgumentHelp("The certificate's key, as PEM.", valueName: "file"))
+  var tlsKey: String?
+
+  @Flag(help: "Speak plain HTTP on other addresses than the loopback's, behind a proxy.")
+  var plainHttp = false
+
+  @Flag(help: "Ask callers for no key; on the loopback only.")
+  var withoutKeys = false
+
+  @Option(
+    help: ArgumentHelp("Threads that score requests. Default: the cores.", valueName: "count"))
+  var httpLanes: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Milliseconds that a request may wait for others to be scored with.", valueName: "ms"))
+  var longestWait = 0.0
+
+  @Option(
+    help: ArgumentHelp(
+      "Milliseconds after which a request is not scored any more.", valueName: "ms")
+  )
+  var deadline = 10_000.0
+
+  @Option(help: ArgumentHelp("Megabytes that a request's body may have.", valueName: "megabytes"))
+  var maxBody = 32
+
+  @Option(help: ArgumentHelp("Connections at most.", valueName: "count"))
+  var maxConnections = 4096
+
+  func validate() throws {
+    if (tlsCertificate == nil) != (tlsKey == nil) {
+      throw ValidationError("--tls-certificate and --tls-key come together")
+    }
+    if let httpLanes, !(1...1024).contains(httpLanes) {
+      throw ValidationError("--http-lanes must be from 1 to 1024")
+    }
+    guard (0...1000).contains(longestWait) else {
+      throw ValidationError("--longest-wait must be from 0 to 1000")
+    }
+    guard (1...600_000).contains(deadline) else {
+      throw ValidationError("--deadline must be from 1 to 600000")
+    }
+    guard (1...1024).contains(maxBody) else {
+      throw ValidationError("--max-body must be from 1 to 1024")
+    }
+    guard (1...1_000_000).contains(maxConnections) else {
+      throw ValidationError("--max-connections must be from 1 to 1000000")
+    }
+  }
+
+  func configuration(
+    _ settings: ConnectionSettings, port: Int, modelByteCount: Int
+  ) -> HTTPConfiguration {
+    var configuration = HTTPConfiguration(
+      settings: settings, laneCount: httpLanes ?? Machine.coreCount, modelByteCount: modelByteCount)
+    configuration.host = host
+    configuration.port = port
+    if let tlsCertificate, let tlsKey {
+      configuration.tls = .init(certificatePath: tlsCertificate, keyPath: tlsKey)
+    }
+    configuration.allowsPlainHTTP = plainHttp
+    configuration.needsKeys = !withoutKeys
+    configuration.longestWait = .milliseconds(longestWait)
+    configuration.deadline = .milliseconds(deadline)
+    configuration.bodyByteCount = maxBody << 20
+    configuration.bodiesByteCount = max(256 << 20, maxBody << 20)
+    configuration.connectionCount = maxConnections
+    return configuration
+  }
+
+  func url(port: Int) -> String {
+    let name = host.contains(":") ? "[\(host)]" : host
+    return "\(tlsKey == nil ? "http" : "https")://\(name):\(port)"
+  }
+}
