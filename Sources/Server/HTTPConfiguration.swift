@@ -46,8 +46,6 @@ public struct HTTPConfiguration: Sendable {
   public var connectionCount = 4096
   /// How long keys count as valid while the database cannot be asked.
   public var keyTrust = Duration.seconds(60)
-  /// How long requests may take to end when the server stops.
-  public var shutdownGrace = Duration.seconds(10)
 
   public init(settings: ConnectionSettings, laneCount: Int, modelByteCount: Int) {
     self.settings = settings

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CDispatch  // Where C's structures are found, since NIO brings it.
 import Foundation
 import Inference
 public import Scoring

@@ -5,7 +5,8 @@ import Testing
 @Suite("Help")
 struct HelpTests {
   static let commands = [
-    "", "up", "down", "demo", "bench", "migrate", "worker", "status", "doctor", "push", "models",
+    "", "up", "down", "demo", "bench", "migrate", "worker", "serve", "keys", "status",
+    "doctor", "push", "models",
     "scorers", "inspect", "predict", "bench database", "bench ask", "bench engine", "bench load",
     "bench job", "bench models", "bench images", "demo images",
     "jobs",

@@ -3,6 +3,7 @@ import Inference
 import ModelFixtures
 import Postgres
 import Scoring
+import Server
 import TestSupport
 import Testing
 

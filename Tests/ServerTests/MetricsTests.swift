@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import Server
 import TestSupport
 import Testing
 
@@ -28,7 +29,7 @@ import Testing
           let end = try #require(line.lastIndex(of: " "))
           let name = String(line[..<end])
           #expect(samples[name] == nil, "\(name)")
-          samples[name] = try #require(Double(line[line.index(after: end)...]))
+          samples[name] = Double(line[line.index(after: end)...])
         }
       }
       let labels = #"{route="/v1/models/{model}/predict",method="POST""#

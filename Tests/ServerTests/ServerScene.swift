@@ -105,8 +105,9 @@ struct ServerScene: Sendable {
     defer { connection.close() }
     let made = try connection.run(
       Query(
-        text: "select key_id, key from rowcast.create_key($1, $2, $3, $4::text::interval)",
-        values: [client, models, actions, expires]))
+        text:
+          "select key_id, key from rowcast.create_key($1, nullif($2, '{}'), $3, $4::text::interval)",
+        values: [client, models ?? [], actions, expires]))
     return (try made.value(0, "key_id"), try made.value(0, "key"))
   }
 

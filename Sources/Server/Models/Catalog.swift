@@ -119,12 +119,14 @@ extension Catalog {
     let services = try connection.run("select * from rowcast.service_catalog()")
     for row in 0..<services.count {
       let name = try services.value(row, "name", as: String.self)
+      let candidates = try services.value(row, "candidates", as: String.self)
+      let places = try services.value(row, "places", as: String.self)
       let isMatching = try services.value(row, "ids", as: Int32.self) > 0
       catalog.services[name] = Service(
         name: name, model: try services.value(row, "model"),
         alias: try services.value(row, "alias"), input: try services.value(row, "input"),
-        candidates: isMatching ? try services.value(row, "candidates", as: String.self) : nil,
-        places: isMatching ? try services.value(row, "places", as: String.self) : nil, revision: revision)
+        candidates: isMatching ? candidates : nil, places: isMatching ? places : nil,
+        revision: revision)
     }
     return catalog
   }

@@ -1,3 +1,4 @@
+import CDispatch  // Where C's structures are found, since NIO brings it.
 import Foundation
 
 /// A file that is read whole.

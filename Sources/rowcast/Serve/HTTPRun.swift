@@ -1,6 +1,7 @@
 import Logging
 import Server
 import ServiceLifecycle
+import UnixSignals
 
 /// Runs a server in a group of services, which stops it in order.
 enum HTTPRun {

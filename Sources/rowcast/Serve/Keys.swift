@@ -76,11 +76,13 @@ struct Keys: ParsableCommand {
 
     func run() throws {
       let session = try Connection(connection.settings(application: "rowcast keys"))
+      let actions: [String] = action.isEmpty ? ["read", "score"] : action
       let made = try session.run(
         Query(
-          text: "select key_id, key from rowcast.create_key($1, $2, $3, $4::text::interval)",
+          text:
+            "select key_id, key from rowcast.create_key($1, nullif($2, '{}'), $3, $4::text::interval)",
           values: [
-            client, model.isEmpty ? nil : model, action.isEmpty ? ["read", "score"] : action,
+            client, model, actions,
             expires,
           ]))
       let report = Report(keyID: try made.value(0, "key_id"), key: try made.value(0, "key"))

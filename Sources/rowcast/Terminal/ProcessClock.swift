@@ -1,3 +1,4 @@
+import CDispatch  // Where C's structures are found, since NIO brings it.
 import Foundation
 
 /// How long this process has run, by the kernel's own record of its start.
