@@ -72,19 +72,22 @@ import Testing
     }
   }
 
-  @Test(arguments: [
+  private static let mistakes: [(body: String, type: String, status: Int, words: String)] = [
     ("{}", "application/json", 400, "amount"), ("[]", "application/json", 400, "no record"),
     ("[1]", "application/json", 400, "not an object"), ("{", "application/json", 400, "ends"),
     ("", "application/json", 400, "ends"), ("", "text/csv", 400, "empty"),
     ("a,b\n1,2\n", "text/csv", 400, "amount"), ("x", "text/html", 415, "Content-Type"),
-  ])
-  func saysWhatIsWrong(body: String, type: String, status: Int, words: String) async throws {
+  ]
+
+  @Test func saysWhatIsWrong() async throws {
     try await Self.serve { scene in
-      let answer = try await scene.post(
-        "/v1/models/bank/predict", body, headers: ["Content-Type": type])
-      #expect(answer.status == status)
-      let error = try #require(try answer.json["error"] as? String)
-      #expect(error.contains(words), "\(error)")
+      for (body, type, status, words) in Self.mistakes {
+        let answer = try await scene.post(
+          "/v1/models/bank/predict", body, headers: ["Content-Type": type])
+        #expect(answer.status == status)
+        let error = try #require(try answer.json["error"] as? String)
+        #expect(error.contains(words), "\(error)")
+      }
     }
   }
 }

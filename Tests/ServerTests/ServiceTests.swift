@@ -116,7 +116,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [
+  private static let mistakes: [(path: String, body: String, status: Int, words: String)] = [
     ("/api/v1/service/none/score", #"{"input": "a"}"#, 404, "no service"),
     ("/api/v1/service/help/score", "{}", 400, "no \"input\""),
     ("/api/v1/service/help/score", #"{"input": {}}"#, 400, "neither"),
@@ -126,13 +126,16 @@ import Testing
     ("/api/v1/service/help/score", #"{"input": 5}"#, 400, "due"),
     // The model alone has two texts.
     ("/api/v1/service/faq/score", #"{"input": "a"}"#, 422, "2 features"),
-  ])
-  func saysWhatIsWrong(path: String, body: String, status: Int, words: String) async throws {
+  ]
+
+  @Test func saysWhatIsWrong() async throws {
     try await Self.serve { scene in
-      let answer = try await scene.post(path, body)
-      #expect(answer.status == status)
-      let error = try #require(try answer.json["error"] as? String)
-      #expect(error.contains(words), "\(error)")
+      for (path, body, status, words) in Self.mistakes {
+        let answer = try await scene.post(path, body)
+        #expect(answer.status == status)
+        let error = try #require(try answer.json["error"] as? String)
+        #expect(error.contains(words), "\(error)")
+      }
     }
   }
 }
