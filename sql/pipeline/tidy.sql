@@ -97,6 +97,7 @@ declare
     deleted bigint;
     -- First of all, before this transaction has an xid: see (2).
     rotates constant boolean := pg_try_advisory_xact_lock(1919907683, 4);
+    floor constant bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
 begin
     perform set_config('synchronous_commit', 'off', true);
 
@@ -208,14 +209,14 @@ begin
     end loop;
 
     -- Chunks of dropped scorers, and those that a change of state passed by.
-    delete from rowcast.chunk as c using rowcast.open_chunks() as o
-    where c.chunk_id = o.chunk_id and o.scorer_id is not null
-      and not exists (select from rowcast.scorer as s where s.scorer_id = o.scorer_id);
+    delete from rowcast.chunk as c
+    where c.chunk_id between floor and 9223372036854775807 and c.finished_at is null and c.scorer_id is not null
+      and not exists (select from rowcast.scorer as s where s.scorer_id = c.scorer_id);
     -- Those that were put off come back, too.
     with wrong as (
-        select c.chunk_id from rowcast.open_chunks() as o join rowcast.chunk as c on c.chunk_id = o.chunk_id
-        left join rowcast.scorer as s on s.scorer_id = c.scorer_id
-        where c.claimed_by is null and c.finished_at is null and c.held <> coalesce(s.state <> 'active', false)
+        select c.chunk_id from rowcast.chunk as c left join rowcast.scorer as s on s.scorer_id = c.scorer_id
+        where c.chunk_id between floor and 9223372036854775807 and c.claimed_by is null and c.finished_at is null
+          and c.held <> coalesce(s.state <> 'active', false)
         for update of c skip locked
     )
     update rowcast.chunk as c set held = not c.held from wrong where c.chunk_id = wrong.chunk_id;
