@@ -52,8 +52,8 @@ TESTS_AT_ONCE ?= $(shell expr 2 \* $$(nproc))
 .PHONY: test
 test: needs ## Run every test, against a PostgreSQL that the tests start themselves
 	swift build -c release $(SWIFT_FLAGS) --build-tests
-	@$(call tests,--skip 'FaultTests|ServerTests' --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
-	@$(call tests,--filter 'ServerTests\.' --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
+	@$(call tests,--skip '^(FaultTests|ServerTests)\.' --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
+	@$(call tests,--filter '^ServerTests\.' --experimental-maximum-parallelization-width $(TESTS_AT_ONCE))
 	@$(call tests,--filter 'FaultTests\.(Job)?FaultTests/' --no-parallel)
 
 # Every scenario in full, and recovery held to what is promised. What the machine does not allow

@@ -36,6 +36,9 @@ public struct HTTPConfiguration: Sendable {
   public var deadline = Duration.seconds(10)
   /// Requests that wait at most; more are refused at once.
   public var waitingRequests = 1024
+  /// Requests a second of each key, and of each address; twice as many may come at once. nil for no limit.
+  public var requestsPerSecond: Double?
+  public var addressRequestsPerSecond: Double?
   /// Bytes of a body at most, and of all bodies in work.
   public var bodyByteCount = 32 << 20
   public var bodiesByteCount = 256 << 20

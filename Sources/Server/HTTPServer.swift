@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Hummingbird
 internal import HummingbirdCore
 internal import HummingbirdTLS
@@ -96,7 +97,11 @@ public final class HTTPServer: Service, Sendable {
       try await application().run()
     } catch {
       await stop(sessions + lanes)
-      throw error
+      guard let error = error as? IOError else { throw error }
+      throw HTTPConfigurationError(
+        message: "cannot listen on \(configuration.host), port \(configuration.port): "
+          + String(cString: strerror(error.errnoCode)),
+        hint: "Give another port, or stop what listens there.")
     }
     await stop(sessions + lanes)
   }
@@ -114,10 +119,16 @@ public final class HTTPServer: Service, Sendable {
     let router = Router(context: ServerContext.self)
     router.add(
       middleware: Guard(isSecure: certificates != nil, figures: parts.figures, logger: logger))
-    let gate = Gate(keys: parts.keys)
+    func limiter(_ rate: Double?) -> RateLimiter? {
+      rate.map { RateLimiter(rate: $0, burst: max(1, 2 * $0)) }
+    }
+    let gate = Gate(
+      keys: parts.keys, perKey: limiter(configuration.requestsPerSecond),
+      perAddress: limiter(configuration.addressRequestsPerSecond))
     for route in routes {
       router.on(RouterPath(route.path), method: route.method) { request, context in
-        try await route.handler(request, context, try gate.admit(request, to: route.access))
+        try await route.handler(
+          request, context, try gate.admit(request, context, to: route.access))
       }
     }
     let channel = HTTP1Channel.Configuration(

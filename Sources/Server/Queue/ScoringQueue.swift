@@ -142,13 +142,17 @@ package final class ScoringQueue: Sendable {
         state.idle.append(lane)
         return .wait(nil)
       }
-      var taken: [Int] = []
+      var taken: [Entry] = []
+      var others: [Entry] = []
       var rows = 0
-      for (index, entry) in state.entries.enumerated()
-      where entry.model === first.model && entry.layout == first.layout {
-        guard taken.isEmpty || rows + entry.batch.rowCount <= limits.batchRows else { break }
-        taken.append(index)
-        rows += entry.batch.rowCount
+      for entry in state.entries {
+        let fits = entry.model === first.model && entry.layout == first.layout
+        if fits, taken.isEmpty || rows + entry.batch.rowCount <= limits.batchRows {
+          taken.append(entry)
+          rows += entry.batch.rowCount
+        } else {
+          others.append(entry)
+        }
       }
       let patience = first.addedAt.advanced(by: limits.longestWait)
       let mayGrow = limits.longestWait > .zero && rows < limits.batchRows && !state.isStopped
@@ -156,12 +160,11 @@ package final class ScoringQueue: Sendable {
         state.idle.append(lane)
         return .wait(patience)
       }
-      let entries = taken.map { state.entries[$0] }
-      for index in taken.reversed() { state.entries.remove(at: index) }
+      state.entries = others
       state.rows -= rows
       state.scoredRows += rows
       state.batches += 1
-      return .score(entries)
+      return .score(taken)
     }
     for entry in dropped {
       entry.end(.failure(entry.isAbandoned ? CancellationError() : Self.late))

@@ -1,6 +1,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
+internal import NIOCore
 internal import NIOHTTP1
 
 /// Around every route: makes errors answers, says on each answer how browsers shall treat it, counts it and
@@ -26,6 +27,7 @@ struct Guard: RouterMiddleware {
     response.headers[.referrerPolicy] = "no-referrer"
     if isSecure { response.headers[.strictTransportSecurity] = "max-age=31536000" }
     if let id { response.headers[.requestID] = id.text }
+    endSoon(request, &response, context)
     let duration = start.duration(to: .now)
     let route = context.endpointPath ?? "other"
     let method = RequestFigures.isKnown(request.method) ? request.method.rawValue : "other"
@@ -59,6 +61,19 @@ struct Guard: RouterMiddleware {
       return Problem(.internalServerError, "internal", "the request failed").response
     }
   }
+
+  /// Who is refused and has much more to say is heard out for a second.
+  private func endSoon(_ request: Request, _ response: inout Response, _ context: ServerContext) {
+    guard response.status.code >= 400, request.method != .get else { return }
+    let isLong = request.headers[.contentLength].map { (Int($0) ?? .max) > Self.patience } ?? true
+    guard isLong else { return }
+    response.headers[.connection] = "close"
+    let channel = context.channel
+    channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+  }
+
+  /// Bytes that are read without need before a connection is closed.
+  private static let patience = 1 << 20
 
   /// The path's parameters, the query, headers and bodies are not logged: they may hold anything.
   private func log(

@@ -32,10 +32,28 @@ struct Route: Sendable {
 struct Gate: Sendable {
   /// nil where no keys are needed.
   let keys: KeyRing?
+  /// How often a key may ask, and an address; nil for no limit.
+  let perKey: RateLimiter?
+  let perAddress: RateLimiter?
 
-  func admit(_ request: Request, to access: Route.Access) throws(Problem) -> Caller {
-    guard case .key(let action) = access, let keys else { return Caller() }
-    return try keys.admit(request.headers, to: action)
+  func admit(
+    _ request: Request, _ context: ServerContext, to access: Route.Access
+  ) throws(Problem) -> Caller {
+    guard case .key(let action) = access else { return Caller() }
+    if let perAddress, let address = context.channel.remoteAddress?.ipAddress {
+      try Self.take(perAddress, address)
+    }
+    guard let keys else { return Caller() }
+    let caller = try keys.admit(request.headers, to: action)
+    if let perKey, let id = caller.keyID { try Self.take(perKey, id) }
+    return caller
+  }
+
+  private static func take(_ limiter: RateLimiter, _ name: String) throws(Problem) {
+    guard let seconds = limiter.take(name) else { return }
+    throw Problem(
+      .tooManyRequests, "too_often", "requests come too often",
+      retryAfter: Int(min(seconds.rounded(.up), 86_400)))
   }
 }
 

@@ -36,6 +36,16 @@ struct HTTPOptions: ParsableArguments {
   )
   var deadline = 10_000.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Requests a second that each key may send; twice as many at once.", valueName: "count"))
+  var keyRate: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "Requests a second that each address may send; twice as many at once.", valueName: "count"))
+  var addressRate: Double?
+
   @Option(help: ArgumentHelp("Megabytes that a request's body may have.", valueName: "megabytes"))
   var maxBody = 32
 
@@ -54,6 +64,11 @@ struct HTTPOptions: ParsableArguments {
     }
     guard (1...600_000).contains(deadline) else {
       throw ValidationError("--deadline must be from 1 to 600000")
+    }
+    guard
+      [keyRate, addressRate].allSatisfy({ $0.map { (0.001...1_000_000).contains($0) } ?? true })
+    else {
+      throw ValidationError("--key-rate and --address-rate must be from 0.001 to 1000000")
     }
     guard (1...1024).contains(maxBody) else {
       throw ValidationError("--max-body must be from 1 to 1024")
@@ -77,6 +92,8 @@ struct HTTPOptions: ParsableArguments {
     configuration.needsKeys = !withoutKeys
     configuration.longestWait = .milliseconds(longestWait)
     configuration.deadline = .milliseconds(deadline)
+    configuration.requestsPerSecond = keyRate
+    configuration.addressRequestsPerSecond = addressRate
     configuration.bodyByteCount = maxBody << 20
     configuration.bodiesByteCount = max(256 << 20, maxBody << 20)
     configuration.connectionCount = maxConnections

@@ -9,8 +9,9 @@ struct Serve: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Answer requests over HTTP with the models of a database.",
     discussion: """
-      Speaks the Open Inference Protocol (/v2/models/NAME/infer, JSON and binary tensors): any of its \
-      clients will do. A request names a model, of which the champion answers unless a version or another \
+      Speaks the Open Inference Protocol (/v2/models/NAME/infer, JSON and binary tensors), so that any of its \
+      clients will do; takes records by name as JSON, NDJSON or CSV (/v1/models/NAME/predict); and ranks \
+      answers to a text or an image (/api/v1/service/NAME/score). A request names a model, of which the champion answers unless a version or another \
       alias is named. Rows come from the request alone; nothing is written to the database. A model is \
       loaded when first asked for, and an alias that moves is followed at once.
 
@@ -47,6 +48,13 @@ struct Serve: AsyncParsableCommand {
     transform: WorkerOptions.level)
   var logLevel = Logger.Level.notice
 
+  enum LogFormat: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+  }
+
+  @Option(help: "How it is logged; at level info there is a line for each request.")
+  var logFormat = LogFormat.text
+
   func validate() throws {
     guard (0...65535).contains(port) else {
       throw ValidationError("--port must be from 0 to 65535")
@@ -59,7 +67,9 @@ struct Serve: AsyncParsableCommand {
   func run() async throws {
     let settings = try connection.settings(application: "rowcast http")
     try checkSchema(settings)
-    let logger = WorkerRun.logger(level: logLevel)
+    let logger =
+      logFormat == .json
+      ? JSONLogHandler.logger(level: logLevel) : WorkerRun.logger(level: logLevel)
     let http = http
     let server = try HTTPServer(
       http.configuration(
