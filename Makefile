@@ -110,7 +110,7 @@ fuzz: ## Fuzz the readers and the executor (FUZZ_SECONDS=60 a target, TARGET=onn
 conformance: needs ## Compare with what the training libraries compute (ZOO_FAMILIES=sklearn for one)
 	@[ -x $(TRAINING)/bin/python ] || python3 -m venv $(TRAINING)
 	$(TRAINING)/bin/pip install -q -r Tests/Training/requirements.txt \
-	  $(if $(filter networks,$(ZOO_FAMILIES)),-r Tests/Training/requirements-networks.txt)
+	  $(if $(filter networks layers,$(ZOO_FAMILIES)),-r Tests/Training/requirements-networks.txt)
 	@if [ -n "$(ZOO_FAMILIES)" ]; then $(TRAINING)/bin/python Tests/Training/make_zoo.py $(ZOO_FAMILIES); fi
 	swift build -c release $(SWIFT_FLAGS) --build-tests
 	swift test -c release $(SWIFT_FLAGS) --skip-build --filter 'ZooTests|OnnxConformanceTests|NetworkTests'

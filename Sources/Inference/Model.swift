@@ -13,6 +13,8 @@ public struct ModelLimits: Sendable {
   public var elementCount = 1 << 29
   public var features = 1 << 20
   public var nestingDepth = 64
+  /// Products and sums of an operator for a row, or for the whole of a network without rows.
+  public var stepCount = 1 << 34
 
   public init() {}
 }

@@ -117,7 +117,7 @@ struct Predict: AsyncParsableCommand {
     signal(SIGPIPE, SIG_DFL)
     let labels = try labels.map { try Labels.read(ModelFile.bytes(path: $0)) }
     let model = try Model.load(
-      ModelFile.bytes(path: model), labels: labels,
+      ModelFile.model(path: model), labels: labels,
       options: ModelOptions(
         answer: raw ? .margin : leaves ? .leaf : contributions ? .contribution : .prediction,
         reasons: explain ?? 0, iterations: iterations?.rounds, setup: try setup.resolved()))

@@ -18,6 +18,9 @@ struct Push: ParsableCommand {
       say how its images were prepared, --labels and --softmax what its numbers mean. Images that \
       cannot be read become failures with a reason.
 
+      The files in which an ONNX model keeps the data of its tensors are read from its folder and \
+      stored with it.
+
       EXAMPLE
         rowcast push churn.onnx --name churn --alias champion
         rowcast push iris.onnx --name iris --labels classes.txt --golden held_out.csv
@@ -74,7 +77,7 @@ struct Push: ParsableCommand {
   }
 
   func run() throws {
-    let bytes = try ModelFile.bytes(path: file)
+    let bytes = try ModelFile.model(path: file)
     let submission = Registry.Submission(
       name: name, bytes: bytes, alias: alias,
       labels: try labels.map { try Labels.read(ModelFile.bytes(path: $0)) },

@@ -565,6 +565,147 @@ def images():
     file("chunk-longer-than-the-file.webp", out.getvalue()[:16] + b"\xff\xff\xff\x7f" + out.getvalue()[20:])
 
 
+# Networks of tensors
+
+
+def network(nodes, shape, *, initializers=(), outputs=("y",), kind=TensorProto.FLOAT, opset=21):
+    return onnx_model(
+        nodes,
+        inputs=[helper.make_tensor_value_info("x", kind, [None, *shape])],
+        outputs=[onnx.ValueInfoProto(name=name) for name in outputs],
+        initializers=initializers,
+        opset=opset,
+    )
+
+
+def constant(name, dims, value=0.5):
+    count = 1
+    for size in dims:
+        count *= size
+    return helper.make_tensor(name, TensorProto.FLOAT, dims, [value] * count)
+
+
+def networks():
+    def file(name, content):
+        write("network", name + ".onnx", content)
+
+    node = helper.make_node
+    turned = node("Transpose", ["x"], ["xt"], perm=[1, 0, 2])
+    weights = [constant("W", [1, 8, 3]), constant("R", [1, 8, 2])]
+
+    def lstm(extra=(), inputs=(), **attributes):
+        layer = node("LSTM", ["xt", "W", "R", *inputs], ["a", "h"], hidden_size=2, **attributes)
+        return network(
+            [turned, layer, node("Transpose", ["h"], ["y"], perm=[1, 0, 2])], [5, 3],
+            initializers=[*weights, *extra])
+
+    file("lstm", lstm())
+    file("lstm-of-huge-hidden-size", lstm(layout=0).replace(b"hidden_size\x18\x02", b"hidden_size\x18\x7f"))
+    file("lstm-clip-not-a-number", lstm(clip=float("nan")))
+    file("lstm-too-few-functions", lstm(activations=["Tanh"]))
+    file("lstm-lengths-beyond", lstm([tensor("n", [1 << 62])], ["", "n"]))
+    file("gru-of-lstm-weights", network(
+        [turned, node("GRU", ["xt", "W", "R"], ["", "h"], hidden_size=2), node("Transpose", ["h"], ["y"], perm=[1, 0, 2])],
+        [5, 3], initializers=weights))
+    kernel = [constant("K", [2, 3, 3, 3])]
+    for name, attributes in (
+        ("conv", {}),
+        ("conv-huge-padding", {"pads": [1 << 24] * 4}),
+        ("conv-huge-step", {"strides": [1 << 24] * 2}),
+        ("conv-huge-dilation", {"dilations": [1 << 62] * 2}),
+        ("conv-negative-padding", {"pads": [-1, 0, 0, 0]}),
+    ):
+        file(name, network([node("Conv", ["x", "K"], ["y"], **attributes)], [3, 6, 6], initializers=kernel))
+    scale, zero = helper.make_tensor("s", 1, [], [0.1]), helper.make_tensor("z", TensorProto.UINT8, [], [200])
+    bytes_of_kernel = helper.make_tensor("q", TensorProto.UINT8, [2, 3, 3, 3], [255] * 54)
+    file("qlinear-conv", network(
+        [node("QuantizeLinear", ["x", "s", "z"], ["b"]),
+         node("QLinearConv", ["b", "s", "z", "q", "s", "z", "s", "z"], ["c"], pads=[1, 1, 1, 1]),
+         node("DequantizeLinear", ["c", "s", "z"], ["y"])],
+        [3, 6, 6], initializers=[scale, zero, bytes_of_kernel]))
+    file("scale-of-zero", network(
+        [node("QuantizeLinear", ["x", "s", "z"], ["b"]), node("DequantizeLinear", ["b", "s", "z"], ["y"])],
+        [4, 4], initializers=[helper.make_tensor("s", 1, [], [0.0]), zero]))
+    file("zero-of-another-type", network(
+        [node("QuantizeLinear", ["x", "s", "z"], ["b"]), node("DequantizeLinear", ["b", "s", "s"], ["y"])],
+        [4, 4], initializers=[scale, zero]))
+    file("dynamic-product", network(
+        [node("DynamicQuantizeLinear", ["x"], ["b", "t", "u"]), node("MatMulInteger", ["b", "q", "u"], ["i"]),
+         node("Cast", ["i"], ["f"], to=1), node("Mul", ["f", "t"], ["y"])],
+        [4, 4], initializers=[helper.make_tensor("q", TensorProto.INT8, [4, 3], list(range(-6, 6)))]))
+    four = helper.make_tensor("q", TensorProto.INT4, [4, 3], bytes(6), raw=True)
+    file("few-bits-cut", network(
+        [node("DequantizeLinear", ["q", "s"], ["w"]), node("MatMul", ["x", "w"], ["y"])], [4, 4],
+        initializers=[scale, four]).replace(b"\x4a\x06" + bytes(6), b"\x4a\x05" + bytes(5) + b"\x40\x00", 1))
+    file("spectrum-of-huge-length", network(
+        [node("DFT", ["x", "n"], ["y"])], [8, 1], initializers=[tensor("n", [1 << 40], [])]))
+    file("spectrum-of-a-prime", network([node("DFT", ["x", "n"], ["y"])], [8, 1], initializers=[tensor("n", [31], [])]))
+    file("frames-of-no-step", network(
+        [node("STFT", ["x", "n"], ["y"])], [8, 1], initializers=[tensor("n", [0], [])]))
+    file("resize-to-a-huge-size", network(
+        [node("Resize", ["x", "", "", "n"], ["y"])], [3, 6, 6], initializers=[tensor("n", [1, 3, 1 << 40, 1 << 40])]))
+    file("pool-of-a-huge-kernel", network(
+        [node("MaxPool", ["x"], ["y"], kernel_shape=[1 << 40, 1])], [3, 6, 6]))
+    file("blocks-beyond-the-image", network(
+        [node("Col2Im", ["x", "n", "k"], ["y"])], [4, 9],
+        initializers=[tensor("n", [1 << 40, 1 << 40]), tensor("k", [2, 2])]))
+    file("attention-of-no-heads", network(
+        [node("Attention", ["x", "x", "x"], ["y"], q_num_heads=0, kv_num_heads=0)], [4, 8], opset=23))
+
+
+# Tokenizers
+
+
+def tokenizers():
+    def document(**changes):
+        model = {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"], **changes.pop("model", {})}
+        return {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": None,
+                "post_processor": None, "decoder": None, "model": model, **changes}
+
+    def file(name, content):
+        write("tokenizer", name + ".json", content if isinstance(content, str) else json.dumps(content))
+
+    def added(number, content):
+        return {"id": number, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
+                "normalized": False, "special": True}
+
+    file("pairs", document())
+    file("truncated", json.dumps(document())[:-20])
+    file("deep-nesting", '{"model":' + "[" * 400)
+    file("negative-number", document(model={"vocab": {"a": -1}, "merges": []}))
+    file("huge-number", document(model={"vocab": {"a": 1 << 40}, "merges": []}))
+    file("greatest-number", document(model={"vocab": {"a": (1 << 31) - 1}, "merges": []}))
+    file("merge-of-unknown", document(model={"merges": ["a c"]}))
+    file("merge-of-one", document(model={"merges": ["a"]}))
+    file("merge-of-nothing", document(model={"merges": [["", ""]]}))
+    file("empty-vocabulary", document(model={"vocab": {}, "merges": []}))
+    file("empty-added-token", document(added_tokens=[added(3, "")]))
+    file("added-token-twice", document(added_tokens=[added(3, "a"), added(4, "a")]))
+    file("added-token-of-huge-number", document(added_tokens=[added((1 << 31) - 1, "[X]")]))
+    file("template-of-unknown", document(post_processor={
+        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "[X]", "type_id": 0}}], "pair": [],
+        "special_tokens": {}}))
+    file("empty-pattern", document(pre_tokenizer={
+        "type": "Split", "pattern": {"Regex": ""}, "behavior": "Isolated", "invert": False}))
+    file("pattern-that-doubles", document(pre_tokenizer={
+        "type": "Split", "pattern": {"Regex": "(a*)*b"}, "behavior": "Isolated", "invert": False}))
+    file("replace-nothing", document(normalizer={"type": "Replace", "pattern": {"String": ""}, "content": "aaaa"}))
+    file("replace-that-doubles", document(normalizer={"type": "Sequence", "normalizers": [
+        {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60}))
+    file("prepend-again-and-again", document(normalizer={"type": "Sequence", "normalizers": [
+        {"type": "Prepend", "prepend": "a" * 200}] * 40}))
+    pieces = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
+    file("no-unknown-piece", document(model={**pieces, "vocab": {"a": 0}, "max_input_chars_per_word": 100}))
+    file("words-of-no-length", document(model={**pieces, "vocab": {"[UNK]": 0}, "max_input_chars_per_word": 0}))
+    unigram = {"type": "Unigram", "unk_id": 0}
+    file("unigram-scores", document(model={**unigram, "vocab": [["<unk>", 0], ["a", -1e308], ["aa", -1e308]]}))
+    file("unigram-unknown-beyond", document(model={"type": "Unigram", "unk_id": 7, "vocab": [["a", 0]]}))
+    file("truncation-shorter-than-the-template", document(
+        truncation={"max_length": 1, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
+        added_tokens=[added(3, "[X]")],
+        post_processor={"type": "BertProcessing", "sep": ["[X]", 3], "cls": ["[X]", 3]}))
+
+
 if __name__ == "__main__":
-    for make in (lightgbm, xgboost, ubjson, catboost, onnx_files, images):
+    for make in (lightgbm, xgboost, ubjson, catboost, onnx_files, images, networks, tokenizers):
         make()

@@ -7,8 +7,10 @@ struct BatchCheck {
   init(_ model: Model) { self.model = model }
 
   /// Scores hostile rows together, one by one and in two parts: failures and bits are equal.
-  func run() throws(FuzzFinding) {
-    let rows = HostileRows.batch(for: model)
+  ///
+  /// - Parameter batch: Other rows than those of single values.
+  func run(_ batch: Batch? = nil) throws(FuzzFinding) {
+    let rows = batch ?? HostileRows.batch(for: model)
     let workspace = Workspace()
     guard let whole = try predict(rows, workspace) else { return }
     guard whole.columns.count == model.signature.outputs.count else {
@@ -65,17 +67,19 @@ extension Batch {
 
 extension Column {
   func slice(_ rows: Range<Int>) -> Column {
-    var column: Column =
+    let elements = (rows.lowerBound * width)..<(rows.upperBound * width)
+    let part: Column.Values =
       switch values {
-      case .int16(let v): Column(.int16(Array(v[rows])))
-      case .int32(let v): Column(.int32(Array(v[rows])))
-      case .int64(let v): Column(.int64(Array(v[rows])))
-      case .float32(let v): Column(.float32(Array(v[rows])))
-      case .float64(let v): Column(.float64(Array(v[rows])))
-      case .bool(let v): Column(.bool(Array(v[rows])))
-      case .string(let v): Column(.string(Array(v[rows])))
-      case .bytes(let v): Column(.bytes(Array(v[rows])))
+      case .int16(let v): .int16(Array(v[elements]))
+      case .int32(let v): .int32(Array(v[elements]))
+      case .int64(let v): .int64(Array(v[elements]))
+      case .float32(let v): .float32(Array(v[elements]))
+      case .float64(let v): .float64(Array(v[elements]))
+      case .bool(let v): .bool(Array(v[elements]))
+      case .string(let v): .string(Array(v[elements]))
+      case .bytes(let v): .bytes(Array(v[elements]))
       }
+    var column = Column(part, shape: shape)
     if nulls != nil {
       column.nulls = Array(repeating: 0, count: (rows.count + 63) / 64)
       for (index, row) in rows.enumerated() where isNull(row) {
@@ -88,15 +92,19 @@ extension Column {
   /// A value's own bits, in words; any NaN is like any other.
   func exact(_ row: Int) -> String {
     if isNull(row) { return "missing" }
+    return (0..<width).map { exact(element: row * width + $0) }.joined(separator: " ")
+  }
+
+  private func exact(element index: Int) -> String {
     switch values {
-    case .int16(let v): return "\(v[row])"
-    case .int32(let v): return "\(v[row])"
-    case .int64(let v): return "\(v[row])"
-    case .float32(let v): return v[row].isNaN ? "nan" : "\(v[row].bitPattern)"
-    case .float64(let v): return v[row].isNaN ? "nan" : "\(v[row].bitPattern)"
-    case .bool(let v): return "\(v[row])"
-    case .string(let v): return v[row]
-    case .bytes(let v): return "\(v[row])"
+    case .int16(let v): "\(v[index])"
+    case .int32(let v): "\(v[index])"
+    case .int64(let v): "\(v[index])"
+    case .float32(let v): v[index].isNaN ? "nan" : "\(v[index].bitPattern)"
+    case .float64(let v): v[index].isNaN ? "nan" : "\(v[index].bitPattern)"
+    case .bool(let v): "\(v[index])"
+    case .string(let v): v[index]
+    case .bytes(let v): "\(v[index])"
     }
   }
 }

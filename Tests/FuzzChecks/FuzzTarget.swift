@@ -1,18 +1,18 @@
 package import Inference
 
-/// What is fuzzed: a reader by its format, the executor with whatever format its bytes speak of, or
-/// images.
+/// What is fuzzed: a reader by its format, the executor with whatever format its bytes speak of,
+/// networks of tensors, tokenizers, or images.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case onnx, lightgbm, xgboost, ubjson, catboost, executor, image
+  case onnx, lightgbm, xgboost, ubjson, catboost, executor, image, network, tokenizer
 
   /// nil: told from the bytes.
   package var format: ModelFormat? {
     switch self {
-    case .onnx: .onnx
+    case .onnx, .network: .onnx
     case .lightgbm: .lightgbm
     case .xgboost, .ubjson: .xgboost
     case .catboost: .catboost
-    case .executor, .image: nil
+    case .executor, .image, .tokenizer: nil
     }
   }
 
@@ -23,7 +23,12 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   ///   only the caller's process shows.
   @discardableResult
   package func check(_ bytes: [UInt8]) throws(FuzzFinding) -> Bool {
-    if self == .image { return try ImageCheck.run(bytes) }
+    switch self {
+    case .image: return try ImageCheck.run(bytes)
+    case .network: return try NetworkCheck.run(bytes, limits: Self.limits)
+    case .tokenizer: return try TokenizerCheck.run(bytes, limits: Self.limits)
+    default: break
+    }
     let model: Model
     do throws(ModelError) {
       model = try Model.load(bytes, format: format, limits: Self.limits)
@@ -42,6 +47,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     limits.nodeCount = 10_000
     limits.elementCount = 1 << 22
     limits.features = 1 << 12
+    limits.stepCount = 1 << 24
     return limits
   }
 }

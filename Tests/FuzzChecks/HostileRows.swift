@@ -7,12 +7,41 @@ enum HostileRows {
     .greatestFiniteMagnitude, 1e-40, 3.4e38, -3.5e38, 2_147_483_648, 9.3e18, 12.25,
   ]
 
-  private static let texts = [
+  static let texts = [
     "", " ", "a", "A b c", "the quick brown fox", "naïve café", "e\u{301}", "🦊🦊", "\u{0}", "0",
     "-1.5", "nan", "ÀÉÎ ǅ ß", "\u{FFFD}", "a,b;c\n\td", String(repeating: "word ", count: 40),
   ]
 
   static let count = 16
+
+  /// Tensors in place of single values: every other row with extremes among ordinary elements, and one
+  /// with what is no number.
+  static func tensors(for model: Model, count: Int) -> Batch {
+    let synthetic = model.syntheticRows(count: count)
+    let columns = zip(model.signature.features, synthetic.columns).map { feature, ordinary in
+      guard ordinary.width > 0 else { return ordinary }
+      var column = ordinary
+      func extremes<T>(_ values: [T], _ extreme: (Int) -> T) -> [T] {
+        values.indices.map { index in
+          index / ordinary.width % 2 == 1 && index % 3 == 0 ? extreme(index) : values[index]
+        }
+      }
+      switch ordinary.values {
+      case .float32(let values):
+        var list = extremes(values) { Float(numbers[$0 * 7 % 16 < 5 ? $0 % 5 : 8 + $0 % 5]) }
+        if count > 3 { list[3 * ordinary.width] = .nan }
+        column.values = .float32(list.map { $0.isInfinite ? 1 : $0 })
+      case .int64(let values):
+        let odd: [Int64] = [-1, 0, 1, 7, 100, .max, .min]
+        column.values = .int64(extremes(values) { odd[$0 / 3 % odd.count] })
+      case .string(let values):
+        column.values = .string(extremes(values) { texts[$0 % texts.count] })
+      default: break
+      }
+      return column
+    }
+    return Batch(rowCount: count, columns: columns)
+  }
 
   static func batch(for model: Model) -> Batch {
     let synthetic = model.syntheticRows(count: count)

@@ -22,7 +22,8 @@ struct NetworkTests {
       while let (dims, values, type) = try datum("input_\(columns.count)") {
         columns.append(
           Column(
-            type == "float" ? .float32(values.map { Float($0) }) : .int64(values.map { Int64($0) }),
+            type.contains("float")
+              ? .float32(values.map { Float($0) }) : .int64(values.map { Int64($0) }),
             shape: Array(dims.dropFirst())))
       }
       return columns

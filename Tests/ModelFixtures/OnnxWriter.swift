@@ -104,6 +104,24 @@ package struct OnnxWriter {
     graph.message(5) { Self.write(tensor, name: name, to: &$0) }
   }
 
+  /// Floats that are kept in another file, where `entries` say: location, offset, length.
+  package mutating func externalInitializer(
+    _ name: String, dims: [Int64], _ entries: [(key: String, value: String)]
+  ) {
+    graph.message(5) { tensor in
+      for size in dims { tensor.int(1, size) }
+      tensor.int(2, ElementType.float.rawValue)
+      tensor.string(8, name)
+      for (key, value) in entries {
+        tensor.message(13) { entry in
+          entry.string(1, key)
+          entry.string(2, value)
+        }
+      }
+      tensor.int(14, 1)
+    }
+  }
+
   package mutating func node(
     _ type: String, domain: String = "", name: String = "", _ inputs: [String],
     _ outputs: [String], _ attributes: [(String, Attribute)] = []

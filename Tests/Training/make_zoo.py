@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the models of the conformance run, a folder a family below $ROWCAST_ZOO or .data/zoo.
 
-    python make_zoo.py [FAMILY ...]        families: sklearn operators lightgbm xgboost catboost networks tokenizers onnx; default all
+    python make_zoo.py [FAMILY ...]        families: sklearn operators lightgbm xgboost catboost networks layers tokenizers onnx; default all
 
 Each family is a script of its own, run as its own process: libraries that train do not always live well together.
 """
@@ -20,6 +20,7 @@ FAMILIES = {
     "xgboost": ["xgboost_zoo.py"],
     "catboost": ["catboost_zoo.py"],
     "networks": ["zoo_networks.py"],
+    "layers": ["zoo_layers.py"],
     "tokenizers": ["tokenizer_zoo.py", str(ZOO / "tokenizers")],
     "onnx": ["export_onnx_cases.py", "--out", str(ZOO / "onnx")],
 }

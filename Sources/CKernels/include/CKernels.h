@@ -9,6 +9,7 @@
 #include "ck_explain.h"
 #include "ck_forest.h"
 #include "ck_gemm.h"
+#include "ck_integer.h"
 #include "ck_layer.h"
 #include "ck_math.h"
 #include "ck_number.h"

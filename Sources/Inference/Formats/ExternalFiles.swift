@@ -42,7 +42,7 @@ final class ExternalFiles {
     let url = folder.appendingPathComponent(location)
     // A link may lead elsewhere.
     guard
-      url.resolvingSymlinksInPath().path.hasPrefix(folder.resolvingSymlinksInPath().path),
+      url.resolvingSymlinksInPath().path.hasPrefix(folder.resolvingSymlinksInPath().path + "/"),
       let data = try? Data(contentsOf: url, options: .mappedIfSafe)
     else {
       throw ModelError(

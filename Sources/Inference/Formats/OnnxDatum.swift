@@ -95,7 +95,11 @@ package struct OnnxEvaluator: Sendable {
     let plan: Plan
     do {
       let graph = try Graph(file.graph, opsets: file.opsets, limits: limits)
-      guard !graph.steps.contains(where: { $0.operation is RowRegion }), graph.inputs.count == 1,
+      // What takes rows one by one gives them other results than a batch that it takes whole.
+      guard
+        !graph.steps.contains(where: {
+          $0.operation is RowRegion || $0.operation is DynamicQuantize
+        }), graph.inputs.count == 1,
         graph.outputs.allSatisfy({ graph.values[$0.value].shape.rowAxis == 0 })
       else { return nil }
       plan = try Plan(graph, limits: limits)

@@ -143,6 +143,8 @@ extension TensorType {
     case .uint8, .int8, .uint16, .int16, .int32, .int64, .uint32, .uint64: .int64
     case .string: .string
     case .bool: .bool
+    // No graph has such inputs or outputs.
+    default: .float32
     }
   }
 }

@@ -56,7 +56,8 @@ enum OnnxNetwork {
     let constants = Set(graph.initializers.map(\.name))
     var inputs: [Network.Input] = []
     for input in graph.inputs where !constants.contains(input.name) {
-      guard let code = input.elementType, let type = TensorType(rawValue: Int(clamping: code))
+      guard let code = input.elementType, let type = TensorType(rawValue: Int(clamping: code)),
+        !type.isStored
       else {
         throw ModelError(
           .unsupported,

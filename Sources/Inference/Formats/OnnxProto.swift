@@ -38,6 +38,7 @@ struct OnnxModel: Sendable {
       var inliner = try OnnxFunctionInliner(functions, opsets: opsets, limits: limits)
       graph = try inliner.inlined(graph)
     }
+    graph.expandContributed()
   }
 
   static func opset(

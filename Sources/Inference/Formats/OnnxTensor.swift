@@ -74,6 +74,12 @@ private struct OnnxTensorFields {
         "element type \(OnnxTypes.name(type)) of tensor \"\(name)\" is not supported")
     }
     if isExternal { return try externalTensor(type, count, reader) }
+    if let stored = type.stored {
+      let bytes =
+        try raw.map { raw throws(ModelError) in try reader.rawNumbers(raw, as: UInt8.self) }
+        ?? int32s.map { UInt8(truncatingIfNeeded: $0) }
+      return try unpacked(bytes, stored.bitCount, type, count)
+    }
     switch type {
     case .float32:
       guard let raw else { return try make(floats, count) }
@@ -99,7 +105,30 @@ private struct OnnxTensorFields {
     case .uint16: return try integers(UInt16.self, int32s, count, reader)
     case .int8: return try integers(Int8.self, int32s, count, reader)
     case .uint8: return try integers(UInt8.self, int32s, count, reader)
+    default:
+      throw ModelError(
+        .unsupported, "element type \(type.onnxName) of tensor \"\(name)\" is not supported")
     }
+  }
+
+  /// Numbers that are stored alone, of which a byte may hold several.
+  private func unpacked(
+    _ bytes: [UInt8], _ bitCount: Int, _ type: TensorType, _ count: Int
+  ) throws(ModelError) -> Tensor {
+    let each = 8 / bitCount
+    let wanted = (count + each - 1) / each
+    guard bytes.count == wanted else {
+      throw ModelError(
+        bytes.count < wanted ? .truncated : .malformed,
+        "tensor \"\(name)\" has \(bytes.count) bytes for \(count) elements")
+    }
+    let buffer = TensorBuffer(type, capacity: count)
+    let target = buffer.base.assumingMemoryBound(to: UInt8.self)
+    let mask = UInt8(truncatingIfNeeded: 1 << bitCount - 1)
+    for index in 0..<count {
+      target[index] = bytes[index / each] >> UInt8(index % each * bitCount) & mask
+    }
+    return Tensor(dims: dims.map(Int.init), buffer: buffer)
   }
 
   private func checkSize(
@@ -119,11 +148,15 @@ private struct OnnxTensorFields {
     guard let files = reader.files, let location = external["location"], type != .string else {
       throw ModelError(
         .unsupported, "tensor \"\(name)\" keeps its data in another file",
-        hint: "Save the model with all tensors in one file.")
+        hint: "Push the file with \"rowcast push\", which reads the other, or save all in one file."
+      )
     }
     let offset = external["offset"].map { Int($0) ?? -1 } ?? 0
     let length = external["length"].map { Int($0) ?? -1 }
     let data = try files.bytes(location, offset: offset, byteCount: length, tensor: name)
+    if let stored = type.stored {
+      return try unpacked([UInt8](data), stored.bitCount, type, count)
+    }
     try checkSize(data.count, type, count)
     let buffer = TensorBuffer(type, capacity: count)
     data.copyBytes(

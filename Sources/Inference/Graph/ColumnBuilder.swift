@@ -114,6 +114,8 @@ extension GraphPredictor.OutputSlot {
     case (.uint32, _): makeIntegerBuilder(UInt32.self, rowCount)
     case (.uint16, _): makeIntegerBuilder(UInt16.self, rowCount)
     case (.uint8, _): makeIntegerBuilder(UInt8.self, rowCount)
+    // No graph has such outputs.
+    default: ColumnBuilder<Bool, Bool>(self, rowCount: rowCount, Column.Values.bool) { $0 }
     }
   }
 

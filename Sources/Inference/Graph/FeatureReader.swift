@@ -38,6 +38,7 @@ enum FeatureReader {
     case .string:
       guard case .string(let source) = column.values else { return }
       copy(source, column, rows, feature, view.strings, failures, missing: "") { value, _ in value }
+    default: break
     }
   }
 

@@ -76,6 +76,12 @@ struct Graph: Sendable {
       guard let number = numbers[output.name] else {
         throw ModelError(.malformed, "output \"\(output.name)\" is not defined")
       }
+      guard !values[number].type.isStored else {
+        throw ModelError(
+          .unsupported,
+          "output \"\(output.name)\" of element type \(values[number].type.onnxName) is not supported"
+        )
+      }
       outputs.append(Input(name: output.name, value: number))
     }
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
@@ -230,7 +236,7 @@ struct Graph: Sendable {
     guard let code = input.elementType else {
       throw ModelError(.unsupported, "input \"\(input.name)\" is not a tensor")
     }
-    guard let type = TensorType(rawValue: Int(clamping: code)) else {
+    guard let type = TensorType(rawValue: Int(clamping: code)), !type.isStored else {
       throw ModelError(
         .unsupported,
         "input \"\(input.name)\" of element type \(OnnxTypes.name(code)) is not supported")

@@ -119,6 +119,7 @@ enum OperatorRegistry {
   /// Operators of ai.onnx that take elements as they are, or convert them themselves.
   static let untypedOperators: Set<String> = Set(movementOperators.keys)
     .union(["Attention", "BitCast", "Cast", "CastLike", "Identity", "Where"])
+    .union(["DequantizeLinear", "ImageDecoder", "LinearAttention", "QuantizeLinear"])
 
   /// True where the engine has an operator of the node's name, with a plan or without.
   static func has(_ node: OnnxNode) -> Bool {

@@ -134,7 +134,8 @@ extension TensorView {
     case .bool: bools[index] ? 1 : 0
     case .string: .nan
     case .uint64: Double(pointer(as: UInt64.self)[index])
-    default: Double(integer(index))
+    case .int64, .int32, .int16, .int8, .uint32, .uint16, .uint8: Double(integer(index))
+    default: stored(index)
     }
   }
 
@@ -155,6 +156,19 @@ extension TensorView {
     case .uint16: pointer(as: UInt16.self)[index] = UInt16(converting: value)
     case .uint8: pointer(as: UInt8.self)[index] = UInt8(converting: value)
     case .string: break
+    default: setStored(index, value, saturates: true)
     }
+  }
+
+  private func stored(_ index: Int) -> Double {
+    guard let type = type.stored else { return .nan }
+    return type.init(bitPattern: base.assumingMemoryBound(to: UInt8.self)[index]).double
+  }
+
+  /// Writes a number of a type that is stored alone.
+  func setStored(_ index: Int, _ value: Double, saturates: Bool) {
+    guard let type = type.stored else { return }
+    base.assumingMemoryBound(to: UInt8.self)[index] =
+      type.init(converting: value, saturates: saturates).bitPattern
   }
 }

@@ -14,6 +14,16 @@ enum TensorType: Int, Sendable, Equatable, CaseIterable {
   case uint32 = 12
   case uint64 = 13
   case bfloat16 = 16
+  case float8e4m3fn = 17
+  case float8e4m3fnuz = 18
+  case float8e5m2 = 19
+  case float8e5m2fnuz = 20
+  case uint4 = 21
+  case int4 = 22
+  case float4e2m1 = 23
+  case float8e8m0 = 24
+  case uint2 = 25
+  case int2 = 26
 
   /// The Swift type of an element.
   var element: any TensorElement.Type {
@@ -32,6 +42,16 @@ enum TensorType: Int, Sendable, Equatable, CaseIterable {
     case .uint32: UInt32.self
     case .uint64: UInt64.self
     case .bfloat16: BFloat16.self
+    case .float8e4m3fn: StoredFloat<E4M3FN>.self
+    case .float8e4m3fnuz: StoredFloat<E4M3FNUZ>.self
+    case .float8e5m2: StoredFloat<E5M2>.self
+    case .float8e5m2fnuz: StoredFloat<E5M2FNUZ>.self
+    case .uint4: StoredInteger<U4>.self
+    case .int4: StoredInteger<S4>.self
+    case .float4e2m1: StoredFloat<E2M1>.self
+    case .float8e8m0: StoredScale.self
+    case .uint2: StoredInteger<U2>.self
+    case .int2: StoredInteger<S2>.self
     }
   }
 
@@ -42,6 +62,9 @@ enum TensorType: Int, Sendable, Equatable, CaseIterable {
   var stride: Int {
     switch self {
     case .uint8, .int8, .bool: 1
+    // Numbers that are stored alone have a byte each.
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float8e8m0: 1
+    case .float4e2m1, .uint4, .int4, .uint2, .int2: 1
     case .uint16, .int16, .float16, .bfloat16: 2
     case .float32, .int32, .uint32: 4
     case .int64, .uint64, .float64: 8
@@ -59,7 +82,17 @@ enum TensorType: Int, Sendable, Equatable, CaseIterable {
   /// Stored in 16 bits, computed in floats.
   var isReduced: Bool { self == .float16 || self == .bfloat16 }
   var isInteger: Bool { isNumeric && !isFloatingPoint }
-  var isNumeric: Bool { self != .string && self != .bool }
+  /// A number that is computed with.
+  var isNumeric: Bool { self != .string && self != .bool && !isStored }
+
+  /// A number that is stored as such and computed as another.
+  var isStored: Bool {
+    switch self {
+    case .float8e4m3fn, .float8e4m3fnuz, .float8e5m2, .float8e5m2fnuz, .float8e8m0: true
+    case .float4e2m1, .uint4, .int4, .uint2, .int2: true
+    default: false
+    }
+  }
 
   /// ONNX's name for the type.
   var onnxName: String {
@@ -78,6 +111,7 @@ enum TensorType: Int, Sendable, Equatable, CaseIterable {
     case .int64: "int64"
     case .uint32: "uint32"
     case .uint64: "uint64"
+    default: OnnxTypes.name(Int64(rawValue))
     }
   }
 }

@@ -9,6 +9,8 @@ struct Cast: Operator {
   private let to: TensorType
   private let width: Int
   private let name: String
+  private let saturates: Bool
+  private let rounding: StoredScale.Rounding
 
   init(_ node: Node) throws(ModelError) {
     guard let code = try node.int("to") else { throw node.error(.malformed, "no target type") }
@@ -28,6 +30,12 @@ struct Cast: Operator {
     (from, to) = (info.type, type)
     width = info.shape.elementCount
     name = node.name
+    saturates = try node.int("saturate", default: 1) != 0
+    let mode = try node.string("round_mode", default: "up")
+    guard let rounding = StoredScale.Rounding(rawValue: mode) else {
+      throw node.error(.malformed, "round_mode \"\(mode)\" is not known")
+    }
+    self.rounding = rounding
     var output = try node.output(type, info.shape)
     if type == .int64 || type == .int32 { output.extents = info.extents }
     outputs = [output]
@@ -55,7 +63,8 @@ struct Cast: Operator {
       }
     case .string: readText(call, input.strings)
     case .float16, .bfloat16: fill(call) { input.double($0) }
-    default: if let type = from.integer { integers(call, type) }
+    default:
+      if let type = from.integer { integers(call, type) } else { fill(call) { input.double($0) } }
     }
   }
 
@@ -95,7 +104,17 @@ struct Cast: Operator {
     case .string:
       let target = out.strings
       for i in 0..<out.count { target[i] = NumberText.python(value(i), from) }
-    default: for i in 0..<out.count { out.set(i, value(i)) }
+    case .float8e8m0:
+      let target = out.pointer(as: StoredScale.self)
+      for i in 0..<out.count {
+        target[i] = StoredScale(converting: value(i), saturates: saturates, rounding)
+      }
+    default:
+      if to.isStored {
+        for i in 0..<out.count { out.setStored(i, value(i), saturates: saturates) }
+      } else {
+        for i in 0..<out.count { out.set(i, value(i)) }
+      }
     }
   }
 
@@ -110,7 +129,12 @@ struct Cast: Operator {
     case .bool: for i in 0..<out.count { out.bools[i] = source[i] != 0 }
     case .string: for i in 0..<out.count { out.strings[i] = "\(source[i])" }
     case .float16, .bfloat16: for i in 0..<out.count { out.set(i, Double(source[i])) }
-    default: if let type = to.integer { truncate(source, out, type) }
+    default:
+      if let type = to.integer {
+        truncate(source, out, type)
+      } else {
+        fill(call) { Double(source[$0]) }
+      }
     }
   }
 

@@ -3,6 +3,8 @@ extension OperatorRegistry {
   static let tensorOperators: [String: OperatorFactory] =
     elementwiseOperators.merging(movementOperators) { $1 }.merging(reductions) { $1 }
     .merging(textOperators) { $1 }.merging(networkOperators) { $1 }
+    .merging(quantizedOperators) { $1 }.merging(recurrentOperators) { $1 }
+    .merging(signalOperators) { $1 }.merging(imageOperators) { $1 }
 
   static let movementOperators: [String: OperatorFactory] = [
     "CenterCropPad": CenterCropPad.factory,
@@ -44,9 +46,7 @@ extension OperatorRegistry {
     "BatchNormalization": { node throws(ModelError) in try BatchNormalization(node) },
     "CumProd": Cumulation.factory(isProduct: true),
     "CumSum": Cumulation.factory(isProduct: false),
-    "DequantizeLinear": { node throws(ModelError) in try Dequantize(node) },
     "Det": { node throws(ModelError) in try Determinant(node) },
-    "DynamicQuantizeLinear": { node throws(ModelError) in try DynamicQuantize(node) },
     "Einsum": { node throws(ModelError) in try Einsum(node) },
     "Gemm": MatrixProduct.gemm,
     "GroupNormalization": GroupedNormalization.group,
@@ -57,12 +57,9 @@ extension OperatorRegistry {
     "LogSoftmax": Softmax.factory(isLog: true),
     "LpNormalization": { node throws(ModelError) in try LpNormalization(node) },
     "MatMul": MatrixProduct.matMul,
-    "MatMulInteger": IntegerMatMul.integer,
     "MeanVarianceNormalization": GroupedNormalization.meanVariance,
     "NegativeLogLikelihoodLoss": Loss.factory(takesSoftmax: false),
     "NonMaxSuppression": NonMaxSuppression.factory,
-    "QLinearMatMul": IntegerMatMul.scaled,
-    "QuantizeLinear": { node throws(ModelError) in try Quantize(node) },
     "RMSNormalization": GroupedNormalization.rms,
     "ReduceL1": Reduction.factory(.l1),
     "ReduceL2": Reduction.factory(.l2),

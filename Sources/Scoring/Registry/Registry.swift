@@ -57,6 +57,9 @@ public struct Registry {
     public var isReady: Bool
   }
 
+  /// What a value of PostgreSQL can hold, less room for what is sent with it.
+  private static let mostBytes = (1 << 30) - (1 << 20)
+
   /// Proves that the engine can score the file, then registers it, ready, under its alias.
   ///
   /// All in one transaction; nothing is stored of a file that is refused.
@@ -66,6 +69,12 @@ public struct Registry {
   public func push(_ submission: Submission) throws(WorkError) -> Pushed {
     let model: Model
     do throws(ModelError) {
+      guard submission.bytes.count <= Self.mostBytes else {
+        throw ModelError(
+          .tooLarge,
+          "model has \(submission.bytes.count) bytes, a database takes \(Self.mostBytes)",
+          hint: "Export the weights as float16, or quantize them.")
+      }
       model = try Model.load(
         submission.bytes, labels: submission.labels,
         options: ModelOptions(setup: submission.setup))

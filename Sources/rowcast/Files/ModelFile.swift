@@ -1,8 +1,15 @@
 import CDispatch  // Where C's structures are found, since NIO brings it.
 import Foundation
+import Inference
 
 /// A file that is read whole.
 enum ModelFile {
+  /// A model's bytes, with those that an ONNX file keeps in files beside it.
+  static func model(path: String) throws -> [UInt8] {
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    return try Model.embedding(bytes(path: path), directory: folder)
+  }
+
   /// The file's bytes.
   static func bytes(path: String) throws -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

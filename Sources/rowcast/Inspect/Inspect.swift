@@ -31,7 +31,7 @@ struct Inspect: ParsableCommand {
 
   func run() throws {
     let labels = try labels.map { try Labels.read(ModelFile.bytes(path: $0)) }
-    let bytes = try ModelFile.bytes(path: model)
+    let bytes = try ModelFile.model(path: model)
     let report = try InspectReport(
       path: model, bytes: bytes, labels: labels,
       options: ModelOptions(setup: try setup.resolved()))

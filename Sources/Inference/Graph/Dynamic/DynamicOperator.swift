@@ -12,7 +12,10 @@ typealias DynamicOperatorFactory = @Sendable (DynamicNode) throws(ModelError) ->
 extension OperatorRegistry {
   /// Operators that only a graph without a plan can have, by domain and type.
   static let dynamicFactories: [String: [String: DynamicOperatorFactory]] = [
-    "": controlFlow.merging(sequences) { $1 }
+    "": controlFlow.merging(sequences) { $1 },
+    "ai.onnx.preview": [
+      "FlexAttention": { node throws(ModelError) in try FlexAttention(node) }
+    ],
   ]
 
   static func notSupported(_ node: Node) -> ModelError {

@@ -47,7 +47,7 @@ extension Node {
     var work = 1
     for factor in factors {
       let (product, overflow) = work.multipliedReportingOverflow(by: max(factor, 1))
-      guard !overflow, product <= 1 << 34 else {
+      guard !overflow, product <= limits.stepCount else {
         throw error(.tooLarge, "a result takes too many steps")
       }
       work = product

@@ -61,7 +61,7 @@ struct EngineBench: ParsableCommand {
   func run() throws {
     var report = EngineReport()
     for subject in try subjects() {
-      let bytes = try ModelFile.bytes(path: subject.model)
+      let bytes = try ModelFile.model(path: subject.model)
       let model = try Model.load(
         bytes, options: ModelOptions(answer: contributions ? .contribution : .prediction))
       var result = EngineReport.Result(model: subject.model, format: model.format)

@@ -51,7 +51,7 @@ struct LoadBench: ParsableCommand {
   }
 
   private func measure(_ path: String) throws -> LoadReport.Result {
-    let bytes = try ModelFile.bytes(path: path)
+    let bytes = try ModelFile.model(path: path)
     let (model, figure) = try LoadTimer.measure(bytes, seconds: seconds)
     let rows = model.syntheticRows(count: 3)
     /// A model that was loaded, and has scored.
