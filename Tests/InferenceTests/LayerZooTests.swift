@@ -7,13 +7,20 @@ struct LayerZooTests {
   /// What the answers may differ by.
   struct Facts: Decodable { var tolerance: Double }
 
-  static let zoo: [NetworkTests.Case] = {
-    let folder = OnnxConformanceTests.folder.deletingLastPathComponent()
-      .appendingPathComponent("layers")
-    let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path)
-    return (names ?? []).sorted().map {
-      NetworkTests.Case(folder: folder.appendingPathComponent($0))
+  /// The fixtures, and the others where they were made.
+  static let cases: [NetworkTests.Case] = {
+    let folders = [
+      ParityCase.folder.appendingPathComponent("layers"),
+      OnnxConformanceTests.folder.deletingLastPathComponent().appendingPathComponent("layers"),
+    ]
+    var found: [String: NetworkTests.Case] = [:]
+    for folder in folders {
+      let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path)
+      for name in names ?? [] {
+        found[name] = NetworkTests.Case(folder: folder.appendingPathComponent(name))
+      }
     }
+    return found.sorted { $0.key < $1.key }.map(\.value)
   }()
 
   /// A column for each input; one for each number of a row where the model is one of a table.
@@ -48,8 +55,7 @@ struct LayerZooTests {
   }
 
   @Test(
-    "Recurrent and quantized networks agree with PyTorch and ONNX Runtime",
-    .enabled(if: !zoo.isEmpty), arguments: zoo)
+    "Recurrent and quantized networks agree with PyTorch and ONNX Runtime", arguments: cases)
   func layerZoo(network: NetworkTests.Case) throws {
     let facts = try JSONDecoder().decode(
       Facts.self, from: Data(contentsOf: network.folder.appendingPathComponent("case.json")))
@@ -69,8 +75,8 @@ struct LayerZooTests {
   }
 
   @Test(
-    "A row's answer is the same in any batch", .enabled(if: !zoo.isEmpty),
-    arguments: zoo.filter { !$0.testDescription.hasPrefix("lstm_long") })
+    "A row's answer is the same in any batch",
+    arguments: cases.filter { !$0.testDescription.hasPrefix("lstm_long") })
   func rowsAreIndependent(network: NetworkTests.Case) throws {
     try NetworkKernels.$isPlain.withValue(true) {
       let model = try network.load()

@@ -4,8 +4,12 @@ enum OnnxConformance {
 
   /// How many cases of a kind pass; fewer were a step back.
   static let leastPassed = [
-    "node": 1_595, "simple": 21, "pytorch-operator": 35, "pytorch-converted": 82,
+    "node": 1_863, "simple": 21, "pytorch-operator": 35, "pytorch-converted": 82,
   ]
+
+  /// What answers may differ by beside a case's tolerance, where the expected ones were themselves computed
+  /// in floats and ours in doubles: sums of a hundred terms that cancel.
+  static let cancellation = ["ai.onnx.DFT": 1e-6]
 
   /// Where the cases' tolerance is finer than a number of 16 bits can show, a unit of its last place.
   static let lastPlace = ["bfloat16": 0x1p-7, "float16": 0x1p-10]

@@ -99,6 +99,7 @@ struct OnnxConformanceTests {
     func difference(_ found: OnnxDatum, _ wanted: OnnxDatum) -> String? {
       // Each step of a graph of several rounds anew.
       let places = description.operators.count > 1 ? 2.0 : 1.0
+      let cancellation = description.operators.compactMap { OnnxConformance.cancellation[$0] }
       switch (found, wanted) {
       case (.numbers(let type, let dims, let a), .numbers(let other, let size, let b)):
         guard type == other, dims == size else {
@@ -106,7 +107,7 @@ struct OnnxConformanceTests {
         }
         for (index, (x, y)) in zip(a, b).enumerated() where !(x == y || x.isNaN && y.isNaN) {
           let isNear =
-            abs(x - y) <= description.atol
+            abs(x - y) <= (cancellation + [description.atol]).reduce(0, max)
             + max(description.rtol, places * (OnnxConformance.lastPlace[type] ?? 0)) * abs(y)
           if !isNear || y.isInfinite { return "\(x) where \(y) is wanted, element \(index)" }
         }

@@ -237,6 +237,9 @@ def exported(network, shape, path):
 
 
 def static(make, shape, **options):
+    # Weights of 7 bits: sums of bytes times signed bytes overflow in ONNX Runtime on CPUs without VNNI.
+    options = {"reduce_range": True, **options}
+
     def case(path):
         with tempfile.TemporaryDirectory() as folder:
             plain = os.path.join(folder, "plain.onnx")
@@ -248,12 +251,14 @@ def static(make, shape, **options):
 
 
 def dynamic(make, shape, **options):
+    options = {"reduce_range": True, **options}
+
     def case(path):
         with tempfile.TemporaryDirectory() as folder:
             plain = os.path.join(folder, "plain.onnx")
             inputs = exported(draw(make(), 22), shape, plain)
             quantize_dynamic(plain, path, **options)
-        return [inputs.numpy()], None, {"tolerance": 2e-2, "rows": True}
+        return [inputs.numpy()], None, {"tolerance": 2e-3, "rows": True}
 
     return case
 
@@ -336,6 +341,8 @@ CASES = {
 def ask(path, feeds, by_row):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Otherwise products with weights of 4 bits are computed with bytes.
+    options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [info.name for info in session.get_inputs()]
     if not by_row:

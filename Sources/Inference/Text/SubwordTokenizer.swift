@@ -16,6 +16,7 @@ package final class SubwordTokenizer: Sendable {
   }
 
   package static let mostBytes = 64 << 20
+  private static let mostGrowth = 1024.0
 
   private let normalization: [TextNormalization]
   private let cutting: [TextCutting]
@@ -55,6 +56,13 @@ package final class SubwordTokenizer: Sendable {
     }
     normalization = try TextNormalization.read(root["normalizer"])
     cutting = try TextCutting.read(root["pre_tokenizer"])
+    // Steps that each make a text twice as long would fill the memory with a word.
+    let growth = (normalization.map(\.growth) + cutting.map(\.growth)).reduce(1, *)
+    guard growth <= Self.mostGrowth else {
+      throw ModelError(
+        .tooLarge,
+        "tokenizer: its steps make a text more than \(Int(Self.mostGrowth)) times as long")
+    }
     var added = try AddedTokens.read(
       root["added_tokens"], vocabulary, tokenCount: vocabulary.count)
     let numbers = added

@@ -85,6 +85,16 @@ enum TextCutting: Sendable {
       replacement: replacement, prepends: prepends, cuts: try member["split"].bool(true))
   }
 
+  /// How many times as long a text can become.
+  var growth: Double {
+    switch self {
+    case .byteLevel: 2
+    // A space is a byte; a word of one gets another before it.
+    case .metaspace(let space): Double(space.replacement.count) + 1
+    default: 1
+    }
+  }
+
   func apply(_ input: TextPieces, into output: inout TextPieces) {
     output.removeAll()
     output.isFromStart = input.isFromStart

@@ -13,6 +13,9 @@ struct TextMatcher: Sendable {
 
   private let kind: Kind
 
+  /// Bytes that a match has at least.
+  var leastByteCount: Int { if case .text(let text) = kind { text.count } else { 1 } }
+
   init(_ member: JSONMember) throws(ModelError) {
     if case .string(let text) = member["String"].value {
       guard !text.isEmpty else { throw member.malformed("is empty") }

@@ -47,6 +47,16 @@ enum TextNormalization: Sendable {
     }
   }
 
+  /// How many times as long a text can become, beside what a step does once only.
+  var growth: Double {
+    switch self {
+    case .replace(let matcher, let content):
+      max(1, Double(content.count) / Double(matcher.leastByteCount))
+    case .byteLevel: 2
+    default: 1
+    }
+  }
+
   /// Rewrites `text`; `spare` is memory that is lent.
   func apply(_ text: inout [UInt8], _ spare: inout [UInt8]) {
     spare.removeAll(keepingCapacity: true)

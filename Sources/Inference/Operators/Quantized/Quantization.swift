@@ -88,9 +88,10 @@ struct Quantize: Operator {
     }
     let type: TensorType
     if let zero = node.optionalInput(2) {
-      guard zero.shape == scale.shape else {
-        throw node.error(.malformed, "zero points of shape \(zero.shape)")
-      }
+      guard !zero.shape.isBatched,
+        zero.shape == scale.shape
+          || zero.shape.elementCount == 1 && scale.shape.elementCount == 1
+      else { throw node.error(.malformed, "zero points of shape \(zero.shape)") }
       type = zero.type
     } else {
       let code = try node.int("output_dtype", default: 0)

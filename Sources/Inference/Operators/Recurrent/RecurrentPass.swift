@@ -202,8 +202,9 @@ struct RecurrentPass {
         for k in 0..<hidden { o[k] += peepholes[hidden + k] * cell[k] }
         apply(0, o, hidden)
       }
+      // As ONNX Runtime has it: the clip is for the gates, not for what goes out of the cell.
       state.update(from: cell, count: hidden)
-      apply(2, state, hidden)
+      functions[2].apply(state, hidden)
       for k in 0..<hidden { state[k] *= o[k] }
     }
   }
