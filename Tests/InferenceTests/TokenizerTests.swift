@@ -61,7 +61,7 @@ private struct TokenizerCase {
   }
 
   @Test(arguments: [
-    (#""normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}"#, "Precompiled"),
+    (#""normalizer": {"type": "Other"}"#, "Other"),
     (#""pre_tokenizer": {"type": "UnicodeScripts"}"#, "UnicodeScripts"),
     (#""post_processor": {"type": "Other"}"#, "Other"),
     (
@@ -82,6 +82,9 @@ private struct TokenizerCase {
     #"{"model": {"type": "BPE", "vocab": {"a": 1}, "merges": [3]}}"#,
     #"{"model": {"type": "WordPiece", "vocab": {"a": 1e40}}}"#,
     #"{"model": {"type": "Unigram", "vocab": [["a"]]}}"#,
+    #"{"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}, "model": {"type": "WordPiece", "vocab": {}}}"#,
+    #"{"normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////w=="}, "model": {"type": "WordPiece", "vocab": {}}}"#,
+    #"{"normalizer": {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAD/"}, "model": {"type": "WordPiece", "vocab": {}}}"#,
     #"{"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 7}}"#,
   ])
   func whatIsNoTokenizerIsRefused(json: String) {

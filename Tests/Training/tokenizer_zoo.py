@@ -4,7 +4,7 @@
 
 OUT gets a folder for each tokenizer: tokenizer.json, texts.json and ids.txt (a line a text). With --small,
 which needs nothing but this script to be repeated, OUT gets one file a tokenizer, for the fixtures.
-Needs tokenizers.
+Needs tokenizers and, for its tables of characters, sentencepiece.
 """
 
 import json
@@ -179,6 +179,31 @@ def made(texts, size):
             own["model"]["byte_fallback"] = True
             tokenizer = Tokenizer.from_str(json.dumps(own))
         yield name, tokenizer
+    for rule in ["nmt_nfkc", "nmt_nfkc_cf"]:
+        tokenizer = trained(
+            models.Unigram(), trainers.UnigramTrainer,
+            norm.Sequence([norm.Precompiled(characters(rule)), norm.Replace(Regex(" {2,}"), " ")]), pre.Metaspace(),
+            vocab_size=size + 500, unk_token="<unk>", special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+            processor=post.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]))
+        # The library reads decimals to within a last bit, which decides between ways that are equally good.
+        own = json.loads(tokenizer.to_str())
+        own["model"]["vocab"] = [[text, round(score * 1024) / 1024] for text, score in own["model"]["vocab"]]
+        yield "sentencepiece_" + rule, Tokenizer.from_str(json.dumps(own))
+
+
+def characters(rule):
+    """SentencePiece's table of replacements, as its models hold it."""
+    import io
+
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c"] * 10), model_writer=out, vocab_size=8, normalization_rule_name=rule,
+        model_type="char", minloglevel=2)
+    model = sentencepiece_model_pb2.ModelProto.FromString(out.getvalue())
+    return model.normalizer_spec.precompiled_charsmap
 
 
 SMALL = ["bert", "bert_cased", "roberta", "cl100k", "llama", "metaspace", "clip", "split_merged_with_next"]

@@ -6,8 +6,8 @@
 struct TextMatcher: Sendable {
   private enum Kind: Sendable {
     case text([UInt8])
-    /// One character of a set, or as many as follow each other.
-    case set(CodePointSet, isRepeated: Bool)
+    /// One character of a set, or as many as follow each other where there are at least so many.
+    case set(CodePointSet, run: Int?)
     case words(WordScanner)
   }
 
@@ -25,53 +25,59 @@ struct TextMatcher: Sendable {
     let expression = try member["Regex"].string()
     if let scanner = WordScanner(expression: expression) {
       kind = .words(scanner)
-    } else if let (set, isRepeated) = Self.set(expression) {
-      kind = .set(set, isRepeated: isRepeated)
+    } else if let (set, run) = Self.set(expression) {
+      kind = .set(set, run: run)
     } else {
       throw member.unsupported("expression \"\(expression.prefix(200))\"")
     }
   }
 
-  private static func set(_ expression: String) -> (CodePointSet, isRepeated: Bool)? {
+  private static func set(_ expression: String) -> (CodePointSet, run: Int?)? {
     var text = Substring(expression)
-    let isRepeated = text.hasSuffix("+") && !text.hasSuffix("\\+")
-    if isRepeated { text.removeLast() }
+    var run: Int?
+    // What precedes it is no backslash: that would be read as a character of its own below.
+    for (suffix, count) in [("+", 1), ("{2,}", 2)] where text.hasSuffix(suffix) {
+      guard !text.dropLast(suffix.count).hasSuffix("\\") else { break }
+      text.removeLast(suffix.count)
+      run = count
+      break
+    }
     func set(_ bit: ScalarClass, inverted: Bool = false) -> CodePointSet {
       CodePointSet { ScalarClass.of($0.value).contains(bit) != inverted }
     }
     switch text {
-    case "\\s", "[\\s]", "\\p{White_Space}": return (set(.space), isRepeated)
-    case "\\S", "[^\\s]": return (set(.space, inverted: true), isRepeated)
-    case "\\w", "[\\w]": return (set(.patternWord), isRepeated)
-    case "\\W", "[^\\w]": return (set(.patternWord, inverted: true), isRepeated)
-    case "\\p{L}", "[\\p{L}]": return (set(.letter), isRepeated)
-    case "\\p{N}", "[\\p{N}]": return (set(.number), isRepeated)
+    case "\\s", "[\\s]", "\\p{White_Space}": return (set(.space), run)
+    case "\\S", "[^\\s]": return (set(.space, inverted: true), run)
+    case "\\w", "[\\w]": return (set(.patternWord), run)
+    case "\\W", "[^\\w]": return (set(.patternWord, inverted: true), run)
+    case "\\p{L}", "[\\p{L}]": return (set(.letter), run)
+    case "\\p{N}", "[\\p{N}]": return (set(.number), run)
     case "\\d", "[0-9]", "\\p{Nd}":
-      if text == "[0-9]" { return (.digit, isRepeated) }
+      if text == "[0-9]" { return (.digit, run) }
       return (
         CodePointSet {
           $0.properties.generalCategory == .decimalNumber
             && ScalarClass.of($0.value).contains(.number)
-        }, isRepeated
+        }, run
       )
-    case "\\n": return (CodePointSet("\n"..."\n"), isRepeated)
-    case "\\t": return (CodePointSet("\t"..."\t"), isRepeated)
+    case "\\n": return (CodePointSet("\n"..."\n"), run)
+    case "\\t": return (CodePointSet("\t"..."\t"), run)
     case "[\\r\\n]", "[\\n\\r]":
       var set = CodePointSet("\n"..."\n")
       set.insert("\r"..."\r")
-      return (set, isRepeated)
+      return (set, run)
     default:
       // One character that means itself.
       let scalars = text.unicodeScalars
       if scalars.count == 2, text.first == "\\", let last = scalars.last, last.isASCII,
         !(last.properties.isAlphabetic || last.properties.numericType != nil)
       {
-        return (CodePointSet(last...last), isRepeated)
+        return (CodePointSet(last...last), run)
       }
       guard scalars.count == 1, let only = scalars.first,
         !".^$|()[]{}*+?\\".contains(Character(only))
       else { return nil }
-      return (CodePointSet(only...only), isRepeated)
+      return (CodePointSet(only...only), run)
     }
   }
 
@@ -91,20 +97,25 @@ struct TextMatcher: Sendable {
           index += 1
         }
       }
-    case .set(let set, let isRepeated):
+    case .set(let set, let run):
       var index = 0
-      var start: Int?
+      var (start, count) = (0, 0)
       while index < text.count {
         let (value, length) = UTF8Bytes.scalar(text, index)
         if let scalar = Unicode.Scalar(value), set.contains(scalar) {
-          if !isRepeated { body(index, index + length) } else { start = start ?? index }
-        } else if let begun = start {
-          body(begun, index)
-          start = nil
+          if run == nil {
+            body(index, index + length)
+          } else {
+            if count == 0 { start = index }
+            count += 1
+          }
+        } else {
+          if let run, count >= run { body(start, index) }
+          count = 0
         }
         index += length
       }
-      if let start { body(start, text.count) }
+      if let run, count >= run { body(start, text.count) }
     case .words(let scanner):
       var index = 0
       while index < text.count {

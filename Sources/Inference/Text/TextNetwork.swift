@@ -29,7 +29,7 @@ enum TextNetwork {
       signature: Signature(
         features: [Signature.Feature(name: feature, type: .string, missing: .refused)],
         outputs: outputs),
-      byteCount: network.byteCount + tokenizer.byteCount,
+      byteCount: network.byteCount + tokenizer.byteCount, device: network.device,
       predictor: TextPredictor(
         tokenizer, inputs: inputs, mostTokens: most, answer: answer, network: network.predictor))
   }

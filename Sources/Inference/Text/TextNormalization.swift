@@ -9,6 +9,7 @@ enum TextNormalization: Sendable {
   case prepend([UInt8])
   case nmt
   case byteLevel
+  case precompiled(CharacterMap)
 
   /// Steps in their order; a sequence is flattened, none is empty.
   static func read(_ member: JSONMember, depth: Int = 0) throws(ModelError) -> [TextNormalization] {
@@ -43,6 +44,11 @@ enum TextNormalization: Sendable {
     case "Prepend": return [.prepend(Array(try member["prepend"].string().utf8))]
     case "Nmt": return [.nmt]
     case "ByteLevel": return [.byteLevel]
+    case "Precompiled":
+      let table = member["precompiled_charsmap"]
+      // Nothing is replaced.
+      if table.isNull { return [] }
+      return [.precompiled(try CharacterMap(table))]
     default: throw member.unsupported("normalizer \"\(type)\"")
     }
   }
@@ -53,6 +59,7 @@ enum TextNormalization: Sendable {
     case .replace(let matcher, let content):
       max(1, Double(content.count) / Double(matcher.leastByteCount))
     case .byteLevel: 2
+    case .precompiled(let map): map.growth
     default: 1
     }
   }
@@ -97,6 +104,7 @@ enum TextNormalization: Sendable {
       Self.filter(text, into: &spare, Self.staysInTranslation, Self.inTranslation)
     case .byteLevel:
       for byte in text { spare.append(contentsOf: ByteLevel.characters[Int(byte)]) }
+    case .precompiled(let map): map.apply(text, into: &spare)
     }
     swap(&text, &spare)
   }

@@ -9,6 +9,7 @@ final class TextPredictor: Predictor {
   private let network: any Predictor
   private let answer: TextAnswer
   private let mostTokens: Int
+  var isNetwork: Bool { true }
 
   /// Places of a batch of the network; more only take memory.
   private static let mostPlaces = 4096
