@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Logging
 import Postgres
 import Scoring
 
@@ -34,14 +33,7 @@ struct Demo: AsyncParsableCommand {
   @Option(help: "Single-row inserts per second; every 5 s there is a burst of 500 rows besides.")
   var rate = 500.0
 
-  @Option(help: "Threads that score. Default: the cores.")
-  var lanes: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Keep the database here. Default: a temporary directory, removed at the end.",
-      valueName: "dir"))
-  var dataDir: String?
+  @OptionGroup var place: DemoOptions
 
   @Option(help: ArgumentHelp("The models and their manifest.json.", valueName: "dir"))
   var models: String?
@@ -51,7 +43,6 @@ struct Demo: AsyncParsableCommand {
     guard rate > 0, rate <= 100_000 else {
       throw ValidationError("--rate must be more than 0 and at most 100000")
     }
-    if let lanes, lanes < 1 { throw ValidationError("--lanes must be 1 or more") }
   }
 
   func run() async throws {
@@ -59,22 +50,13 @@ struct Demo: AsyncParsableCommand {
     let folder = try models ?? Share.path("deploy/demo")
     let manifest = try DemoManifest.read(folder: folder)
     let length = try seconds ?? Self.secondsFromEnvironment()
-    let place = try DemoPlace(keeping: dataDir)
-    defer { place.remove() }
-    let appliance = try Appliance(.init(directory: place.clusterPath))
-    // Before the directory goes; nothing to do where it was stopped in order.
-    defer { try? appliance.server.stop(.fast) }
-    try place.publish(appliance)
-
-    var configuration = WorkerConfiguration(settings: appliance.database)
-    if let lanes { configuration.laneCount = lanes }
-    let worker = Worker(configuration, logger: WorkerRun.logger(level: .error))
-    let show = DemoShow(
-      appliance: appliance, worker: worker, manifest: manifest, folder: folder, rate: rate,
-      seconds: length, interruption: interruption, keptIn: dataDir)
-    let isComplete = try await WorkerRun.during(worker) { try show.run() }
-    try appliance.server.stop(.fast)
-    if !isComplete { throw ExitCode(CommandError.Status.failed.rawValue) }
+    let (rate, kept) = (rate, place.dataDir)
+    try await place.during { appliance, worker in
+      try DemoShow(
+        appliance: appliance, worker: worker, manifest: manifest, folder: folder, rate: rate,
+        seconds: length, interruption: interruption, keptIn: kept
+      ).run()
+    }
   }
 
   private static func secondsFromEnvironment() throws -> Double? {
@@ -85,32 +67,5 @@ struct Demo: AsyncParsableCommand {
       throw CommandError(.usage, "DEMO_SECONDS is not a number of seconds")
     }
     return seconds
-  }
-}
-
-/// Where the demo's database lives: a directory of the user's, or one that goes away.
-final class DemoPlace {
-  private let kept: DataDirectory?
-  private let lock: DataDirectoryLock?
-  private let temporary: String?
-
-  init(keeping path: String?) throws {
-    kept = path.map { DataDirectory(path: $0) }
-    lock = try kept?.acquire()
-    temporary = try path == nil ? TemporaryDirectory.make("demo") : nil
-  }
-
-  var clusterPath: String { kept?.clusterPath ?? temporary! + "/postgres" }
-
-  /// Lets `rowcast status --data-dir` and `rowcast down` find a demo that keeps its data.
-  func publish(_ appliance: Appliance) throws {
-    try lock?.publish(
-      .init(
-        pid: getpid(), connection: appliance.connectionKeywords, startedAt: Date(),
-        release: Rowcast.release))
-  }
-
-  func remove() {
-    if let temporary { TemporaryDirectory.remove(temporary) }
   }
 }

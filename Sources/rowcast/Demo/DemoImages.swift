@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Logging
 import Postgres
 import Scoring
 
@@ -25,40 +24,23 @@ struct DemoImages: AsyncParsableCommand {
   @Option(help: "Pictures a second.")
   var rate = 50.0
 
-  @Option(help: "Threads that score. Default: the cores.")
-  var lanes: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "Keep the database here. Default: a temporary directory, removed at the end.",
-      valueName: "dir"))
-  var dataDir: String?
+  @OptionGroup var place: DemoOptions
 
   func validate() throws {
     guard rate > 0, rate <= 10_000 else {
       throw ValidationError("--rate must be more than 0 and at most 10000")
     }
-    if let lanes, lanes < 1 { throw ValidationError("--lanes must be 1 or more") }
   }
 
   func run() async throws {
     let interruption = Interruption()
     let gallery = try DemoGallery(folder: Share.path("deploy/demo/images"))
-    let place = try DemoPlace(keeping: dataDir)
-    defer { place.remove() }
-    let appliance = try Appliance(.init(directory: place.clusterPath))
-    // Before the directory goes; nothing to do where it was stopped in order.
-    defer { try? appliance.server.stop(.fast) }
-    try place.publish(appliance)
-    var configuration = WorkerConfiguration(settings: appliance.database)
-    if let lanes { configuration.laneCount = lanes }
-    let worker = Worker(configuration, logger: WorkerRun.logger(level: .error))
-    let show = DemoImagesShow(
-      appliance: appliance, gallery: gallery, rate: rate, interruption: interruption,
-      keptIn: dataDir)
-    let isComplete = try await WorkerRun.during(worker) { try show.run() }
-    try appliance.server.stop(.fast)
-    if !isComplete { throw ExitCode(CommandError.Status.failed.rawValue) }
+    let (rate, kept) = (rate, place.dataDir)
+    try await place.during { appliance, _ in
+      try DemoImagesShow(
+        appliance: appliance, gallery: gallery, rate: rate, interruption: interruption, keptIn: kept
+      ).run()
+    }
   }
 }
 

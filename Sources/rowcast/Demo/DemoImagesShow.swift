@@ -18,11 +18,8 @@ struct DemoImagesShow: Sendable {
     where p.label <> d.written order by p.top_1_probability desc limit 5
     """,
     """
-    select p.digit_id, c.rank, c.category, round(c.score::numeric, 4) as score
-    from predictions.digit_category as p
-    cross join lateral (values (1, p.top_1, p.top_1_probability), (2, p.top_2, p.top_2_probability),
-                               (3, p.top_3, p.top_3_probability)) as c (rank, category, score)
-    order by p.digit_id, c.rank limit 6
+    select digit_id, rank, label, round(score::numeric, 4) as score
+    from predictions.digit_category_classes order by digit_id, rank limit 6
     """,
     "select digit_id, code, reason from predictions.digit_category_failure order by digit_id",
   ]
