@@ -19,11 +19,17 @@ public struct Column: Sendable, Equatable {
   /// Sizes of each row's tensor, whose elements lie one row after the other in `values`, row-major;
   /// empty where a row has one number or text.
   public var shape: [Int]
+  /// How many places of the first axis of each row's tensor are meant, where rows have lists of different
+  /// lengths; nil where all are.
+  public var counts: [Int]?
 
-  public init(_ values: Values, nulls: [UInt64]? = nil, shape: [Int] = []) {
+  public init(
+    _ values: Values, nulls: [UInt64]? = nil, shape: [Int] = [], counts: [Int]? = nil
+  ) {
     self.values = values
     self.nulls = nulls
     self.shape = shape
+    self.counts = counts
   }
 
   /// Elements of a row.

@@ -31,12 +31,16 @@ public final class Model: Sendable {
   /// Whether reasons can be asked for beside its predictions (`ModelOptions.reasons`).
   public let givesReasons: Bool
   let predictor: any Predictor
+  /// Where it runs: `auto` is one of the others by then.
+  public let device: Device
+  /// Whether it is a network of tensors, images or texts: layers of very many sums each.
+  public var isNetwork: Bool { predictor.isNetwork }
 
   init(
     format: ModelFormat, signature: Signature, byteCount: Int, givesReasons: Bool = false,
-    predictor: any Predictor
+    device: Device = .cpu, predictor: any Predictor
   ) {
-    self.format = format
+    (self.format, self.device) = (format, device)
     self.givesReasons = givesReasons
     self.signature = signature
     self.byteCount = byteCount
@@ -86,7 +90,12 @@ extension Signature.Feature {
 
 /// What a format's importer makes of a file: the part of a model that computes.
 protocol Predictor: Sendable {
+  var isNetwork: Bool { get }
   func predict(_ batch: Batch, workspace: Workspace) throws(ModelError) -> Predictions
+}
+
+extension Predictor {
+  var isNetwork: Bool { false }
 }
 
 /// Scratch memory that one thread reuses from batch to batch, and from model to model.

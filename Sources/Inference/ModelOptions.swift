@@ -27,15 +27,18 @@ public struct ModelOptions: Sendable, Equatable {
   public var iterations: Range<Int>?
   /// What the file does not say of an ONNX model.
   public var setup: ModelSetup
+  /// Where it is to run.
+  public var device: Device
 
   public init(
     answer: Answer = .prediction, reasons: Int = 0, iterations: Range<Int>? = nil,
-    setup: ModelSetup = ModelSetup()
+    setup: ModelSetup = ModelSetup(), device: Device = .cpu
   ) {
     self.answer = answer
     self.reasons = reasons
     self.iterations = iterations
     self.setup = setup
+    self.device = device
   }
 
   /// More reasons a row are not answered.

@@ -12,12 +12,17 @@ public struct ModelSetup: Sendable, Codable, Equatable {
 
   /// How a text becomes the inputs; nil where the model reads none.
   public var text: TextSetup?
+  /// How the outputs are objects found in an image; nil where they are not.
+  public var objects: ObjectSetup?
 
-  public init(image: ImageSetup? = nil, text: TextSetup? = nil, softmax: Bool? = nil) {
-    (self.image, self.text, self.softmax) = (image, text, softmax)
+  public init(
+    image: ImageSetup? = nil, text: TextSetup? = nil, softmax: Bool? = nil,
+    objects: ObjectSetup? = nil
+  ) {
+    (self.image, self.text, self.softmax, self.objects) = (image, text, softmax, objects)
   }
 
-  private enum CodingKeys: String, CodingKey, CaseIterable { case image, text, softmax }
+  private enum CodingKeys: String, CodingKey, CaseIterable { case image, text, softmax, objects }
 
   public init(from decoder: any Decoder) throws {
     try AnyCodingKey.refuseOthers(than: CodingKeys.allCases.map(\.rawValue), in: decoder)
@@ -25,6 +30,7 @@ public struct ModelSetup: Sendable, Codable, Equatable {
     image = try values.decodeIfPresent(ImageSetup.self, forKey: .image)
     text = try values.decodeIfPresent(TextSetup.self, forKey: .text)
     softmax = try values.decodeIfPresent(Bool.self, forKey: .softmax)
+    objects = try values.decodeIfPresent(ObjectSetup.self, forKey: .objects)
   }
 
   /// True where nothing is said.

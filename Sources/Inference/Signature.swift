@@ -83,6 +83,12 @@ public struct Signature: Sendable, Codable, Equatable {
     case reason
     /// What a feature adds to the margin.
     case contribution
+    /// For each object found in an image left, top, right and bottom, in pixels of the image.
+    case box
+    /// For each object how sure the network is.
+    case boxScore = "box_score"
+    /// For each object what it is.
+    case boxLabel = "box_label"
   }
 
   public struct Output: Sendable, Codable, Equatable {

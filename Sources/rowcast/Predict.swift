@@ -78,6 +78,9 @@ struct Predict: AsyncParsableCommand {
   @Option(help: "Where failed rows are told of: column, stderr or both.")
   var failures = Failures.both
 
+  @Option(help: "Where the model runs: cpu, gpu, or auto, a GPU where there is one.")
+  var device = Device.cpu
+
   @Option(help: "Threads. Default: the cores.")
   var threads: Int?
 
@@ -120,7 +123,11 @@ struct Predict: AsyncParsableCommand {
       ModelFile.model(path: model), labels: labels,
       options: ModelOptions(
         answer: raw ? .margin : leaves ? .leaf : contributions ? .contribution : .prediction,
-        reasons: explain ?? 0, iterations: iterations?.rounds, setup: try setup.resolved()))
+        reasons: explain ?? 0, iterations: iterations?.rounds, setup: try setup.resolved(),
+        device: device))
+    if device == .auto, model.isNetwork, model.device == .cpu {
+      Terminal.standardError.line("no GPU is here: the model runs on the CPU")
+    }
     var input = STDIN_FILENO
     if file != "-" {
       input = open(file, O_RDONLY | O_CLOEXEC)

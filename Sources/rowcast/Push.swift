@@ -52,6 +52,11 @@ struct Push: ParsableCommand {
   @Option(help: ArgumentHelp("Measured quality, as a JSON object.", valueName: "json"))
   var metrics: String?
 
+  @Option(
+    help:
+      "Where the model's versions run: cpu, gpu, or auto, a GPU where there is one. Default: cpu.")
+  var device: Device?
+
   @OptionGroup var setup: SetupOptions
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var output: OutputOptions
@@ -82,7 +87,7 @@ struct Push: ParsableCommand {
       name: name, bytes: bytes, alias: alias,
       labels: try labels.map { try Labels.read(ModelFile.bytes(path: $0)) },
       goldenCSV: try golden.map(ModelFile.bytes(path:)), description: description,
-      metrics: metrics, setup: try setup.resolved())
+      metrics: metrics, setup: try setup.resolved(), device: device)
     let options = ModelOptions(setup: submission.setup)
     if bytes.count >= Self.largeByteCount {
       // What would be refused is, before a connection is made and the bytes travel.
@@ -130,6 +135,10 @@ struct Push: ParsableCommand {
     }
     for feature in pushed.signature.features {
       if let image = feature.image { terminal.line("image \"\(feature.name)\": \(image)") }
+    }
+    if pushed.lacksDevice {
+      terminal.line(
+        "No worker has a GPU: rows wait for one. --device auto takes the CPU meanwhile.")
     }
     if let alias = pushed.alias { terminal.line("alias \"\(alias)\" points at it") }
     if !pushed.isReady {

@@ -38,8 +38,9 @@ struct ImageModel {
   }
 
   static func row(_ row: Int, of predictions: Predictions) -> [Float] {
-    predictions.columns.map { column in
-      if case .float32(let values) = column.values { values[row] } else { .nan }
+    predictions.columns.flatMap { column -> ArraySlice<Float> in
+      guard case .float32(let values) = column.values else { return [.nan] }
+      return values[(row * column.width)..<((row + 1) * column.width)]
     }
   }
 

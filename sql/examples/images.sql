@@ -34,11 +34,8 @@ from post.digit as d join predictions.digit as p using (digit_id);
 select d.written, f.code, f.reason from predictions.digit_failure as f join post.digit as d using (digit_id);
 
 -- A row a class.
-select p.digit_id, c.rank, c.category, round(c.score::numeric, 3) as score
-from predictions.digit as p
-cross join lateral (values (1, p.top_1, p.top_1_probability), (2, p.top_2, p.top_2_probability),
-                           (3, p.top_3, p.top_3_probability)) as c (rank, category, score)
-where p.digit_id <= 2 order by p.digit_id, c.rank;
+select digit_id, rank, label, round(score::numeric, 3) as score
+from predictions.digit_classes where digit_id <= 2 order by digit_id, rank;
 
 do $$
 begin

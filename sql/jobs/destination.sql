@@ -9,8 +9,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                k.value ->> 'read' as read, 'kept_' || k.place as argument, null as note
         from jsonb_array_elements(own.kept) with ordinality as k (value, place)
         union all
-        select 2, o.place, o.value ->> 'column', o.value ->> 'type', o.value ->> 'type',
-               'output_' || o.place, case o.value ->> 'of'
+        select 2, o.place, o.value ->> 'column', o.value ->> 'type',
+               rowcast.written_type(o.value ->> 'type'), 'output_' || o.place, case o.value ->> 'of'
                    when 'class' then format('The class of rank %s.', o.value ->> 'rank')
                    when 'probability' then format('Probability of the class of rank %s.',
                                                   o.value ->> 'rank')
@@ -28,8 +28,17 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     ) as c
 $$;
 comment on function rowcast.job_column_list(rowcast.model_job) is
-    'The columns that a job writes, in order: passed through, outputs, audit.';
+    'The columns that a job writes, in order: passed through, outputs, audit; read is the type as which lanes give '
+    'values, text for vectors.';
 revoke all on function rowcast.job_column_list(rowcast.model_job) from public;
+
+create or replace function rowcast.output_cast(argument text, type text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select case when argument like 'output\_%' then rowcast.written_cast(type) else '' end
+$$;
+comment on function rowcast.output_cast(text, text) is
+    'What makes a column''s value of what a lane gives for an argument of a job''s write function.';
+revoke all on function rowcast.output_cast(text, text) from public;
 
 create or replace function rowcast.job_columns(own rowcast.model_job) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -38,10 +47,13 @@ $$;
 comment on function rowcast.job_columns(rowcast.model_job) is 'The names of job_column_list, quoted.';
 revoke all on function rowcast.job_columns(rowcast.model_job) from public;
 
-create or replace function rowcast.destination_ddl(target text, own rowcast.model_job) returns text
+drop function if exists rowcast.destination_ddl(text, rowcast.model_job);
+create or replace function rowcast.destination_ddl(
+    target text, own rowcast.model_job, is_copied boolean default false) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select format('create table %s (%s%s)', target,
-                  string_agg(format('%I %s', c.name, c.type), ', ' order by c.place),
+                  string_agg(format('%I %s', c.name, case when is_copied and rowcast.output_cast(c.argument, c.type) <> ''
+                                                          then c.read else c.type end), ', ' order by c.place),
                   case when own.mode = 'upsert' then format(', primary key (%s)', (
                       select string_agg(quote_ident(k.name), ', ' order by k.place)
                       from unnest(own.key_columns) with ordinality as k (name, place))) else '' end)
@@ -50,9 +62,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                          order by c.place) filter (where c.note is not null)
     from rowcast.job_column_list(own) as c
 $$;
-comment on function rowcast.destination_ddl(text, rowcast.model_job) is
-    'The statements that create a table for what a job writes.';
-revoke all on function rowcast.destination_ddl(text, rowcast.model_job) from public;
+comment on function rowcast.destination_ddl(text, rowcast.model_job, boolean) is
+    'The statements that create a table for what a job writes; is_copied: with the types that lanes copy.';
+revoke all on function rowcast.destination_ddl(text, rowcast.model_job, boolean) from public;
 
 create or replace function rowcast.fit_destination(target regclass, own rowcast.model_job) returns text[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -61,6 +73,7 @@ declare
     found_type oid;
     audit text[] := '{}';
     name text;
+    given oid;
 begin
     if not exists (select from pg_class as c where c.oid = target and c.relkind in ('r', 'p', 'v')
                    and c.relnamespace not in ('pg_catalog'::regnamespace, 'rowcast'::regnamespace,
@@ -95,15 +108,19 @@ begin
                 message = format('destination "%s" has no column "%s"', target, wanted.name),
                 hint = format('alter table %s add column %I %s; or keep => array[...] other columns.',
                               target, wanted.name, wanted.type);
-        elsif found_type <> to_regtype(wanted.read) and not exists (
-            select from pg_cast as c where c.castsource = to_regtype(wanted.read)
+        end if;
+        -- A vector is made of its text before it is assigned.
+        given := to_regtype(case when rowcast.output_cast(wanted.argument, wanted.type) <> '' then wanted.type
+                                 else wanted.read end);
+        if found_type <> given and not exists (
+            select from pg_cast as c where c.castsource = given
             and c.casttarget = rowcast.base_type(found_type) and c.castcontext in ('i', 'a'))
-            and rowcast.base_type(found_type) <> to_regtype(wanted.read)
+            and rowcast.base_type(found_type) <> given
             and not exists (select from pg_type as t where t.oid = rowcast.base_type(found_type)
                             and t.typcategory = 'S') then
             raise exception using errcode = 'RC311',
                 message = format('column "%s" of destination "%s" is %s, the job writes %s', wanted.name,
-                                 target, format_type(found_type, null), wanted.read);
+                                 target, format_type(found_type, null), format_type(given, null));
         end if;
     end loop;
     return audit;
@@ -147,8 +164,8 @@ begin
                filter (where c.argument ~ '^(kept|output)_\d+$'),
            string_agg(c.argument, ', ' order by c.place)
                filter (where c.argument ~ '^(kept|output)_\d+$'),
-           string_agg(case when c.argument ~ '^(kept|output)_\d+$' then 'r.'
-                           else own_name || '.' end || c.argument, ', ' order by c.place)
+           string_agg(case when c.argument ~ '^(kept|output)_\d+$' then 'r.' else own_name || '.' end
+                      || c.argument || rowcast.output_cast(c.argument, c.type), ', ' order by c.place)
     into names, given, fields, taken
     from rowcast.job_column_list(own) as c;
     return format(E'#variable_conflict use_column\nbegin insert into %s (%s) select %s%s from unnest(%s) '

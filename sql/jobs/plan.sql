@@ -299,12 +299,15 @@ begin
             execute format('grant insert on %s to rowcast_worker, %I', target, author);
         end if;
         if own.is_ours then
-            execute rowcast.destination_ddl(format('rowcast_run.job_%s_rows', number), own);
+            execute rowcast.destination_ddl(format('rowcast_run.job_%s_rows', number), own, true);
             execute format('grant select on rowcast_run.job_%s_rows to %I', number, author);
             execute format('grant insert on rowcast_run.job_%s_rows to rowcast_worker', number);
             answer := answer || jsonb_build_object('deliver', format(
-                'begin delete from %s; insert into %1$s (%2$s) select %2$s from rowcast_run.job_%3$s_rows; '
-                'return 0; end', coalesce(target::text, answer ->> 'table'), rowcast.job_columns(own), number));
+                'begin delete from %s; insert into %1$s (%2$s) select %4$s from rowcast_run.job_%3$s_rows; '
+                'return 0; end', coalesce(target::text, answer ->> 'table'), rowcast.job_columns(own), number, (
+                    select string_agg(quote_ident(c.name) || rowcast.output_cast(c.argument, c.type), ', '
+                                      order by c.place)
+                    from rowcast.job_column_list(own) as c)));
         end if;
         answer := answer || jsonb_build_object(
             'arguments', rowcast.job_arguments(own),

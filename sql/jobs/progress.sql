@@ -55,6 +55,8 @@ begin
            case when j.state = 'running' and (d.source_kind = 'file' and d.phase in ('scan', 'score')
                      or d.destination_kind = 'file' and d.phase = 'deliver') and not rowcast.has_files()
                 then 'waits: no worker has a directory for files'
+                when j.state = 'running' and m.device = 'gpu' and not rowcast.has_device('gpu')
+                then 'waits: no worker has a GPU'
                 when p.is_mine then j.error end
     from rowcast.job as j
     left join rowcast.scorer as s on s.scorer_id = j.scorer_id

@@ -71,6 +71,17 @@ comment on function rowcast.with_bounds(jsonb, text[], text[]) is
     'Columns that are passed through, with the names of those that hold their bounds.';
 revoke all on function rowcast.with_bounds(jsonb, text[], text[]) from public;
 
+create or replace function rowcast.segment_element(argument text, type text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    -- An array of arrays would want them all of one length: of a domain it takes any.
+    select case when rowcast.output_cast(argument, type) = '' then type else
+        'rowcast.' || case type when 'real[]' then 'real_vector' when 'double precision[]' then 'double_vector'
+            when 'bigint[]' then 'bigint_vector' when 'boolean[]' then 'boolean_vector' else 'text_vector' end end
+$$;
+comment on function rowcast.segment_element(text, text) is
+    'The type of the elements of a column of segments: a domain where each is a vector.';
+revoke all on function rowcast.segment_element(text, text) from public;
+
 create or replace function rowcast.segment_columns(own rowcast.model_job)
 returns table (place bigint, name text, type text, read text, value text, is_array boolean, note text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -102,10 +113,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         select 3, l.place, l.name, l.type, l.read, l.value, false, l.note from listed as l where not l.is_array
         union all
         select 4, l.place, l.name,
-               split_part(l.type, ' collate ', 1) || '[]' || case when l.type like '% collate %' then
-                   ' collate ' || split_part(l.type, ' collate ', 2) else '' end,
-               l.read || '[]', l.value, true, l.note
-        from listed as l where l.is_array
+               split_part(e.type, ' collate ', 1) || '[]' || case when e.type like '% collate %' then
+                   ' collate ' || split_part(e.type, ' collate ', 2) else '' end,
+               case when e.type = l.type then l.read else e.type end || '[]',
+               l.value || case when e.type = l.type then '' else format('::%s[]', e.type) end, true, l.note
+        from listed as l cross join lateral rowcast.segment_element(l.argument, l.type) as e (type)
+        where l.is_array
     ) select row_number() over (order by e.part, e.place), e.name, e.type, e.read, e.value, e.is_array, e.note
     from every as e
 $$;
@@ -119,7 +132,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         select c.*, c.argument ~ '^(kept|output)_\d+$' as is_array from rowcast.job_column_list(own) as c
     ) select format(
         'select %s from %s as s cross join lateral rows from (%s) as u (%s)',
-        string_agg(format('%s.%I', case when l.is_array then 'u' else 's' end, l.name), ', ' order by l.place),
+        string_agg(format('%s.%I%s', case when l.is_array then 'u' else 's' end, l.name,
+                          case when rowcast.segment_element(l.argument, l.type) = l.type then ''
+                               else format('::%s as %I', l.type, l.name) end), ', ' order by l.place),
         target,
         string_agg(format('pg_catalog.unnest(s.%I)', l.name), ', ' order by l.place) filter (where l.is_array),
         string_agg(quote_ident(l.name), ', ' order by l.place) filter (where l.is_array))

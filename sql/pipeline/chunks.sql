@@ -160,6 +160,7 @@ declare
     has_files constant boolean := exists (
         select from rowcast.lane as l join rowcast.worker as w on w.worker_id = l.worker_id
         where l.lane_id = lane and w.has_files);
+    lacks_gpu constant boolean := rowcast.lacks_gpu(lane);
 begin
     if exists (select from rowcast.chunk as c
                where c.deaths >= 2 and c.finished_at is null and not c.held) then
@@ -172,6 +173,7 @@ begin
         left join rowcast.scorer as s on s.scorer_id = c.scorer_id
         where c.deaths >= 2 and c.finished_at is null and not c.held and c.claimed_by is null
           and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
+          and not (lacks_gpu and rowcast.wants_gpu(c.scorer_id, c.job_id))
           and c.priority <= max_priority
         order by c.chunk_id limit 1 for update of c skip locked;
         if suspect is not null then
@@ -210,6 +212,7 @@ begin
             where c.claimed_by is null and c.finished_at is null and not c.held
               and c.priority = urgency and c.chunk_id >= floor
               and (c.scorer_id is null or s.state = 'active') and (has_files or not c.needs_files)
+              and not (lacks_gpu and rowcast.wants_gpu(c.scorer_id, c.job_id))
             order by c.chunk_id limit max_chunks - coalesce(cardinality(taken), 0)
             for update of c skip locked
         ), claimed as (

@@ -78,6 +78,7 @@ begin
         execute format('alter table %s %s row level security', target,
                        case when protect then 'enable' else 'disable' end);
     end loop;
+    perform rowcast.make_result_view(scorer_id);
 end
 $$;
 comment on function rowcast.set_protection(int, boolean) is

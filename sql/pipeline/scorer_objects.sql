@@ -118,10 +118,11 @@ begin
     execute format('revoke all on %s, %s from public', target, failure);
     execute format('grant select on %s, %s to rowcast_reader', target, failure);
     execute format('grant select, insert on %s to rowcast_worker', target);
+    perform rowcast.make_result_view(scorer_id);
 end
 $$;
 comment on function rowcast.make_tables(int) is
-    'Creates the tables of a scorer: predictions, failures, tombstones.';
+    'Creates the tables of a scorer: predictions, failures, tombstones; and the view of its classes or objects.';
 revoke all on function rowcast.make_tables(int) from public;
 
 create or replace function rowcast.key_range(src rowcast.source, lower_side text, upper_side text)

@@ -552,6 +552,9 @@ begin
         execute format('drop view %s', rowcast.canary_view(own.scorer_id));
     end if;
     if not keep_predictions then
+        if rowcast.result_view(own.name, rowcast.result_view_kind(own.outputs)) is not null then
+            execute format('drop view %s', rowcast.result_view(own.name, rowcast.result_view_kind(own.outputs)));
+        end if;
         execute format('drop table if exists predictions.%I, predictions.%I', own.name,
                        own.name || '_failure');
     end if;

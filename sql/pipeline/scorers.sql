@@ -409,23 +409,24 @@ begin
             message = format('top_k is %s, %s gives %s probabilities', top_k, model, ranked);
     end if;
     for output in
-        select w.name, w.type, w.rank, w.half
+        select w.name, w.type, w.rank, w.half, w.object
         from (
             select o.place::numeric as place, o.value ->> 'name' as name,
-                   rowcast.output_column_type(o.value) as type, null::int as rank, null::text as half
+                   rowcast.output_column_type(o.value) as type, null::int as rank, null::text as half,
+                   case when o.value ->> 'role' like 'box%' then o.value ->> 'role' end as object
             from jsonb_array_elements(signature -> 'outputs') with ordinality as o (value, place)
             where top_k is null or o.value ->> 'role' <> 'probability'
             union all
-            select 1e6 + 2 * k, 'top_' || k, 'text', k, 'class' from generate_series(1, top_k) as k
+            select 1e6 + 2 * k, 'top_' || k, 'text', k, 'class', null from generate_series(1, top_k) as k
             union all
             select 1e6 + 2 * k + 1, 'top_' || k || '_probability', rowcast.output_column_type(rank_type), k,
-                   'probability'
+                   'probability', null
             from generate_series(1, top_k) as k
         ) as w order by w.place
     loop
         columns := columns || jsonb_strip_nulls(jsonb_build_object(
             'output', case when output.rank is null then output.name end,
-            'rank', output.rank, 'of', output.half,
+            'rank', output.rank, 'of', output.half, 'object', output.object,
             'column', rowcast.fit_name(output.name, taken),
             'type', output.type));
         taken := taken || (columns -> -1 ->> 'column');
@@ -676,6 +677,14 @@ begin
     end if;
 
     mapped := rowcast.map_features(relation, signature, features, spelled, input.features_from);
+    if to_regclass(format('predictions.%I', name || '_classes')) is not null and top_k is not null
+       or to_regclass(format('predictions.%I', name || '_objects')) is not null
+          and signature -> 'outputs' @> '[{"role": "box"}]' then
+        raise exception using errcode = 'RC304',
+            message = format('predictions.%s exists already', name
+                || case when top_k is not null then '_classes' else '_objects' end),
+            hint = 'The scorer would have a view of that name: take another name.';
+    end if;
     outputs := rowcast.map_outputs(signature, top_k,
         src.key_columns || input.result_key
         || rowcast.audit_names(src.key_columns || input.result_key, false), spelled);

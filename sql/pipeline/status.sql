@@ -29,6 +29,8 @@ set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as 
 #variable_conflict use_column
 declare
     cursor_snapshot txid_snapshot;
+    has_gpu constant boolean := not exists (select from rowcast.model as m where m.device = 'gpu')
+                                or rowcast.has_device('gpu');
 begin
     select t.snapshot::text::txid_snapshot into strict cursor_snapshot
     from rowcast.tick as t where t.snapshot is not null order by t.tick_id desc limit 1;
@@ -69,7 +71,8 @@ begin
     select s.name, src.relation_name, coalesce(m.name, s.route), s.state,
            coalesce(s.state_reason, case when src.unwatched is not null then format(
                'writes to %s itself are not watched; let its owner run: select rowcast.check_scorer(%L)',
-               src.unwatched, s.name) end, 'changes are not seen: ' || silent.problem),
+               src.unwatched, s.name) end, 'changes are not seen: ' || silent.problem,
+               case when m.device = 'gpu' and not has_gpu then 'waits: no worker has a GPU' end),
            (coalesce(work.keys, 0) + coalesce(past.keys, 0))::bigint,
            greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0'),
            coalesce(rate.per_second, 0)::float8, rowcast.failure_count(s.name), failed.error,
@@ -120,7 +123,8 @@ select w.worker_id, w.name, w.host, w.pid, w.release, w.lanes, w.dispatcher, w.s
        (select count(*) from rowcast.lane as l join rowcast.chunk as c
             on c.claimed_by = l.lane_id and c.state = 'running'
         where l.worker_id = w.worker_id) as chunks_running,
-       w.connections_used, w.connections, w.connections_wanted, w.bulk_lanes, w.pressure, w.pressure_since
+       w.connections_used, w.connections, w.connections_wanted, w.bulk_lanes, w.pressure, w.pressure_since,
+       w.devices
 from rowcast.worker as w
 order by w.worker_id;
 comment on view rowcast.workers is 'Processes that score, or did within the last hour.';
@@ -128,6 +132,7 @@ comment on column rowcast.workers.connections is
     'Sessions that it may have of the budget (rowcast.limits); connections_wanted is what it would have.';
 comment on column rowcast.workers.bulk_lanes is
     'Lanes that take chunks of jobs; fewer than lanes while the server is under pressure.';
+comment on column rowcast.workers.devices is 'What it runs models on: cpu, gpu.';
 comment on column rowcast.workers.pressure is 'Why it holds back with jobs; null where it does not.';
 grant select on rowcast.workers to rowcast_reader, rowcast_worker;
 

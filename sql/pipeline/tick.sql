@@ -95,6 +95,8 @@ begin
     if exists (select from rowcast.chunk as c
                where c.deaths >= 2 and c.finished_at is null and not c.held) then
         lanes := '{}';  -- A suspect runs alone: see claim_chunks.
+    elsif rowcast.lacks_gpu(lanes[1]) then
+        lanes := '{}';  -- Some chunks are for other workers, which claim them.
     end if;
     -- The number is drawn after the snapshot was taken: a later number is a later view.
     insert into rowcast.tick (snapshot) values (this_snapshot::text::pg_snapshot)

@@ -18,10 +18,10 @@ drop function if exists rowcast.model_header(int, int);
 create or replace function rowcast.model_header(model_id int, version int)
 returns table (
     name text, format text, sha256 bytea, byte_count bigint, labels text[], signature jsonb,
-    state text, setup jsonb
+    state text, setup jsonb, device text
 )
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select m.name, v.format, v.sha256, v.byte_count, v.labels, v.signature, v.state, v.setup
+    select m.name, v.format, v.sha256, v.byte_count, v.labels, v.signature, v.state, v.setup, m.device
     from rowcast.model_version as v
     join rowcast.model as m using (model_id)
     where v.model_id = model_header.model_id and v.version = model_header.version

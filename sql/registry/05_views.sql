@@ -6,7 +6,11 @@ select m.name as model, m.description, newest.version as newest_version,
        (select count(*) from rowcast.model_version as v where v.model_id = m.model_id) as versions,
        (select jsonb_object_agg(a.alias, a.version order by a.alias)
         from rowcast.alias as a where a.model_id = m.model_id) as aliases,
-       newest.state as newest_state, newest.format, m.created_at, m.created_by
+       newest.state as newest_state, newest.format, m.created_at, m.created_by, m.device,
+       case when m.device = 'cpu' then 'cpu'
+            when rowcast.has_device('gpu') then 'gpu'
+            when m.device = 'auto' then 'cpu: no worker has a GPU'
+            else 'nowhere: no worker has a GPU' end as runs_on
 from rowcast.model as m
 left join lateral (
     select v.version, v.state, v.format

@@ -18,6 +18,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         ('manage scorer', 'rowcast.set_audit(text, interval, int, boolean)'),
         ('manage model', 'rowcast.register_model(text, bytea, text, text[], text, jsonb, jsonb, jsonb)'),
         ('manage model', 'rowcast.set_alias(text, text, int)'),
+        ('manage model', 'rowcast.set_device(text, text)'),
         ('manage model', 'rowcast.wait_for_model(text, int, interval)')) as f (privilege, routine)
     where granted_functions.privilege is null or f.privilege = granted_functions.privilege
 $$;
@@ -77,7 +78,7 @@ revoke all on function rowcast.check_model_right(text) from public;
 create or replace function rowcast.scorer_tables(scorer text) returns setof regclass
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select c.oid::regclass
-    from unnest(array['', '_failure', '_history', '_shadow', '_shadow_failure']) as t (suffix)
+    from unnest(array['', '_failure', '_history', '_classes', '_objects', '_shadow', '_shadow_failure']) as t (suffix)
     join pg_class as c on c.relnamespace = 'predictions'::regnamespace and c.relname = scorer || t.suffix
     where c.relkind in ('r', 'p', 'v')
       -- Another scorer may have such a name for its own.

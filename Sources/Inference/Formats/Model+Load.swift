@@ -42,6 +42,9 @@ extension Model {
       throw ModelError(
         .mismatch, "a setup is given for a model of \(format.rawValue): ONNX models alone have one")
     }
+    if format != .onnx {
+      _ = try ExecutionBackends.backend(for: options.device, isNetwork: false)
+    }
     switch format {
     case .onnx:
       guard options.answer == .prediction, options.iterations == nil else {
@@ -51,7 +54,7 @@ extension Model {
       }
       return try OnnxImporter.load(
         bytes, labels: labels, limits: limits, reasons: options.reasons, setup: options.setup,
-        directory: directory)
+        device: options.device, directory: directory)
     case .lightgbm:
       return try LightGBMImporter.load(bytes, labels: labels, options: options, limits: limits)
     case .xgboost:

@@ -41,7 +41,7 @@ extension OnnxGraph {
     ]
   }
 
-  private mutating func add(
+  mutating func add(
     _ type: String, _ inputs: [String], _ output: String, _ attributes: [String: Node.Attribute]
   ) {
     var node = OnnxNode(type: type, inputs: inputs, outputs: [output])

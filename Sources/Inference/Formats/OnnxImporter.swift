@@ -6,27 +6,35 @@ enum OnnxImporter {
   ///   - labels: Names for the classes, in the model's order.
   ///   - directory: Where files that hold the data of tensors are.
   ///   - reasons: How many of each row's largest contributions are answered.
+  ///   - device: Where it is to run.
   /// - Throws: `ModelError` that names the node, tensor or input at fault.
   static func load(
     _ bytes: [UInt8], labels: [String]?, limits: ModelLimits, reasons: Int = 0,
-    setup: ModelSetup = ModelSetup(), directory: String? = nil
+    setup: ModelSetup = ModelSetup(), device: Device = .cpu, directory: String? = nil
   ) throws(ModelError) -> Model {
     var file = try OnnxModel(
       bytes, limits: limits, files: directory.map(ExternalFiles.init(folder:)))
+    guard setup.objects == nil || setup.image != nil else {
+      throw ModelError(
+        .mismatch, "objects are found in images, and it is not said how they become the input",
+        hint: "Give image too, as in --image auto.")
+    }
     if setup.image == nil, OnnxNetwork.isNetwork(file.graph) {
       guard reasons == 0 else {
         throw ModelError(.mismatch, "a network of tensors gives no reasons")
       }
       if let text = setup.text {
         return try TextNetwork.model(
-          try OnnxNetwork.load(file, labels: nil, limits: limits), setup: text, labels: labels,
+          try OnnxNetwork.load(file, labels: nil, limits: limits, device: device), setup: text,
+          labels: labels,
           softmax: setup.softmax ?? false, limits: limits)
       }
       guard setup.softmax != true else {
         throw ModelError(.mismatch, "softmax is given for a network that reads no images or texts")
       }
-      return try OnnxNetwork.load(file, labels: labels, limits: limits)
+      return try OnnxNetwork.load(file, labels: labels, limits: limits, device: device)
     }
+    let backend = try ExecutionBackends.backend(for: device, isNetwork: setup.image != nil)
     guard setup.text == nil else {
       throw ModelError(.mismatch, "text: the model's inputs are no sequences of tokens")
     }
@@ -37,23 +45,43 @@ enum OnnxImporter {
     }
     var limits = limits
     if let image { limits.features = max(limits.features, image.input.elementCount) }
-    try file.graph.nameClasses(
-      labels, softmax: setup.softmax ?? false, opsets: file.opsets, limits: limits,
-      isNetwork: image != nil)
+    // Lists of objects are made image by image.
+    var hasLists = false
+    if setup.objects != nil {
+      guard setup.softmax != true else {
+        throw ModelError(.mismatch, "softmax is given for a network that finds objects")
+      }
+      hasLists = file.graph.hasListsOfObjects
+      if hasLists { try file.graph.padObjects(to: ObjectSetup.mostObjects) }
+    } else {
+      try file.graph.nameClasses(
+        labels, softmax: setup.softmax ?? false, opsets: file.opsets, limits: limits,
+        isNetwork: image != nil)
+    }
     let graph = try Graph(
       file.graph, opsets: file.opsets, limits: limits, explains: reasons > 0,
-      isNetwork: image != nil)
+      isNetwork: image != nil, isOfOneRow: hasLists)
     let features = try features(
       of: graph, keys: keys, metadata: file.metadata, image: image, limits: limits)
-    let outputs = try OnnxOutputs(graph, file.graph, labels: labels, limits: limits)
+    var finder: ObjectFinder?
+    if let objects = setup.objects, let image {
+      finder = try Self.finder(graph, objects, labels: labels, image)
+    }
+    let outputs =
+      try finder != nil
+      ? nil
+      : OnnxOutputs(
+        graph, file.graph, labels: labels, keepsVectors: image != nil, limits: limits)
     let plan = try Plan(graph, limits: limits)
+    try backend.load(plan)
     let constants = graph.values.reduce(0) { sum, info in
       sum + (info.constant.map { $0.count * $0.type.stride } ?? 0)
     }
     let packed = graph.steps.reduce(0) { $0 + $1.operation.constantByteCount }
     var predictor: any Predictor = GraphPredictor(
-      plan: plan, features: features, outputs: outputs.slots)
-    var columns = outputs.columns
+      plan: plan, features: features, outputs: outputs?.slots ?? [], finder: finder,
+      backend: backend)
+    var columns = outputs?.columns ?? ObjectFinder.signature
     if reasons > 0 {
       guard image == nil else {
         throw ModelError(.unsupported, "predictions of images have no reasons to be told")
@@ -73,8 +101,29 @@ enum OnnxImporter {
         outputs: columns),
       // Operators keep copies of their attributes, about as large as the file.
       byteCount: constants + bytes.count + packed,
-      givesReasons: graph.hasExplanation && image == nil,
+      givesReasons: graph.hasExplanation && image == nil, device: backend.device,
       predictor: predictor)
+  }
+
+  private static func finder(
+    _ graph: Graph, _ setup: ObjectSetup, labels: [String]?, _ image: OnnxImageInput
+  ) throws(ModelError) -> ObjectFinder {
+    try setup.validate()
+    var outputs: [(name: String, shape: [Int])] = []
+    for output in graph.outputs {
+      let shape = graph.values[output.value].shape
+      guard shape.rowAxis == 0 || graph.isOfOneRow && shape.dims.first == 1,
+        graph.values[output.value].type != .string
+      else {
+        throw ModelError(
+          .mismatch, "objects: output \"\(output.name)\" of shape \(shape) is not row by row")
+      }
+      let own = shape.rowTensor
+      outputs.append((output.name, own == [1] ? [] : own))
+    }
+    return ObjectFinder(
+      try ObjectOutputs(outputs, objectness: setup.objectness ?? false), setup: setup,
+      labels: labels, input: image.input)
   }
 
   /// A feature for each element of a row of each input.

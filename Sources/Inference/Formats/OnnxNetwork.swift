@@ -23,10 +23,12 @@ enum OnnxNetwork {
   }
 
   static func load(
-    _ file: OnnxModel, labels: [String]?, limits: ModelLimits
+    _ file: OnnxModel, labels: [String]?, limits: ModelLimits, device: Device
   ) throws(ModelError) -> Model {
+    let backend = try ExecutionBackends.backend(for: device, isNetwork: true)
     let inputs = try inputs(of: file.graph)
     let plan = try firstPlan(file, inputs, limits)
+    try backend.load(plan.plan)
     let graph = plan.plan.graph
     let (columns, outputs) = try outputs(file.graph, graph, limits)
     if let labels, !columns.contains(where: { $0.shape?.last == labels.count }) {
@@ -45,10 +47,11 @@ enum OnnxNetwork {
             name: input.name, type: input.type.elementType, missing: .refused,
             shape: input.isTensor ? input.shape : nil)
         }, outputs: columns),
-      byteCount: constants + packed + plan.plan.byteCount,
+      byteCount: constants + packed + plan.plan.byteCount, device: backend.device,
       predictor: NetworkPredictor(
         Network(
-          file.graph, inputs: inputs, opsets: file.opsets, limits: limits, first: plan),
+          file.graph, inputs: inputs, opsets: file.opsets, limits: limits, first: plan,
+          backend: backend),
         outputs: outputs))
   }
 

@@ -8,8 +8,11 @@ struct OnnxOutputs {
   private(set) var slots: [GraphPredictor.OutputSlot] = []
   private var names: Set<String> = []
 
+  /// - Parameter keepsVectors: Whether an output of several numbers a row that are not those of classes is one
+  ///   column, as networks have it, and not one each.
   init(
-    _ graph: Graph, _ source: OnnxGraph, labels: [String]?, limits: ModelLimits
+    _ graph: Graph, _ source: OnnxGraph, labels: [String]?, keepsVectors: Bool = false,
+    limits: ModelLimits
   ) throws(ModelError) {
     let trace = OnnxTrace(source)
     let infos = graph.outputs.map { graph.values[$0.value] }
@@ -52,6 +55,17 @@ struct OnnxOutputs {
       let width = infos[index].shape.elementCount
       let own = trace.classes(of: name) ?? (label == nil ? nil : classes)
       let classNames = own.flatMap { $0.count == width ? labels ?? $0.names : nil }
+      if keepsVectors, classNames == nil, infos[index].shape.rowAxis == 0, width > 1 {
+        let shape = infos[index].shape.rowTensor
+        add(
+          Signature.Output(
+            name: Self.identifier(name), type: infos[index].type.elementType, role: .value,
+            shape: shape),
+          .init(
+            output: index, element: 0, width: width, type: infos[index].type, names: nil,
+            shape: shape))
+        continue
+      }
       let isReversed = trace.isReversed(name)
       let parts = infos[index].shape.dims[..<(infos[index].shape.rowAxis ?? 0)].reduce(1, *)
       let partWidth = width / max(parts, 1)

@@ -87,9 +87,58 @@ private struct ColumnBuilder<Element: TensorElement, Value>: ColumnBuilding {
   func column() -> Column { Column(wrap(values)) }
 }
 
+/// Gathers a row's whole tensor.
+private struct VectorColumnBuilder: ColumnBuilding {
+  let shape: [Int]
+  private var values: Column.Values
+
+  init(_ shape: [Int], type: TensorType) {
+    self.shape = shape
+    values =
+      switch type {
+      case .float64: .float64([])
+      case .bool: .bool([])
+      case .string: .string([])
+      case .float32, .float16, .bfloat16: .float32([])
+      default: .int64([])
+      }
+  }
+
+  mutating func append(_ view: TensorView, rowCount: Int) {
+    let own = values
+    // So that the array below has one owner, and grows in its place.
+    values = .bool([])
+    switch consume own {
+    case .float32(var known):
+      if view.type == .float32 {
+        known += UnsafeBufferPointer(start: view.floats, count: view.count)
+      } else {
+        for index in 0..<view.count { known.append(Float(view.double(index))) }
+      }
+      values = .float32(known)
+    case .float64(var known):
+      known += UnsafeBufferPointer(start: view.doubles, count: view.count)
+      values = .float64(known)
+    case .bool(var known):
+      known += UnsafeBufferPointer(start: view.bools, count: view.count)
+      values = .bool(known)
+    case .string(var known):
+      known += UnsafeBufferPointer(start: view.strings, count: view.count)
+      values = .string(known)
+    case .int64(var known):
+      for index in 0..<view.count { known.append(Int64(view.integer(index))) }
+      values = .int64(known)
+    case .int16, .int32, .bytes: break
+    }
+  }
+
+  func column() -> Column { Column(values, shape: shape) }
+}
+
 extension GraphPredictor.OutputSlot {
   func makeBuilder(rowCount: Int) -> any ColumnBuilding {
-    switch (type, names) {
+    if let shape { return VectorColumnBuilder(shape, type: type) }
+    return switch (type, names) {
     case (.float32, _): PlainColumnBuilder.floats(PlainColumnBuilder.room(rowCount), self)
     case (.float64, _): PlainColumnBuilder.doubles(PlainColumnBuilder.room(rowCount), self)
     case (.int64, nil): PlainColumnBuilder.integers(PlainColumnBuilder.room(rowCount), self)

@@ -31,6 +31,8 @@ final class GraphPredictor: Predictor {
     let names: ClassNames?
     /// Which of the parts that precede the rows, as one for each of several targets does.
     var part = 0
+    /// Sizes of a row's tensor where the column has all of it; nil for one element.
+    var shape: [Int]?
   }
 
   let plan: Plan
@@ -42,10 +44,17 @@ final class GraphPredictor: Predictor {
   /// Whether all outputs are written as they are.
   private let isPlain: Bool
   /// Whether the graph is a network's, whose layers may use several threads.
-  private let isNetwork: Bool
+  let isNetwork: Bool
+  /// Where the network finds objects in images: its columns are then those of the finder.
+  private let finder: ObjectFinder?
+  private let backend: any ExecutionBackend
 
-  init(plan: Plan, features: [FeatureSlot], outputs: [OutputSlot]) {
+  init(
+    plan: Plan, features: [FeatureSlot], outputs: [OutputSlot], finder: ObjectFinder? = nil,
+    backend: any ExecutionBackend
+  ) {
     (self.plan, self.features, self.outputs) = (plan, features, outputs)
+    (self.finder, self.backend) = (finder, backend)
     readers = InputReader.readers(of: features)
     isNetwork = plan.graph.isNetwork
     kinds = features.map { $0.image != nil ? .bytes : $0.type == .string ? .text : .number }
@@ -62,7 +71,8 @@ final class GraphPredictor: Predictor {
     if isNetwork { dn_use_threads(Int32(workspace.threads)) }
     var columns: [Column] = []
     var builders: [any ColumnBuilding] = []
-    let isPlain = isPlain && batch.rowCount > 0
+    var objects = finder.map { ObjectCollector($0, rowCount: batch.rowCount) }
+    let isPlain = isPlain && batch.rowCount > 0 && objects == nil
     if isPlain {
       columns = workspace.takeColumns()
       if columns.count != outputs.count {
@@ -79,7 +89,9 @@ final class GraphPredictor: Predictor {
         planID: plan.id, byteCount: plan.byteCount, rowCount: rows.count
       ) { Frame(plan, rowCount: rows.count, memory: $0) }
       run(frame, batch, rows, workspace)
-      if isPlain {
+      if objects != nil {
+        objects?.take(frame.outputs, rows, workspace.images.places)
+      } else if isPlain {
         write(frame, rows, of: batch.rowCount, to: &columns)
       } else {
         for index in builders.indices {
@@ -98,7 +110,7 @@ final class GraphPredictor: Predictor {
     if isPlain {
       workspace.columns = columns
     } else {
-      columns = builders.map { $0.column() }
+      columns = objects?.columns() ?? builders.map { $0.column() }
     }
     return Predictions(columns: columns, failures: failures)
   }
@@ -115,7 +127,7 @@ final class GraphPredictor: Predictor {
         }
       }
     }
-    frame.run()
+    backend.run(frame)
   }
 
   /// Writes a block's rows of plain outputs, into the memory of an earlier answer's where it fits.
@@ -174,7 +186,8 @@ final class GraphPredictor: Predictor {
 extension GraphPredictor.OutputSlot {
   /// Whether a column holds the elements as they are.
   fileprivate var isPlain: Bool {
-    switch type {
+    if shape != nil { return false }
+    return switch type {
     case .float32, .float64: true
     case .int64, .string: names == nil
     default: false

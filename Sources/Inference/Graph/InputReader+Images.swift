@@ -10,7 +10,9 @@ extension InputReader {
     else { return }
     let column = columns[features.lowerBound]
     let count = slot.width
+    workspace.places.removeAll(keepingCapacity: true)
     for (offset, row) in rows.enumerated() {
+      workspace.places.append(nil)
       let place = InputPlace(
         base: frame.inputBases[input] + offset * count * slot.type.stride, type: slot.type,
         count: count)
@@ -25,6 +27,8 @@ extension InputReader {
       if let fault {
         place.clear()
         frame.failures.add(row: offset, .badImage, "feature \"\(slot.name)\": \(fault.reason)")
+      } else {
+        workspace.places[offset] = workspace.place
       }
     }
   }

@@ -14,6 +14,8 @@ final class Network: Sendable {
   }
 
   let inputs: [Input]
+  /// What runs the plans.
+  let backend: any ExecutionBackend
   private let source: OnnxGraph
   private let opsets: [String: Int64]
   private let limits: ModelLimits
@@ -22,12 +24,12 @@ final class Network: Sendable {
   /// Plans that are kept; the one that was used longest ago goes first.
   private static let mostPlans = 32
 
-  /// - Parameter first: The plan for some sizes, made to find out whether there can be one.
+  /// - Parameter first: The plan for some sizes, made to find out whether there can be one, and loaded.
   init(
     _ source: OnnxGraph, inputs: [Input], opsets: [String: Int64], limits: ModelLimits,
-    first: (sizes: [[Int]], plan: Plan)
+    first: (sizes: [[Int]], plan: Plan), backend: any ExecutionBackend
   ) {
-    self.inputs = inputs
+    (self.inputs, self.backend) = (inputs, backend)
     let isOpen = inputs.contains { $0.shape.contains(-1) }
     // Nothing is made of the file again where all sizes are known.
     self.source = isOpen ? source : OnnxGraph()
@@ -45,6 +47,7 @@ final class Network: Sendable {
     if let known { return known }
     // Two threads may make the same; that is rarer than waiting for each other would be slow.
     let made = try Self.plan(source, inputs, sizes, opsets: opsets, limits: limits)
+    try backend.load(made)
     plans.withLock { plans in
       if plans.count >= Self.mostPlans { plans.removeFirst() }
       plans.append((sizes, made))

@@ -7,6 +7,7 @@ internal import CKernels
 /// workspace's threads, by all of them together.
 final class NetworkPredictor: Predictor {
   let network: Network
+  var isNetwork: Bool { true }
   private let outputs: [(type: TensorType, isTensor: Bool)]
 
   init(_ network: Network, outputs: [(type: TensorType, isTensor: Bool)]) {
@@ -64,7 +65,7 @@ final class NetworkPredictor: Predictor {
         TensorReader.read(
           column, block, network.inputs[index], into: frame.inputs[index], frame.failures)
       }
-      frame.run()
+      network.backend.run(frame)
       answer.take(frame, block)
       start = block.upperBound
     }

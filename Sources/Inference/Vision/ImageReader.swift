@@ -54,6 +54,12 @@ package final class ImageReader: Sendable {
         resized, stored, place.left..<place.left + place.across.wanted.count,
         place.top..<place.top + place.down.wanted.count, into: target)
     }
+    workspace.place = ImagePlace(
+      width: Float(pixels.width), height: Float(pixels.height),
+      scaleX: Float(place.across.outputs) / Float(pixels.width),
+      scaleY: Float(place.down.outputs) / Float(pixels.height),
+      left: Float(place.left - place.across.wanted.lowerBound),
+      top: Float(place.top - place.down.wanted.lowerBound))
     return nil
   }
 
@@ -168,6 +174,10 @@ package final class ImageWorkspace {
   let resizer = ImageResizer()
   /// Values of an input that is not of floats.
   var values: [Float] = []
+  /// Of the image that was read last.
+  var place: ImagePlace?
+  /// Of the images of the last block of rows; nil for those that could not be read.
+  var places: [ImagePlace?] = []
 
   package init() {}
 

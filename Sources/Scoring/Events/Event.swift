@@ -48,6 +48,8 @@ public enum Event: Sendable, Equatable {
   /// It did worse than it may; its rows are scored again by the scorer's own version.
   case canaryStopped(canary: Int64, reason: String)
   case modelLoaded(model: String, version: Int, byteCount: Int, duration: Duration)
+  /// Its device is auto, and this worker has no GPU: it runs on the CPU.
+  case deviceMissing(model: String, version: Int)
   case modelRefused(model: String, version: Int, reason: String)
   case modelInspected(model: String, version: Int)
   case maintenanceFailed(step: String, reason: String)
@@ -166,6 +168,10 @@ extension Event {
           "model": "\(model)", "version": "\(version)", "bytes": "\(byteCount)",
           "duration": "\(duration)",
         ])
+    case .deviceMissing(let model, let version):
+      logger.notice(
+        "model runs on the CPU: its device is auto, and no GPU is here",
+        metadata: ["model": "\(model)", "version": "\(version)"])
     case .modelRefused(let model, let version, let reason):
       logger.error(
         "model refused",

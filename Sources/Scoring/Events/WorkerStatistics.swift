@@ -85,7 +85,7 @@ public final class WorkerStatistics: Sendable {
       case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
         .laneConnected, .chunkMapped, .lagBroken, .lagKept, .connectionsShort,
         .connectionsRestored, .pressed, .relieved, .copyRefused, .scorerSuspended, .scorerResumed,
-        .canaryStopped, .discrepanciesFound, .expectationFailed, .modelRefused,
+        .canaryStopped, .deviceMissing, .discrepanciesFound, .expectationFailed, .modelRefused,
         .modelInspected, .maintenanceFailed:
         break
       }

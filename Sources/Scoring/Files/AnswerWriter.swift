@@ -94,10 +94,10 @@ extension AnswerWriter {
     for column in predictions.columns {
       separate()
       guard failure == nil, !column.isNull(row) else { continue }
-      if case .string(let values) = column.values {
-        Self.append(csv: values[row], to: &bytes)
-      } else if !column.shape.isEmpty {
+      if !column.shape.isEmpty {
         Self.append(csv: column.array(row), to: &bytes)
+      } else if case .string(let values) = column.values {
+        Self.append(csv: values[row], to: &bytes)
       } else {
         Self.append(column, row, to: &bytes)
       }

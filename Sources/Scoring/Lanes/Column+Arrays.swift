@@ -13,17 +13,19 @@ extension Column {
   func array(_ row: Int, asJSON: Bool = false) -> String {
     var text = ""
     text.reserveCapacity(width * 13 + 2)
-    write(shape[...], from: row * width, width, asJSON, to: &text)
+    write(shape[...], counts?[row], from: row * width, width, asJSON, to: &text)
     return text
   }
 
+  /// - Parameter count: Places of the first axis that are written; nil for all.
   private func write(
-    _ sizes: ArraySlice<Int>, from start: Int, _ width: Int, _ asJSON: Bool, to text: inout String
+    _ sizes: ArraySlice<Int>, _ count: Int? = nil, from start: Int, _ width: Int, _ asJSON: Bool,
+    to text: inout String
   ) {
     guard let size = sizes.first else { return text.append(element(start, asJSON)) }
     let part = size == 0 ? 0 : width / size
     text.append(asJSON ? "[" : "{")
-    for index in 0..<size {
+    for index in 0..<(count ?? size) {
       if index > 0 { text.append(",") }
       write(sizes.dropFirst(), from: start + index * part, part, asJSON, to: &text)
     }
@@ -38,8 +40,25 @@ extension Column {
     case .float32(let v): asJSON && !v[place].isFinite ? "null" : v[place].description
     case .float64(let v): asJSON && !v[place].isFinite ? "null" : v[place].description
     case .bool(let v): v[place].description
+    case .string(let v): asJSON ? Self.quotedJSON(v[place]) : Self.quoted(v[place])
     // No output is a tensor of these.
-    case .string, .bytes: asJSON ? "null" : "NULL"
+    case .bytes: asJSON ? "null" : "NULL"
     }
+  }
+
+  /// As an element of an array of PostgreSQL, whatever the text.
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for character in text.unicodeScalars {
+      if character == "\"" || character == "\\" { result.append("\\") }
+      result.unicodeScalars.append(character)
+    }
+    return result + "\""
+  }
+
+  private static func quotedJSON(_ text: String) -> String {
+    var bytes: [UInt8] = []
+    AnswerWriter.append(json: text, to: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
   }
 }

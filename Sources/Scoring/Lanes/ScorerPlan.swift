@@ -39,6 +39,7 @@ struct ScorerPlan {
     case doubles = "double precision[]"
     case bigints = "bigint[]"
     case booleans = "boolean[]"
+    case texts = "text[]"
 
     /// The type of the column that a lane writes: a vector is written as text.
     var element: ElementType { vectorElement == nil ? answer : .string }
@@ -46,7 +47,7 @@ struct ScorerPlan {
     /// The type of a vector's elements; nil where the column has one value.
     var vectorElement: ElementType? {
       switch self {
-      case .reals, .doubles, .bigints, .booleans: answer
+      case .reals, .doubles, .bigints, .booleans, .texts: answer
       case .real, .doublePrecision, .bigint, .boolean, .text: nil
       }
     }
@@ -62,7 +63,7 @@ struct ScorerPlan {
       case .doublePrecision: .float64
       case .bigint: .int64
       case .boolean: .bool
-      case .text: .string
+      case .text, .texts: .string
       }
     }
   }

@@ -6,11 +6,14 @@ package final class LoadedModel: Sendable, CustomStringConvertible {
   package let id: ModelVersionID
   package let name: String
   package let model: Model
+  /// Whether it would run on a GPU and there is none.
+  let fellBack: Bool
 
-  package init(id: ModelVersionID, name: String, model: Model) {
+  package init(id: ModelVersionID, name: String, model: Model, fellBack: Bool = false) {
     self.id = id
     self.name = name
     self.model = model
+    self.fellBack = fellBack
   }
 
   /// As messages name it: `model "churn" 3`.
@@ -30,10 +33,12 @@ extension LoadedModel {
       throw .scoring(
         ScoringError(.model, "model \"\(stored.name)\" \(id.version) is \(stored.state)"))
     }
-    let model = try stored.open(reasons: reasons)
+    let model = try stored.open(reasons: reasons, device: stored.device)
     try GoldenRows.stored(for: id, on: connection)
       .verify(model, named: "model \"\(stored.name)\" \(id.version)")
-    return LoadedModel(id: id, name: stored.name, model: model)
+    return LoadedModel(
+      id: id, name: stored.name, model: model,
+      fellBack: stored.device == .auto && model.isNetwork && model.device == .cpu)
   }
 }
 
@@ -45,6 +50,8 @@ struct StoredVersion {
   var labels: [String]?
   /// What the bytes do not say, as JSON.
   var setup: String?
+  /// Where it is to run.
+  var device: Device
   var bytes: [UInt8]
 
   static func read(_ id: ModelVersionID, on connection: Connection) throws(WorkError)
@@ -76,18 +83,22 @@ struct StoredVersion {
         state: try header.value(0, "state", as: String.self),
         format: try header.value(0, "format", as: String?.self).flatMap(ModelFormat.init),
         labels: try header.value(0, "labels", as: [String]?.self),
-        setup: try header.value(0, "setup", as: String?.self), bytes: bytes)
+        setup: try header.value(0, "setup", as: String?.self),
+        device: try Device(rawValue: header.value(0, "device", as: String.self)) ?? .cpu,
+        bytes: bytes)
     } catch {
       throw .postgres(error)
     }
   }
 
-  func open(reasons: Int = 0) throws(WorkError) -> Model {
+  /// - Parameter device: Where it is to run; to look at it the CPU does.
+  func open(reasons: Int = 0, device: Device = .cpu) throws(WorkError) -> Model {
     do throws(ModelError) {
       return try Model.load(
         bytes, format: format, labels: labels,
         options: ModelOptions(
-          reasons: reasons, setup: try setup.map(ModelSetup.read(json:)) ?? ModelSetup()))
+          reasons: reasons, setup: try setup.map(ModelSetup.read(json:)) ?? ModelSetup(),
+          device: device))
     } catch {
       throw .model(error)
     }

@@ -88,6 +88,9 @@ package final class ModelCache: Sendable {
           .modelLoaded(
             model: model.name, version: Int(id.version), byteCount: model.model.byteCount,
             duration: start.duration(to: .now)))
+        if model.fellBack {
+          events(.deviceMissing(model: model.name, version: Int(id.version)))
+        }
         return .success((model, true))
       } catch {
         if case .postgres = error { return .failure(error) }

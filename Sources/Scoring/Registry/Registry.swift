@@ -23,11 +23,13 @@ public struct Registry {
     public var metrics: String?
     /// What the bytes do not say.
     public var setup: ModelSetup
+    /// Where all versions of the model run from then on; nil to leave that alone.
+    public var device: Device?
 
     public init(
       name: String, bytes: [UInt8], alias: String? = nil, labels: [String]? = nil,
       goldenCSV: [UInt8]? = nil, description: String? = nil, metrics: String? = nil,
-      setup: ModelSetup = ModelSetup()
+      setup: ModelSetup = ModelSetup(), device: Device? = nil
     ) {
       self.name = name
       self.bytes = bytes
@@ -37,6 +39,7 @@ public struct Registry {
       self.description = description
       self.metrics = metrics
       self.setup = setup
+      self.device = device
     }
   }
 
@@ -55,6 +58,8 @@ public struct Registry {
     public var isNew: Bool
     /// False where the caller may not record inspections: a worker will, soon.
     public var isReady: Bool
+    /// Whether its rows wait, because no worker has the device that it runs on.
+    public var lacksDevice: Bool
   }
 
   /// What a value of PostgreSQL can hold, less room for what is sent with it.
@@ -80,6 +85,12 @@ public struct Registry {
         options: ModelOptions(setup: submission.setup))
     } catch {
       throw .model(error)
+    }
+    if submission.device == .gpu, !model.isNetwork {
+      throw .scoring(
+        ScoringError(
+          .model, "device gpu runs networks of tensors, images and texts; this model is none",
+          hint: "Leave the device out: it runs on the CPU."))
     }
     var golden = GoldenRows(rows: [])
     if let csv = submission.goldenCSV {
@@ -144,12 +155,20 @@ public struct Registry {
         sqlState: "RC104",
         message: "alias \"\(submission.alias ?? "")\" cannot point at it: \(refusal)")
     }
+    if let device = submission.device {
+      try connection.run("select rowcast.set_device(\(submission.name), \(device.rawValue))")
+    }
+    var lacksDevice = false
+    if submission.device == .gpu {
+      lacksDevice = try !connection.run("select rowcast.has_device('gpu')").value(
+        0, 0, as: Bool.self)
+    }
     return Pushed(
       name: submission.name, version: Int(version), format: model.format,
       signature: model.signature, byteCount: submission.bytes.count,
       sha256: try stored.value(0, "sha256"), goldenRowCount: golden.rows.count,
       alias: submission.alias, isNew: try versionCount(of: submission.name) > known,
-      isReady: try stored.value(0, "state", as: String.self) == "ready")
+      isReady: try stored.value(0, "state", as: String.self) == "ready", lacksDevice: lacksDevice)
   }
 
   private func versionCount(of model: String) throws(PostgresError) -> Int64 {

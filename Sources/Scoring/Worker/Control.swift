@@ -1,3 +1,4 @@
+internal import Inference
 internal import Postgres
 internal import Schema
 
@@ -117,6 +118,10 @@ final class Control {
     ).value(0, 0, as: Int32.self)
     if configuration.filesDirectory != nil {
       try connection.run("select rowcast.offer_files(\(worker))")
+    }
+    if Device.present != [.cpu] {
+      try connection.run(
+        "select rowcast.offer_devices(\(worker), \(Device.present.map(\.rawValue)))")
     }
     try connection.run("select rowcast.attend(\(worker))")
     context.register(worker)

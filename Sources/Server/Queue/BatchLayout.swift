@@ -88,7 +88,7 @@ extension Column {
       case .string(let v): .string(Array(v[elements]))
       case .bytes(let v): .bytes(Array(v[elements]))
       }
-    var column = Column(part, shape: shape)
+    var column = Column(part, shape: shape, counts: counts.map { Array($0[range]) })
     guard nulls != nil, range.contains(where: { isNull($0) }) else { return column }
     var words = [UInt64](repeating: 0, count: (range.count + 63) / 64)
     for (own, row) in range.enumerated() where isNull(row) {

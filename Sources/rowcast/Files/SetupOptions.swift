@@ -19,6 +19,9 @@ struct SetupOptions: ParsableArguments {
   @Flag(help: "The network answers numbers before the softmax: give probabilities and the label.")
   var softmax = false
 
+  @Flag(help: "The network finds objects: give boxes in pixels of the image, scores and labels.")
+  var objects = false
+
   @Option(
     help: ArgumentHelp(
       "What differs from the preset, as JSON: {\"image\": {\"filter\": \"bicubic\"}}.",
@@ -50,6 +53,7 @@ struct SetupOptions: ParsableArguments {
       result.image = own
     }
     if softmax { result.softmax = true }
+    if objects, result.objects == nil { result.objects = ObjectSetup() }
     if let tokenizer {
       let bytes = try ModelFile.bytes(path: tokenizer)
       var own = result.text ?? TextSetup(tokenizer: "")
@@ -88,5 +92,7 @@ enum ImageSize: ExpressibleByArgument {
 }
 
 extension ImageSetup.Preset: ExpressibleByArgument {}
+
+extension Device: ExpressibleByArgument {}
 
 extension TextSetup.Pooling: ExpressibleByArgument {}
