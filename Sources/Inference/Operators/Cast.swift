@@ -165,7 +165,8 @@ struct BitCast: Operator {
     guard let code = try node.int("to"), let type = TensorType(rawValue: code) else {
       throw node.error(.unsupported, "the target type is not supported")
     }
-    guard type != .string, type != .bool, info.type != .string, type.stride == info.type.stride
+    guard type != .string, type != .bool, info.type != .string, type.stride == info.type.stride,
+      type.stored?.bitCount ?? 8 == info.type.stored?.bitCount ?? 8
     else {
       throw node.error(
         .unsupported, "bits of \(info.type.onnxName) as \(type.onnxName) are not supported")

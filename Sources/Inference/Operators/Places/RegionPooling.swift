@@ -8,7 +8,9 @@ struct RegionPooling: Operator {
   private let scale: Double
 
   /// Points of a place along an axis; a region of more is no part of an image.
-  private static let mostPoints = 4096
+  private static let mostPoints = 1024
+  /// Points of all places of all regions of a run.
+  private static let mostWork = 1 << 26
 
   init(_ node: Node) throws(ModelError) {
     try node.checkInputs(3...3)
@@ -61,6 +63,7 @@ struct RegionPooling: Operator {
     )
     let (channels, places) = (out.dims[1], out.dims[2] * out.dims[3])
     let plane = space.reduce(1, *)
+    var work = 0
     for region in 0..<out.dims[0] {
       let image = Int(images.int64s[region])
       var axes: [(start: Double, size: Double, points: Int)] = []
@@ -79,6 +82,10 @@ struct RegionPooling: Operator {
         axes.append((start, size, max(Int(points), 0)))
       }
       guard axes.count == 2 else { continue }
+      work += places * axes[0].points * axes[1].points
+      guard work <= Self.mostWork else {
+        return call.failures.add(row: 0, .wrongType, "regions take too many points")
+      }
       for place in 0..<places {
         let points = points(place / out.dims[3], place % out.dims[3], axes)
         for channel in 0..<channels {

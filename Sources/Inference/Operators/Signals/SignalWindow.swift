@@ -26,6 +26,9 @@ struct SignalWindow: Operator {
       throw node.error(.malformed, "a size that is no number")
     }
     try node.check(list)
+    guard list[0] <= FourierTransform.mostLength else {
+      throw node.error(.tooLarge, "a window of \(list[0]) elements")
+    }
     let type = try node.floatingPointType("output_datatype")
     let length = try node.int("periodic", default: 1) != 0 ? list[0] : list[0] - 1
     let tensor = Tensor(dims: [list[0]], buffer: TensorBuffer(type, capacity: list[0]))
@@ -53,7 +56,10 @@ struct MelWeights: Operator {
     }
     let (bands, rate) = (Int(numbers[0]), numbers[2])
     let bins = Int(numbers[1]) / 2 + 1
-    try node.check([bins, bands, 1])
+    try node.check([bins, bands])
+    guard bins * bands <= 1 << 24 else {
+      throw node.error(.tooLarge, "\(bands) bands of \(bins) bins")
+    }
     guard bands > 0, bins > 0, rate > 0, numbers[3] > -700, numbers[4] > -700 else {
       throw node.error(.malformed, "\(bands) bands of \(bins) bins at \(rate) Hz")
     }
