@@ -132,6 +132,10 @@ begin
                 where s.source_id = own_source and s.state = 'active' order by s.scorer_id
             loop
                 problem := rowcast.scorer_problem(own_scorer);
+                -- A definition that changes while it is looked at is seen half old, half new: so twice.
+                if problem is not null then
+                    problem := rowcast.scorer_problem(own_scorer);
+                end if;
                 if problem is not null then
                     noticed := noticed + rowcast.suspend_scorer(own_scorer, problem)::int;
                 end if;
