@@ -45,8 +45,6 @@ static void open_library(void) {
   library.set_threads = (void (*)(int))dlsym(handle, "omp_set_num_threads");
   library.parallel = (void (*)(void (*)(void *), void *, unsigned, unsigned))dlsym(
       handle, "GOMP_parallel");
-  library.thread_number = (int (*)(void))dlsym(handle, "omp_get_thread_num");
-  library.thread_count = (int (*)(void))dlsym(handle, "omp_get_num_threads");
   if (library.dnnl_engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success) return;
   library.dnnl_set_primitive_cache_capacity(CACHED_PRIMITIVES);
   dnnl_cpu_isa_t isa = library.dnnl_get_effective_cpu_isa();
@@ -102,42 +100,10 @@ int dn_is_available(void) { return dn_open() != NULL; }
 const char *dn_description(void) { return dn_open() ? library.description : ""; }
 int dn_channel_block(void) { return dn_open() ? library.block : 8; }
 
-void dn_use_threads(int count) {
-  if (dn_open() && library.set_threads) library.set_threads(count);
-}
-
-typedef struct {
-  int parts;
-  void (*body)(void *, int, int);
-  void *context;
-} dn_parts;
-
-static void run_part(void *pointer) {
-  const dn_parts *parts = pointer;
-  // There may be fewer threads than were asked for.
-  for (int part = library.thread_number(); part < parts->parts; part += library.thread_count()) {
-    parts->body(parts->context, part, parts->parts);
-  }
-}
-
-void dn_parallel(int parts, void (*body)(void *, int, int), void *context) {
-  if (parts > 1 && dn_open() && library.parallel && library.thread_number &&
-      library.thread_count) {
-    dn_parts all = {parts, body, context};
-    library.parallel(run_part, &all, (unsigned)parts, 0);
-    return;
-  }
-  for (int part = 0; part < parts; part++) body(context, part, parts);
-}
-
 #else
 
 int dn_is_available(void) { return 0; }
 const char *dn_description(void) { return ""; }
 int dn_channel_block(void) { return 8; }
-void dn_use_threads(int count) { (void)count; }
-void dn_parallel(int parts, void (*body)(void *, int, int), void *context) {
-  for (int part = 0; part < parts; part++) body(context, part, parts);
-}
 
 #endif

@@ -55,8 +55,6 @@ typedef struct {
   void (*set_threads)(int);
   // libgomp's own entry, which its compiler's parallel loops call.
   void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
-  int (*thread_number)(void);
-  int (*thread_count)(void);
 } dn_library;
 
 // The library; NULL where it cannot be used.

@@ -375,6 +375,10 @@ size_t dn_weight_bytes(const dn_primitive *primitive) {
   return dn_open()->dnnl_memory_desc_get_size(weights_of(primitive));
 }
 
+int dn_takes_weights_of(const dn_primitive *primitive, const dn_primitive *other) {
+  return dn_open()->dnnl_memory_desc_equal(weights_of(primitive), weights_of(other));
+}
+
 int dn_pack_weights(
     const dn_primitive *primitive, const float *plain, int rank, const int64_t *dims,
     const int64_t *strides, float *packed) {
@@ -486,6 +490,9 @@ dn_primitive *dn_function(int64_t count, const dn_post_op *function) {
 }
 void dn_release(dn_primitive *primitive) { (void)primitive; }
 size_t dn_weight_bytes(const dn_primitive *primitive) { return (void)primitive, 0; }
+int dn_takes_weights_of(const dn_primitive *primitive, const dn_primitive *other) {
+  return (void)primitive, (void)other, 0;
+}
 int dn_pack_weights(
     const dn_primitive *primitive, const float *plain, int rank, const int64_t *dims,
     const int64_t *strides, float *packed) {

@@ -45,11 +45,12 @@ int dn_is_available(void);
 const char *dn_description(void);
 // Channels of a block: as many floats as the widest register holds.
 int dn_channel_block(void);
-// How many threads oneDNN and dn_parallel may use for what this thread asks of them.
-void dn_use_threads(int count);
-// Runs body(context, part, parts) for each part below `parts`: on the threads that oneDNN uses where
-// there are such, else one after the other.
-void dn_parallel(int parts, void (*body)(void *, int, int), void *context);
+// Runs body(context), in which oneDNN and dn_parallel may use so many threads: this one alone, or those
+// of the process's one team, which serves one body after the other. May not be nested.
+void dn_with_threads(int count, void (*body)(void *), void *context);
+// Runs body(context, part) for each part below `parts` on the threads that oneDNN uses, where there are
+// such: each takes the next part when it is done with one.
+void dn_parallel(int parts, void (*body)(void *, int), void *context);
 
 typedef struct dn_primitive dn_primitive;
 typedef struct dn_call dn_call;
@@ -64,7 +65,7 @@ typedef struct {
   dn_post_op post_ops[DN_MAX_POST_OPS];
 } dn_convolution_spec;
 
-// A convolution for the threads of dn_use_threads; NULL where oneDNN has none but its reference.
+// A convolution for the threads of dn_with_threads; NULL where oneDNN has none but its reference.
 // `like`: another of the same weights, whose packed form must fit; NULL for the best form.
 dn_primitive *dn_convolution(const dn_convolution_spec *spec, const dn_primitive *like);
 
@@ -98,6 +99,8 @@ void dn_release(dn_primitive *primitive);
 
 // Bytes that packed weights take; 0 where there are none.
 size_t dn_weight_bytes(const dn_primitive *primitive);
+// True (1) where weights that were packed for one are in the form of the other.
+int dn_takes_weights_of(const dn_primitive *primitive, const dn_primitive *other);
 // Packs weights of `dims` (plain); `packed` is aligned to 64 bytes. 0 where it cannot be done.
 int dn_pack_weights(
     const dn_primitive *primitive, const float *plain, int rank, const int64_t *dims,

@@ -13,12 +13,14 @@
 #include "ck_layer.h"
 #include "ck_math.h"
 #include "ck_number.h"
+#include "ck_pointwise.h"
 #include "ck_profile.h"
 #include "ck_resample.h"
 #include "ck_rows.h"
 #include "ck_svm.h"
 #include "ck_text.h"
 #include "ck_window.h"
+#include "ck_winograd.h"
 #include "ck_wire.h"
 
 #endif

@@ -66,7 +66,9 @@ extension OnnxGraph {
     {
       return count
     }
-    let graph = try Graph(self, opsets: opsets, limits: limits, isNetwork: isNetwork)
+    let graph = try Graph(
+      self, opsets: opsets, limits: limits,
+      network: isNetwork ? WeightStore(self, isShared: false) : nil)
     return graph.outputs.first.map { graph.values[$0.value].shape.elementCount } ?? 0
   }
 }

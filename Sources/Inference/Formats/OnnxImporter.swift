@@ -60,7 +60,7 @@ enum OnnxImporter {
     }
     let graph = try Graph(
       file.graph, opsets: file.opsets, limits: limits, explains: reasons > 0,
-      isNetwork: image != nil, isOfOneRow: hasLists)
+      network: image != nil ? WeightStore(file.graph, isShared: false) : nil, isOfOneRow: hasLists)
     let features = try features(
       of: graph, keys: keys, metadata: file.metadata, image: image, limits: limits)
     var finder: ObjectFinder?

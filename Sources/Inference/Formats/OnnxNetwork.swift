@@ -27,7 +27,9 @@ enum OnnxNetwork {
   ) throws(ModelError) -> Model {
     let backend = try ExecutionBackends.backend(for: device, isNetwork: true)
     let inputs = try inputs(of: file.graph)
-    let plan = try firstPlan(file, inputs, limits)
+    let weights = WeightStore(
+      file.graph, isShared: inputs.contains { $0.shape.contains(-1) })
+    let plan = try firstPlan(file, inputs, limits, weights)
     try backend.load(plan.plan)
     let graph = plan.plan.graph
     let (columns, outputs) = try outputs(file.graph, graph, limits)
@@ -50,8 +52,8 @@ enum OnnxNetwork {
       byteCount: constants + packed + plan.plan.byteCount, device: backend.device,
       predictor: NetworkPredictor(
         Network(
-          file.graph, inputs: inputs, opsets: file.opsets, limits: limits, first: plan,
-          backend: backend),
+          file.graph, inputs: inputs, opsets: file.opsets, limits: limits, weights: weights,
+          first: plan, backend: backend),
         outputs: outputs))
   }
 
@@ -81,7 +83,8 @@ enum OnnxNetwork {
 
   /// A plan for the declared sizes, and for likely ones where they are open.
   private static func firstPlan(
-    _ file: OnnxModel, _ inputs: [Network.Input], _ limits: ModelLimits
+    _ file: OnnxModel, _ inputs: [Network.Input], _ limits: ModelLimits,
+    _ weights: WeightStore
   ) throws(ModelError) -> (sizes: [[Int]], plan: Plan) {
     let isOpen = inputs.contains { $0.shape.contains(-1) }
     var failure: ModelError?
@@ -90,7 +93,7 @@ enum OnnxNetwork {
       let sizes = inputs.map { $0.shape.map { $0 < 0 ? size : $0 } }
       do throws(ModelError) {
         let plan = try Network.plan(
-          file.graph, inputs, sizes, opsets: file.opsets, limits: limits)
+          file.graph, inputs, sizes, opsets: file.opsets, limits: limits, weights: weights)
         return (sizes, plan)
       } catch {
         failure = failure ?? error

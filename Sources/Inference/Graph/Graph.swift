@@ -43,12 +43,13 @@ struct Graph: Sendable {
   /// - Parameters:
   ///   - explains: Whether `explanation` is wanted.
   ///   - isOfOneRow: Whether the first axis of each input is of size one, instead of open.
-  ///   - isNetwork: Whether rows are tensors, and layers are what is worth to be made fast.
+  ///   - network: Where packed weights are kept, if rows are tensors and layers are what is worth to
+  ///     be made fast.
   /// - Throws: `ModelError` that names the node or value at fault: defined twice, not defined,
   ///   in a cycle, or refused by its operator.
   init(
     _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits, explains: Bool = false,
-    isNetwork: Bool = false, isOfOneRow: Bool = false
+    network: WeightStore? = nil, isOfOneRow: Bool = false
   ) throws(ModelError) {
     var numbers: [String: Int] = [:]
     for (name, tensor) in source.initializers {
@@ -67,10 +68,10 @@ struct Graph: Sendable {
       inputs.append(Input(name: input.name, value: values.count))
       values.append(
         try Self.inputInfo(
-          input, mostElements: isNetwork ? OnnxNetwork.mostElements : limits.features,
+          input, mostElements: network == nil ? limits.features : OnnxNetwork.mostElements,
           isOfOneRow: isOfOneRow))
     }
-    (self.isNetwork, self.isOfOneRow) = (isNetwork, isOfOneRow)
+    (isNetwork, self.isOfOneRow) = (network != nil, isOfOneRow)
     try addNodes(of: source, opsets: opsets, numbers: &numbers, limits: limits)
     for output in source.outputs {
       guard let number = numbers[output.name] else {
@@ -86,8 +87,8 @@ struct Graph: Sendable {
     }
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
     guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
-    if isNetwork {
-      lowerNetwork()
+    if let network {
+      lowerNetwork(network)
       return
     }
     try fuseText()

@@ -1,5 +1,3 @@
-internal import CDNN
-
 /// Scores batches with a plan: columns into the graph's inputs, its outputs into columns.
 ///
 /// A class, since a struct's members would each be retained for a call, by all threads at once.
@@ -68,7 +66,6 @@ final class GraphPredictor: Predictor {
       }
     }
     if let wrong { throw FeatureReader.mismatch(batch.columns[wrong], features[wrong]) }
-    if isNetwork { dn_use_threads(Int32(workspace.threads)) }
     var columns: [Column] = []
     var builders: [any ColumnBuilding] = []
     var objects = finder.map { ObjectCollector($0, rowCount: batch.rowCount) }
@@ -85,10 +82,10 @@ final class GraphPredictor: Predictor {
     var start = 0
     while start < batch.rowCount {
       let rows = start..<min(start + plan.blockRows, batch.rowCount)
-      let frame = workspace.frame(
-        planID: plan.id, byteCount: plan.byteCount, rowCount: rows.count
-      ) { Frame(plan, rowCount: rows.count, memory: $0) }
-      run(frame, batch, rows, workspace)
+      let frame =
+        isNetwork
+        ? withThreads(workspace.threads) { run(batch, rows, workspace) }
+        : run(batch, rows, workspace)
       if objects != nil {
         objects?.take(frame.outputs, rows, workspace.images.places)
       } else if isPlain {
@@ -116,7 +113,10 @@ final class GraphPredictor: Predictor {
   }
 
   @inline(__always)
-  private func run(_ frame: Frame, _ batch: Batch, _ rows: Range<Int>, _ workspace: Workspace) {
+  private func run(_ batch: Batch, _ rows: Range<Int>, _ workspace: Workspace) -> Frame {
+    let frame = workspace.frame(
+      planID: plan.id, byteCount: plan.byteCount, rowCount: rows.count
+    ) { Frame(plan, rowCount: rows.count, memory: $0, threads: workspace.threads) }
     if !frame.failures.reasons.isEmpty { frame.failures.removeAll() }
     batch.columns.withUnsafeBufferPointer { columns in
       features.withUnsafeBufferPointer { slots in
@@ -128,6 +128,7 @@ final class GraphPredictor: Predictor {
       }
     }
     backend.run(frame)
+    return frame
   }
 
   /// Writes a block's rows of plain outputs, into the memory of an earlier answer's where it fits.

@@ -61,30 +61,35 @@ struct ChannelCombination: Operator {
   }
 }
 
-/// Runs `body` for each number below `count`, on as many threads as there may be.
+/// Runs `body`, in which oneDNN and `parallel` may use so many threads.
+func withThreads<Value>(_ count: Int, _ body: () -> Value) -> Value {
+  var value: Value?
+  func run() { value = body() }
+  withoutActuallyEscaping(run) { run in
+    var run = run
+    withUnsafeMutablePointer(to: &run) { pointer in
+      dn_with_threads(
+        Int32(clamping: count),
+        { raw in raw?.assumingMemoryBound(to: (() -> Void).self).pointee() }, pointer)
+    }
+  }
+  return value!
+}
+
+/// Runs `body` for each number below `count`, on as many threads as there may be: each takes the next
+/// when it is done with one.
 func parallel(_ count: Int, threads: Int, _ body: (Int) -> Void) {
   guard threads > 1, count > 1 else {
     for index in 0..<count { body(index) }
     return
   }
   withoutActuallyEscaping(body) { body in
-    var context = ParallelContext(count: count, body: body)
-    withUnsafeMutablePointer(to: &context) { pointer in
+    var body = body
+    withUnsafeMutablePointer(to: &body) { pointer in
       dn_parallel(
-        Int32(min(threads, count)),
-        { raw, part, parts in
-          guard let raw else { return }
-          let context = raw.assumingMemoryBound(to: ParallelContext.self).pointee
-          let (first, last) = (
-            context.count * Int(part) / Int(parts), context.count * (Int(part) + 1) / Int(parts)
-          )
-          for index in first..<last { context.body(index) }
-        }, pointer)
+        Int32(clamping: count),
+        { raw, part in raw?.assumingMemoryBound(to: ((Int) -> Void).self).pointee(Int(part)) },
+        pointer)
     }
   }
-}
-
-private struct ParallelContext {
-  let count: Int
-  let body: (Int) -> Void
 }

@@ -130,7 +130,7 @@ struct FloatProduct: NetworkLayer {
   }
 
   /// The layer with its constant matrix packed.
-  func packing() -> FloatProduct {
+  func packing(_ store: WeightStore) -> FloatProduct {
     let biases = TensorBuffer(.float32, capacity: (columns + 15) / 16 * 16)
     let target = biases.base.assumingMemoryBound(to: Float.self)
     for (index, value) in (bias ?? []).enumerated() { target[index] = value }
@@ -140,16 +140,23 @@ struct FloatProduct: NetworkLayer {
         packed: nil, biases: biases)
     }
     if usesOneDNN, let form = primitive(outer: 1, rows: 64, like: nil),
-      let packed = form.packed(
-        weights.view.floats, dims: [depth, columns],
-        strides: [weightStrides.depth, weightStrides.column])
+      let packed = store.packed(
+        weights, isTransposed: weightStrides.depth == 1, form: form,
+        {
+          form.packed(
+            weights.view.floats, dims: [depth, columns],
+            strides: [weightStrides.depth, weightStrides.column])
+        })
     {
       return Self(
         self, weights: nil, strides: weightStrides, bias: bias, stages: stages, form: form,
         packed: packed, biases: biases)
     }
-    let panels = TensorBuffer(.float32, capacity: ck_layer_panel_size(depth, columns))
-    pack(weights.view.floats, into: panels.base.assumingMemoryBound(to: Float.self))
+    let panels = store.packed(weights, isTransposed: weightStrides.depth == 1, form: nil) {
+      let made = TensorBuffer(.float32, capacity: ck_layer_panel_size(depth, columns))
+      pack(weights.view.floats, into: made.base.assumingMemoryBound(to: Float.self))
+      return made
+    }
     return Self(
       self, weights: nil, strides: weightStrides, bias: bias, stages: stages, form: nil,
       packed: panels, biases: biases)

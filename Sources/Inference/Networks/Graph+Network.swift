@@ -2,14 +2,19 @@
 /// on what follows them, and where oneDNN is there its kernels and layouts take the place of the plain
 /// ones.
 extension Graph {
-  mutating func lowerNetwork() {
-    foldNormalizations()
+  mutating func lowerNetwork(_ store: WeightStore) {
+    // Forms of weights are chosen, and weights packed, by one thread alone.
+    withThreads(1) { lower(store) }
+  }
+
+  private mutating func lower(_ store: WeightStore) {
+    foldNormalizations(store)
     if NetworkKernels.usesOneDNN {
       fuseFunctions()
       makeLayers()
       assignLayouts()
     }
-    packLayers()
+    packLayers(store)
     removeUnread()
     dropUnreadConstants()
   }
@@ -18,7 +23,7 @@ extension Graph {
 
   /// Takes what a normalisation by channel does at inference into the weights of the convolution that
   /// it alone reads.
-  private mutating func foldNormalizations() {
+  private mutating func foldNormalizations(_ store: WeightStore) {
     var dead: Set<Int> = []
     let links = GraphLinks(self)
     for index in steps.indices {
@@ -28,17 +33,22 @@ extension Graph {
         let weights = constant(steps[maker].inputs[1]), weights.type == .float32,
         let affine = channelAffine(steps[index], of: input, axis: 1)
       else { continue }
+      let parameters = steps[index].inputs.dropFirst().compactMap { constant($0) }
       var bias = Array(repeating: Double(0), count: plain.filters)
       if plain.hasBias {
         guard let values = constant(steps[maker].inputs[2])?.doubles else { continue }
         bias = values
       }
-      let each = weights.count / plain.filters
-      let old: [Float] = weights.values()
-      let scaled = old.indices.map { Float(Double(old[$0]) * affine.factors[$0 / each]) }
+      let scaled = store.derived(from: [weights] + parameters) {
+        let each = weights.count / plain.filters
+        let old: [Float] = weights.values()
+        return Tensor(
+          old.indices.map { Float(Double(old[$0]) * affine.factors[$0 / each]) },
+          dims: weights.dims)
+      }
       let shifted = bias.indices.map { Float(bias[$0] * affine.factors[$0] + affine.shifts[$0]) }
       let added = append([
-        ValueInfo(constant: Tensor(scaled, dims: weights.dims)),
+        ValueInfo(constant: scaled),
         ValueInfo(constant: Tensor(shifted)),
       ])
       replaceStep(
@@ -199,13 +209,15 @@ extension Graph {
   }
 
   /// Packs the weights of all layers; what cannot be packed was not made a layer.
-  private mutating func packLayers() {
+  private mutating func packLayers(_ store: WeightStore) {
     for (index, step) in steps.enumerated() {
       var made: (any Operator)?
-      if let convolution = step.operation as? PackedConvolution { made = convolution.packing() }
+      if let convolution = step.operation as? PackedConvolution {
+        made = convolution.packing(store)
+      }
       var inputs = step.inputs
       if let product = step.operation as? FloatProduct {
-        made = product.packing()
+        made = product.packing(store)
         if !NetworkKernels.usesOneDNN {
           inputs = inputs.enumerated().filter {
             $0.offset == 0 || $0.offset == 1 && constant($0.element) == nil

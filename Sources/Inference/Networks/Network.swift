@@ -19,6 +19,7 @@ final class Network: Sendable {
   private let source: OnnxGraph
   private let opsets: [String: Int64]
   private let limits: ModelLimits
+  private let weights: WeightStore
   private let plans: Mutex<[(sizes: [[Int]], plan: Plan)]>
 
   /// Plans that are kept; the one that was used longest ago goes first.
@@ -27,13 +28,13 @@ final class Network: Sendable {
   /// - Parameter first: The plan for some sizes, made to find out whether there can be one, and loaded.
   init(
     _ source: OnnxGraph, inputs: [Input], opsets: [String: Int64], limits: ModelLimits,
-    first: (sizes: [[Int]], plan: Plan), backend: any ExecutionBackend
+    weights: WeightStore, first: (sizes: [[Int]], plan: Plan), backend: any ExecutionBackend
   ) {
     (self.inputs, self.backend) = (inputs, backend)
     let isOpen = inputs.contains { $0.shape.contains(-1) }
     // Nothing is made of the file again where all sizes are known.
     self.source = isOpen ? source : OnnxGraph()
-    (self.opsets, self.limits) = (opsets, limits)
+    (self.opsets, self.limits, self.weights) = (opsets, limits, weights)
     plans = Mutex([first])
   }
 
@@ -46,7 +47,8 @@ final class Network: Sendable {
     }
     if let known { return known }
     // Two threads may make the same; that is rarer than waiting for each other would be slow.
-    let made = try Self.plan(source, inputs, sizes, opsets: opsets, limits: limits)
+    let made = try Self.plan(
+      source, inputs, sizes, opsets: opsets, limits: limits, weights: weights)
     try backend.load(made)
     plans.withLock { plans in
       if plans.count >= Self.mostPlans { plans.removeFirst() }
@@ -58,7 +60,7 @@ final class Network: Sendable {
   /// Checks a graph and lays it out for inputs of given sizes.
   static func plan(
     _ source: OnnxGraph, _ inputs: [Input], _ sizes: [[Int]], opsets: [String: Int64],
-    limits: ModelLimits
+    limits: ModelLimits, weights: WeightStore
   ) throws(ModelError) -> Plan {
     var source = source
     for (input, size) in zip(inputs, sizes) {
@@ -70,12 +72,12 @@ final class Network: Sendable {
     }
     let graph: Graph
     do {
-      graph = try Graph(source, opsets: opsets, limits: limits, isNetwork: true)
+      graph = try Graph(source, opsets: opsets, limits: limits, network: weights)
     } catch {
       guard error.code == .unsupported else { throw error }
       // Shapes that rows go into in ways that cannot be followed: each row is a batch of its own.
       graph = try Graph(
-        source, opsets: opsets, limits: limits, isNetwork: true, isOfOneRow: true)
+        source, opsets: opsets, limits: limits, network: weights, isOfOneRow: true)
     }
     return try Plan(graph, limits: limits)
   }

@@ -1,6 +1,3 @@
-internal import CDNN
-internal import CKernels
-
 /// Scores batches of tensors: images, sequences of tokens, signals.
 ///
 /// A batch is run in blocks of rows, each block by one thread or, where rows are fewer than the
@@ -30,12 +27,16 @@ final class NetworkPredictor: Predictor {
       nonisolated(unsafe) let helpers = workspace.helpers
       let share = apart / threads
       _ = Concurrently.map(threads) { part in
-        dn_use_threads(1)
-        run(plan, batch, (part * share)..<((part + 1) * share), helpers[part], into: answer)
+        withThreads(1) {
+          run(plan, batch, (part * share)..<((part + 1) * share), helpers[part], into: answer)
+        }
       }
     }
-    dn_use_threads(Int32(threads))
-    run(plan, batch, apart..<batch.rowCount, workspace, into: answer)
+    if apart < batch.rowCount {
+      withThreads(threads) {
+        run(plan, batch, apart..<batch.rowCount, workspace, into: answer)
+      }
+    }
     return answer.predictions(outputs)
   }
 

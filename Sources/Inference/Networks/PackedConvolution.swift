@@ -118,18 +118,34 @@ struct PackedConvolution: NetworkLayer {
   }
 
   /// The layer with its weights packed; nil where memory or oneDNN refuses.
-  func packing() -> PackedConvolution? {
+  func packing(_ store: WeightStore) -> (any Operator)? {
+    if sourceLayout == .blocks, targetLayout == .blocks, let own = ownKernel(store) { return own }
     let taps = window.kernel
     let own = channels / groups
     let dims = groups > 1 ? [groups, filters / groups, own] + taps : [filters, own] + taps
     let strides = dims.indices.map { dims[($0 + 1)...].reduce(1, *) }
-    guard let packed = form.packed(weights.view.floats, dims: dims, strides: strides) else {
-      return nil
+    let packed = store.packed(weights, form: form) {
+      form.packed(weights.view.floats, dims: dims, strides: strides)
     }
+    guard let packed else { return nil }
     let biases = TensorBuffer(.float32, capacity: filters + 16)
     let target = biases.base.assumingMemoryBound(to: Float.self)
     for (index, value) in (bias ?? []).enumerated() { target[index] = value }
     return Self(self, packed: packed, biases: biases)
+  }
+
+  /// The engine's own kernel for the layer; nil where oneDNN's is as good.
+  private func ownKernel(_ store: WeightStore) -> (any Operator)? {
+    let plain = Convolution(
+      outputs: outputs, window: window, groups: groups, channels: channels, filters: filters)
+    let block = Int(dn_channel_block())
+    func pack(_ make: () -> TensorBuffer?) -> TensorBuffer? {
+      store.packed(weights, form: nil, make)
+    }
+    return PointwiseConvolution(
+      plain, stages: stages, block: block, bias: bias, weights: weights, pack: pack)
+      ?? WinogradConvolution(
+        plain, stages: stages, block: block, bias: bias, weights: weights, pack: pack)
   }
 
   func prepared(for call: Call) -> any Operator {
