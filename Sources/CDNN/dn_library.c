@@ -45,6 +45,8 @@ static void open_library(void) {
   library.set_threads = (void (*)(int))dlsym(handle, "omp_set_num_threads");
   library.parallel = (void (*)(void (*)(void *), void *, unsigned, unsigned))dlsym(
       handle, "GOMP_parallel");
+  library.thread_number = (int (*)(void))dlsym(handle, "omp_get_thread_num");
+  library.thread_count = (int (*)(void))dlsym(handle, "omp_get_num_threads");
   if (library.dnnl_engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success) return;
   library.dnnl_set_primitive_cache_capacity(CACHED_PRIMITIVES);
   dnnl_cpu_isa_t isa = library.dnnl_get_effective_cpu_isa();
@@ -105,5 +107,6 @@ int dn_channel_block(void) { return dn_open() ? library.block : 8; }
 int dn_is_available(void) { return 0; }
 const char *dn_description(void) { return ""; }
 int dn_channel_block(void) { return 8; }
+void *dn_scratch(size_t bytes) { return (void)bytes, NULL; }
 
 #endif

@@ -55,14 +55,15 @@ typedef struct {
   void (*set_threads)(int);
   // libgomp's own entry, which its compiler's parallel loops call.
   void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+  int (*thread_number)(void);
+  int (*thread_count)(void);
 } dn_library;
 
 // The library; NULL where it cannot be used.
 const dn_library *dn_open(void);
 
-// This thread's stream and its scratch memory of at least so many bytes; NULL where memory is short.
+// This thread's stream; NULL where memory is short.
 dnnl_stream_t dn_stream(void);
-void *dn_scratch(size_t bytes);
 
 #endif
 

@@ -157,8 +157,8 @@ CK_INLINE void layer_rows(
 
 CK_INLINE void ck_layer_f32_body(
     int is_wide, const float *a, size_t rows, size_t depth, const float *panels, size_t columns,
-    const float *bias, int relu, float *out) {
-  layer_target target = {bias, out, columns, relu, 1, 1};
+    const float *bias, int flags, float *out) {
+  layer_target target = {bias, out, columns, flags & CK_LAYER_RELU, 1, 1};
   size_t step = depth * CK_LANES, whole = columns / CK_LANES;
   int is_narrow = !is_wide && columns % CK_LANES != 0 && columns % CK_LANES <= HALF;
   size_t count = is_narrow || columns % CK_LANES == 0 ? whole : whole + 1;
@@ -168,7 +168,7 @@ CK_INLINE void ck_layer_f32_body(
     do {
       size_t part = depth - k < PART ? depth - k : PART;
       const float *first = panels + k * CK_LANES, *x = a + k;
-      target.is_first = k == 0;
+      target.is_first = k == 0 && !(flags & CK_LAYER_ADDS);
       target.is_last = k + part == depth;
 #define RUN(R, P, last)                                                                            \
   layer_rows(R, P, &target, x, depth, part, first, step, count, row, last);                        \
@@ -209,5 +209,5 @@ CK_INLINE void ck_layer_f32_body(
 CK_FUSED_TWINS(
     ck_layer_f32,
     (const float *a, size_t rows, size_t depth, const float *panels, size_t columns,
-     const float *bias, int relu, float *out),
-    (a, rows, depth, panels, columns, bias, relu, out))
+     const float *bias, int flags, float *out),
+    (a, rows, depth, panels, columns, bias, flags, out))

@@ -6,7 +6,7 @@ enum {
   BLOCK = CK_POINTWISE_BLOCK,
   // Channels whose weights of a panel stay in the first-level cache, times places whose channels stay
   // in the second.
-  PART = 256,
+  PART = 128,
   PLACES = 256,
   // The same where a stride leaves places out, which are collected first.
   COLLECTED = 64,

@@ -53,41 +53,34 @@ CK_INLINE void spread(block d[4][4], float *to, size_t step) {
 }
 
 CK_INLINE void ck_winograd_source_f32_body(
-    const ck_winograd *w, const float *image, int64_t row, int64_t count, int64_t first,
-    int64_t last, float *matrices, size_t step) {
-  int64_t columns = ck_winograd_columns(w);
-  for (int64_t at = first; at < last; at++) {
-    const float *plane = image + at * w->height * w->width * BLOCK;
-    for (int64_t i = 0; i < count; i++) {
-      int64_t y = (row + i) * 2 - w->pad_top;
-      float *to = matrices + (size_t)(i * columns * w->channels + at * BLOCK);
-      for (int64_t column = 0; column < columns; column++, to += w->channels) {
-        int64_t x = column * 2 - w->pad_left;
-        block d[4][4];
-        if (y >= 0 && y + 4 <= w->height && x >= 0 && x + 4 <= w->width) {
-          const float *from = plane + (y * w->width + x) * BLOCK;
-          for (int v = 0; v < 4; v++) {
-            for (int u = 0; u < 4; u++) load(from + (v * w->width + u) * BLOCK, &d[v][u]);
-          }
-        } else {
-          for (int v = 0; v < 4; v++) {
-            for (int u = 0; u < 4; u++) {
-              int is_inside = y + v >= 0 && y + v < w->height && x + u >= 0 && x + u < w->width;
-              d[v][u] = (block)0.0f;
-              if (is_inside) load(plane + ((y + v) * w->width + x + u) * BLOCK, &d[v][u]);
-            }
-          }
+    const ck_winograd *w, const float *image, int64_t tile, int64_t count, float *matrices,
+    size_t step) {
+  int64_t columns = ck_winograd_columns(w), plane = w->height * w->width * BLOCK;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t y = (tile + i) / columns * 2 - w->pad_top;
+    int64_t x = (tile + i) % columns * 2 - w->pad_left;
+    int is_within = y >= 0 && y + 4 <= w->height && x >= 0 && x + 4 <= w->width;
+    const float *from = image + (y * w->width + x) * BLOCK;
+    float *to = matrices + (size_t)(i * w->channels);
+    for (int64_t at = 0; at < w->channels; at += BLOCK, from += plane, to += BLOCK) {
+      block d[4][4];
+      for (int64_t v = 0; v < 4; v++) {
+        for (int64_t u = 0; u < 4; u++) {
+          int is_inside = is_within || (y + v >= 0 && y + v < w->height && x + u >= 0 &&
+                                        x + u < w->width);
+          d[v][u] = (block)0.0f;
+          if (is_inside) load(from + (v * w->width + u) * BLOCK, &d[v][u]);
         }
-        spread(d, to, step);
       }
+      spread(d, to, step);
     }
   }
 }
 CK_TWINS(
     ck_winograd_source_f32,
-    (const ck_winograd *w, const float *image, int64_t row, int64_t count, int64_t first,
-     int64_t last, float *matrices, size_t step),
-    (w, image, row, count, first, last, matrices, step))
+    (const ck_winograd *w, const float *image, int64_t tile, int64_t count, float *matrices,
+     size_t step),
+    (w, image, tile, count, matrices, step))
 
 // A^T m A of one tile and block, with A^T = (1, 1, 1, 0), (0, 1, -1, -1).
 CK_INLINE void gather(const float *from, size_t step, block out[2][2]) {
@@ -119,25 +112,21 @@ CK_INLINE void finish(const block *sum, const block *bias, int adds, int relu, f
 }
 
 CK_INLINE void ck_winograd_target_f32_body(
-    const ck_winograd *w, const float *matrices, size_t step, int64_t row, int64_t count,
+    const ck_winograd *w, const float *matrices, size_t step, int64_t tile, int64_t count,
     int64_t first, int64_t last, const float *bias, int adds, int relu, float *image) {
-  int64_t columns = ck_winograd_columns(w);
-  for (int64_t at = first; at < last; at++) {
-    float *plane = image + at * w->out_height * w->out_width * BLOCK;
-    block own;
-    load(bias + at * BLOCK, &own);
-    for (int64_t i = 0; i < count; i++) {
-      int64_t y = (row + i) * 2;
-      const float *from = matrices + (size_t)(i * columns * w->filters + at * BLOCK);
-      for (int64_t column = 0; column < columns; column++, from += w->filters) {
-        int64_t x = column * 2;
-        block out[2][2];
-        gather(from, step, out);
-        for (int v = 0; v < 2 && y + v < w->out_height; v++) {
-          for (int u = 0; u < 2 && x + u < w->out_width; u++) {
-            float *to = plane + ((y + v) * w->out_width + x + u) * BLOCK;
-            finish(&out[v][u], &own, adds, relu, to);
-          }
+  int64_t columns = ck_winograd_columns(w), plane = w->out_height * w->out_width * BLOCK;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t y = (tile + i) / columns * 2, x = (tile + i) % columns * 2;
+    int64_t rows = w->out_height - y < 2 ? 1 : 2, width = w->out_width - x < 2 ? 1 : 2;
+    const float *from = matrices + (size_t)(i * (last - first) * BLOCK);
+    float *to = image + first * plane + (y * w->out_width + x) * BLOCK;
+    for (int64_t at = first; at < last; at++, from += BLOCK, to += plane) {
+      block own, out[2][2];
+      load(bias + at * BLOCK, &own);
+      gather(from, step, out);
+      for (int64_t v = 0; v < rows; v++) {
+        for (int64_t u = 0; u < width; u++) {
+          finish(&out[v][u], &own, adds, relu, to + (v * w->out_width + u) * BLOCK);
         }
       }
     }
@@ -145,6 +134,6 @@ CK_INLINE void ck_winograd_target_f32_body(
 }
 CK_TWINS(
     ck_winograd_target_f32,
-    (const ck_winograd *w, const float *matrices, size_t step, int64_t row, int64_t count,
+    (const ck_winograd *w, const float *matrices, size_t step, int64_t tile, int64_t count,
      int64_t first, int64_t last, const float *bias, int adds, int relu, float *image),
-    (w, matrices, step, row, count, first, last, bias, adds, relu, image))
+    (w, matrices, step, tile, count, first, last, bias, adds, relu, image))

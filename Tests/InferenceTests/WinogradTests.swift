@@ -38,19 +38,20 @@ import Testing
       channels: Int64(channels), height: Int64(size.height), width: Int64(size.width),
       filters: Int64(filters), out_height: Int64(size.outHeight), out_width: Int64(size.outWidth),
       pad_top: Int64(size.top), pad_left: Int64(size.left))
-    let (rows, columns) = (ck_winograd_rows(&form), ck_winograd_columns(&form))
+    let all = ck_winograd_tiles(&form)
     let zeros = [Float](repeating: 0, count: filters + 16)
     for (adds, relu) in [(Int32(0), Int32(0)), (0, 1), (1, 0), (1, 1)] {
       var (fast, scalar) = (before, before)
-      // In two parts: some rows of tiles, then the rest.
-      for (first, count) in [(0, (rows + 1) / 2), ((rows + 1) / 2, rows / 2)] where count > 0 {
-        let tiles = Int(count * columns)
+      // In two parts: some tiles, then the rest.
+      for (first, count) in [(0, (all + 1) / 3), ((all + 1) / 3, all - (all + 1) / 3)]
+      where count > 0 {
+        let tiles = Int(count)
         var matrices = [Float](repeating: .nan, count: 16 * tiles * channels)
         var twin = matrices
         var products = [Float](repeating: .nan, count: 16 * tiles * filters)
-        let (blocks, step) = (Int64(channels / 8), tiles * channels)
-        ck_winograd_source_f32(&form, image, first, count, 0, blocks, &matrices, step)
-        ck_winograd_source_f32_scalar(&form, image, first, count, 0, blocks, &twin, step)
+        let step = tiles * channels
+        ck_winograd_source_f32(&form, image, first, count, &matrices, step)
+        ck_winograd_source_f32_scalar(&form, image, first, count, &twin, step)
         #expect(matrices.map(\.bitPattern) == twin.map(\.bitPattern))
         let size = packed.count / 16
         for matrix in 0..<16 {
@@ -107,7 +108,7 @@ import Testing
     return out
   }
 
-  /// Two convolutions with a residual between, of images of any size.
+  /// Convolutions with residuals, then one of one tap, of images of any size.
   private static func network() -> [UInt8] {
     var file = OnnxWriter(opset: 17)
     file.input("image", .float, [nil, 32, nil, nil])
@@ -120,11 +121,22 @@ import Testing
       "Conv", ["image", "first", "first_bias"], ["a"], [("pads", .ints([1, 1, 1, 1]))])
     file.node("Relu", ["a"], ["b"])
     file.node("Conv", ["b", "second", "second_bias"], ["c"], [("pads", .ints([1, 1, 1, 1]))])
+    // What a layer reads, and what is older, is added to its result.
     file.node("Add", ["c", "b"], ["d"])
-    file.node("Relu", ["d"], ["e"])
-    file.node("GlobalAveragePool", ["e"], ["f"])
-    file.node("Flatten", ["f"], ["out"])
-    file.output("out", .float, [nil, 32])
+    file.node("Relu", ["d"], ["residual"])
+    file.node(
+      "Conv", ["residual", "first", "first_bias"], ["i"], [("pads", .ints([1, 1, 1, 1]))])
+    file.node("Relu", ["i"], ["j"])
+    file.node("Conv", ["j", "second"], ["k"], [("pads", .ints([1, 1, 1, 1]))])
+    file.node("Add", ["residual", "k"], ["l"])
+    file.node("Relu", ["l"], ["e"])
+    file.initializer(
+      "third", .init(dims: [64, 32, 1, 1], .floats(floats(64 * 32, 7).map { $0 * 0.1 })))
+    file.node("Conv", ["e", "third"], ["f"], [("strides", .ints([2, 2]))])
+    file.node("Relu", ["f"], ["g"])
+    file.node("GlobalAveragePool", ["g"], ["h"])
+    file.node("Flatten", ["h"], ["out"])
+    file.output("out", .float, [nil, 64])
     return file.bytes()
   }
 

@@ -49,8 +49,12 @@ int dn_channel_block(void);
 // of the process's one team, which serves one body after the other. May not be nested.
 void dn_with_threads(int count, void (*body)(void *), void *context);
 // Runs body(context, part) for each part below `parts` on the threads that oneDNN uses, where there are
-// such: each takes the next part when it is done with one.
+// such; they take parts from each other until all are done.
 void dn_parallel(int parts, void (*body)(void *, int), void *context);
+
+// This thread's scratch memory of at least so many bytes, which layers share one after the other; NULL
+// where memory is short or there is no oneDNN.
+void *dn_scratch(size_t bytes);
 
 typedef struct dn_primitive dn_primitive;
 typedef struct dn_call dn_call;

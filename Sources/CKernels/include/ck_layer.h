@@ -13,18 +13,21 @@
 // columns. `ck_layer_panel_size` is the number of floats that the panels take.
 enum { CK_LAYER_PANEL = 16 };
 
+// The result is max(x, 0); it is added to what `out` holds before.
+enum { CK_LAYER_RELU = 1, CK_LAYER_ADDS = 2 };
+
 static inline size_t ck_layer_panel_size(size_t depth, size_t columns) {
   return (columns + CK_LAYER_PANEL - 1) / CK_LAYER_PANEL * CK_LAYER_PANEL * depth;
 }
 
-// out[i * columns + j] = activation(sum over k of a[i * depth + k] * w[k][j] + bias[j]); the activation
-// is max(x, 0) where `relu` is not 0. `out` may not overlap `a`.
+// out[i * columns + j] = activation(sum over k of a[i * depth + k] * w[k][j] + bias[j]), as `flags` say.
+// `out` may not overlap `a`.
 void ck_layer_f32(
     const float *a, size_t rows, size_t depth, const float *panels, size_t columns,
-    const float *bias, int relu, float *out);
+    const float *bias, int flags, float *out);
 void ck_layer_f32_scalar(
     const float *a, size_t rows, size_t depth, const float *panels, size_t columns,
-    const float *bias, int relu, float *out);
+    const float *bias, int flags, float *out);
 
 // Squared distances to `vectors` points through exp(-gamma * d), for support vector machines.
 //

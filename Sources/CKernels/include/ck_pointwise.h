@@ -6,7 +6,7 @@
 // Convolutions of one tap without padding: at each place of the output a row of channels times
 // weights. Images are in blocks of 8 channels, innermost; weights in panels of `ck_layer_f32`.
 //
-// An element is summed in the order of channels by fused multiply-adds, in parts of 256 that are then
+// An element is summed in the order of channels by fused multiply-adds, in parts of 128 that are then
 // added up: it depends on neither the tile nor the CPU.
 
 enum { CK_POINTWISE_BLOCK = 8 };

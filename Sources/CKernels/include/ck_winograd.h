@@ -20,31 +20,33 @@ typedef struct {
   int64_t pad_top, pad_left;
 } ck_winograd;
 
-// Tiles of a row of tiles, and how many such rows there are.
+// Tiles of a row of tiles, and of all rows.
 static inline int64_t ck_winograd_columns(const ck_winograd *w) { return (w->out_width + 1) / 2; }
-static inline int64_t ck_winograd_rows(const ck_winograd *w) { return (w->out_height + 1) / 2; }
+static inline int64_t ck_winograd_tiles(const ck_winograd *w) {
+  return ck_winograd_columns(w) * ((w->out_height + 1) / 2);
+}
 
 // Floats that the packed weights take: panels of `ck_layer_f32`, one matrix after the other.
 size_t ck_winograd_weight_size(size_t channels, size_t filters);
 // Packs weights [filters, channels, 3, 3].
 void ck_winograd_pack(const float *weights, size_t channels, size_t filters, float *packed);
 
-// The tiles of `count` rows of tiles from `row` on, channel blocks `first` ..< `last`, of one image:
-// matrix m has its tiles from matrices + m * step on, a row of all channels each.
+// `count` tiles of one image from `tile` on, row by row: matrix m has them from matrices + m * step on,
+// a row of all channels each.
 void ck_winograd_source_f32(
-    const ck_winograd *w, const float *image, int64_t row, int64_t count, int64_t first,
-    int64_t last, float *matrices, size_t step);
+    const ck_winograd *w, const float *image, int64_t tile, int64_t count, float *matrices,
+    size_t step);
 void ck_winograd_source_f32_scalar(
-    const ck_winograd *w, const float *image, int64_t row, int64_t count, int64_t first,
-    int64_t last, float *matrices, size_t step);
+    const ck_winograd *w, const float *image, int64_t tile, int64_t count, float *matrices,
+    size_t step);
 
-// The other way for filter blocks `first` ..< `last`: plus the bias and, with `adds`, what the image
-// holds before; then max(x, 0) with `relu`.
+// The other way for blocks `first` ..< `last` of filters, which alone the matrices' rows have: plus
+// the bias and, with `adds`, what the image holds before; then max(x, 0) with `relu`.
 void ck_winograd_target_f32(
-    const ck_winograd *w, const float *matrices, size_t step, int64_t row, int64_t count,
+    const ck_winograd *w, const float *matrices, size_t step, int64_t tile, int64_t count,
     int64_t first, int64_t last, const float *bias, int adds, int relu, float *image);
 void ck_winograd_target_f32_scalar(
-    const ck_winograd *w, const float *matrices, size_t step, int64_t row, int64_t count,
+    const ck_winograd *w, const float *matrices, size_t step, int64_t tile, int64_t count,
     int64_t first, int64_t last, const float *bias, int adds, int relu, float *image);
 
 #endif

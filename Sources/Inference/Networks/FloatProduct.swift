@@ -139,7 +139,7 @@ struct FloatProduct: NetworkLayer {
         self, weights: nil, strides: weightStrides, bias: bias, stages: stages, form: nil,
         packed: nil, biases: biases)
     }
-    if usesOneDNN, let form = primitive(outer: 1, rows: 64, like: nil),
+    if usesOneDNN, !prefersPanels, let form = primitive(outer: 1, rows: 64, like: nil),
       let packed = store.packed(
         weights, isTransposed: weightStrides.depth == 1, form: form,
         {
@@ -202,7 +202,29 @@ struct FloatProduct: NetworkLayer {
     return (rows > 0 ? all / rows : 0, rows)
   }
 
+  /// Whether the engine's own kernel, which reads packed weights, is faster than oneDNN's product,
+  /// which packs plain ones at each run where the CPU has no AVX-512.
+  private var prefersPanels: Bool {
+    guard Int(dn_channel_block()) == Int(CK_POINTWISE_BLOCK), outputs[0].shape.rank > 2 else {
+      return false
+    }
+    let ending = stages.first == .sum ? stages.dropFirst() : stages[...]
+    guard ending.count <= 1 else { return false }
+    if case .function(let activation)? = ending.first { return activation.postOps.count == 1 }
+    return ending.isEmpty
+  }
+
   func prepared(for call: Call) -> any Operator {
+    if packed != nil, form == nil, case .function(let activation)? = stages.last,
+      activation != .relu(slope: 0)
+    {
+      let (count, to) = (Int64(call.output(0).count), call.output(0).floats)
+      var op = activation.postOps[0]
+      return ProductWithFunction(
+        product: self,
+        function: BoundPrimitive(
+          Primitive(dn_function(count, &op)), outputs: outputs, source: to, target: to))
+    }
     let (outer, rows) = sizes(call)
     guard !isShared || form != nil,
       let primitive = primitive(outer: outer, rows: rows, like: form)
@@ -219,27 +241,60 @@ struct FloatProduct: NetworkLayer {
     packed == nil ? (ck_layer_panel_size(depth, columns) + (columns + 15) / 16 * 16) * 4 : 0
   }
 
-  /// Without oneDNN, which alone has stages.
   func run(_ call: Call) {
     let (outer, rows) = sizes(call)
+    if let packed, let biases {
+      runRows(
+        call, rows, packed.base.assumingMemoryBound(to: Float.self),
+        biases.base.assumingMemoryBound(to: Float.self))
+      return
+    }
+    // Without oneDNN, which alone has stages.
     let scratch = call.scratch.assumingMemoryBound(to: Float.self)
     let zeros = scratch + ck_layer_panel_size(depth, columns)
-    if packed == nil { zeros.update(repeating: 0, count: (columns + 15) / 16 * 16) }
+    zeros.update(repeating: 0, count: (columns + 15) / 16 * 16)
     for index in 0..<outer {
-      if packed == nil {
-        pack(
-          (weights?.view.floats ?? call.input(1).floats) + index * depth * columns, into: scratch)
-      }
+      pack((weights?.view.floats ?? call.input(1).floats) + index * depth * columns, into: scratch)
       ck_layer_f32(
-        call.input(0).floats + index * rows * depth, rows, depth,
-        packed?.base.assumingMemoryBound(to: Float.self) ?? scratch, columns,
-        biases?.base.assumingMemoryBound(to: Float.self) ?? zeros, 0,
+        call.input(0).floats + index * rows * depth, rows, depth, scratch, columns, zeros, 0,
         call.output(0).floats + index * rows * columns)
     }
-    if packed == nil, biases == nil, let bias {
+    if let bias {
       for index in 0..<call.output(0).count {
         call.output(0).floats[index] += bias[index % columns]
       }
     }
+  }
+
+  /// Rows that a thread takes at least.
+  private static let leastRows = 12
+
+  private func runRows(
+    _ call: Call, _ rows: Int, _ panels: UnsafePointer<Float>, _ bias: UnsafePointer<Float>
+  ) {
+    let flags =
+      (stages.first == .sum ? CK_LAYER_ADDS : 0)
+      | (stages.last == .function(.relu(slope: 0)) ? CK_LAYER_RELU : 0)
+    let (from, to) = (call.input(0).floats, call.output(0).floats)
+    let parts = max(min(call.threads * 2, rows / Self.leastRows), 1)
+    parallel(parts, threads: call.threads) { part in
+      let (first, last) = (rows * part / parts, rows * (part + 1) / parts)
+      ck_layer_f32(
+        from + first * depth, last - first, depth, panels, columns, bias, Int32(flags),
+        to + first * columns)
+    }
+  }
+}
+
+/// A product by the engine's own kernel, then a function of each element.
+private struct ProductWithFunction: Operator {
+  let product: FloatProduct
+  let function: BoundPrimitive
+
+  var outputs: [ValueInfo] { product.outputs }
+
+  func run(_ call: Call) {
+    product.run(call)
+    function.run(call)
   }
 }

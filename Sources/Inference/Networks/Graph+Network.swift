@@ -147,6 +147,8 @@ extension Graph {
           layer = longer
         } else if residual == nil, let other = addend(step, to: output),
           !isInput.contains(other), !isOutput.contains(other),
+          // What the layer still reads may not become its result.
+          !steps[first].inputs.contains(other),
           canOverwrite(other, at: next, links),
           let longer = layer.extended(factors: nil, shifts: nil, stages: [.sum])
         {

@@ -1,3 +1,4 @@
+internal import CDNN
 internal import CKernels
 
 /// A convolution of 3 x 3 taps over blocks of channels by Winograd's filtering, which takes less than
@@ -14,8 +15,10 @@ struct WinogradConvolution: Operator {
   /// form, take longer to be read than products are saved.
   private static let leastTiles = 36
   private static let leastChannels = 32
-  /// What a pass over the weights works on: about a core's second-level cache, or that of several.
-  private static let passByteCount = (alone: 1 << 20, together: 1 << 23)
+  /// What a pass over the weights works on, of a core's own.
+  private static let passByteCount = 1600 << 10
+  /// Tiles below which a thread rather takes less of the filters.
+  private static let leastShare = 24
   private static let matrices = Int(CK_WINOGRAD_MATRICES)
   private static let block = Int(CK_WINOGRAD_BLOCK)
 
@@ -51,70 +54,57 @@ struct WinogradConvolution: Operator {
       pad_left: Int64(window.begin[1]))
   }
 
-  /// Tiles of a row, and rows of them.
-  private var tileColumns: Int { Int(form.out_width + 1) / 2 }
-  private var tileRows: Int { Int(form.out_height + 1) / 2 }
-
-  /// Bytes of the matrices of a row of tiles.
-  private var rowByteCount: Int {
-    tileColumns * Int(form.channels + form.filters) * Self.matrices * 4
-  }
-
-  /// Rows of tiles of a pass, of which there are as few as fit.
-  private func passRows(_ byteCount: Int) -> Int {
-    let most = max(byteCount / rowByteCount, 1)
-    let passes = (tileRows + most - 1) / most
-    return (tileRows + passes - 1) / passes
-  }
-
-  func scratchByteCount(rows: Int) -> Int {
-    max(passRows(Self.passByteCount.alone), passRows(Self.passByteCount.together)) * rowByteCount
-  }
-
   func run(_ call: Call) {
-    let (channels, filters) = (Int(form.channels), Int(form.filters))
-    let most = passRows(
-      call.threads > 1 ? Self.passByteCount.together : Self.passByteCount.alone)
-    let (packed, bias, zeros) = (weights.packed, weights.bias, weights.zeros)
-    let matrixSize = weights.count / Self.matrices
-    let scratch = call.scratch.assumingMemoryBound(to: Float.self)
-    let (adds, relu): (Int32, Int32) = (weights.adds ? 1 : 0, weights.rectifies ? 1 : 0)
-    let (from, to) = (call.input(0).floats, call.output(0).floats)
-    let (sourceSize, targetSize) = (
-      Int(form.height * form.width) * channels, Int(form.out_height * form.out_width) * filters
-    )
-    withUnsafePointer(to: form) { form in
-      for image in 0..<call.input(0).dims[0] {
-        let (source, target) = (from + image * sourceSize, to + image * targetSize)
-        for first in stride(from: 0, to: tileRows, by: most) {
-          let rows = min(most, tileRows - first)
-          let tiles = rows * tileColumns
-          let products = scratch + tiles * channels * Self.matrices
-          shares(channels / Self.block, call.threads) { blocks in
-            ck_winograd_source_f32(
-              form, source, Int64(first), Int64(rows), Int64(blocks.lowerBound),
-              Int64(blocks.upperBound), scratch, tiles * channels)
-          }
-          parallel(Self.matrices, threads: call.threads) { matrix in
-            ck_layer_f32(
-              scratch + matrix * tiles * channels, tiles, channels, packed + matrix * matrixSize,
-              filters, zeros, 0, products + matrix * tiles * filters)
-          }
-          shares(filters / Self.block, call.threads) { blocks in
-            ck_winograd_target_f32(
-              form, products, tiles * filters, Int64(first), Int64(rows),
-              Int64(blocks.lowerBound), Int64(blocks.upperBound), bias, adds, relu, target)
-          }
-        }
-      }
+    let panels = (Int(form.filters) + Int(CK_LAYER_PANEL) - 1) / Int(CK_LAYER_PANEL)
+    let tiles = Int(withUnsafePointer(to: form) { ck_winograd_tiles($0) })
+    // A thread keeps to its tiles from the source to the target; where there are few of them, several
+    // make the same tiles of the source for filters of their own.
+    let isShared = call.threads > 1
+    let tileParts =
+      isShared ? max(min(tiles / Self.leastShare, call.threads * 2), 1) : 1
+    let panelParts = isShared ? min(max(call.threads / tileParts, 1), panels) : 1
+    let images = call.input(0).dims[0]
+    parallel(tileParts * panelParts, threads: call.threads) { part in
+      let (place, share) = (part / panelParts, part % panelParts)
+      let own = (tiles * place / tileParts)..<(tiles * (place + 1) / tileParts)
+      let ownPanels = (panels * share / panelParts)..<(panels * (share + 1) / panelParts)
+      for image in 0..<images { run(call, image: image, tiles: own, panels: ownPanels) }
     }
   }
 
-  /// Runs `body` for shares of `count` things, two a thread.
-  private func shares(_ count: Int, _ threads: Int, _ body: (Range<Int>) -> Void) {
-    let parts = threads > 1 ? min(threads * 2, count) : 1
-    parallel(parts, threads: threads) { part in
-      body((count * part / parts)..<(count * (part + 1) / parts))
+  private func run(_ call: Call, image: Int, tiles: Range<Int>, panels: Range<Int>) {
+    let channels = Int(form.channels)
+    let width = Int(CK_LAYER_PANEL)
+    let filters = min(panels.upperBound * width, Int(form.filters)) - panels.lowerBound * width
+    let most = max(Self.passByteCount / ((channels + filters) * Self.matrices * 4), 1)
+    let passes = (tiles.count + most - 1) / most
+    let floats = (tiles.count + passes - 1) / passes * (channels + filters) * Self.matrices
+    guard let scratch = dn_scratch(floats * 4)?.assumingMemoryBound(to: Float.self) else {
+      preconditionFailure("no memory for the matrices of a layer")
+    }
+    let matrixSize = weights.count / Self.matrices
+    let packed = weights.packed + panels.lowerBound * width * channels
+    let source = call.input(0).floats + image * Int(form.height * form.width) * channels
+    let target =
+      call.output(0).floats + image * Int(form.out_height * form.out_width * form.filters)
+    let first = Int64(panels.lowerBound * width / Self.block)
+    withUnsafePointer(to: form) { form in
+      for pass in 0..<passes {
+        let start = tiles.lowerBound + tiles.count * pass / passes
+        let count = tiles.lowerBound + tiles.count * (pass + 1) / passes - start
+        let products = scratch + count * channels * Self.matrices
+        ck_winograd_source_f32(
+          form, source, Int64(start), Int64(count), scratch, count * channels)
+        for matrix in 0..<Self.matrices {
+          ck_layer_f32(
+            scratch + matrix * count * channels, count, channels, packed + matrix * matrixSize,
+            filters, weights.zeros, 0, products + matrix * count * filters)
+        }
+        ck_winograd_target_f32(
+          form, products, count * filters, Int64(start), Int64(count), first,
+          first + Int64(filters / Self.block), weights.bias, weights.adds ? 1 : 0,
+          weights.rectifies ? 1 : 0, target)
+      }
     }
   }
 }
