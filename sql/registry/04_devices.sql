@@ -61,11 +61,14 @@ revoke all on function rowcast.has_device(text) from public;
 grant execute on function rowcast.has_device(text) to rowcast_reader, rowcast_worker;
 
 create or replace function rowcast.lacks_gpu(lane int) returns boolean
-language sql stable set search_path = pg_catalog, pg_temp as $$
+-- Not in SQL: each tick and claim asks, and that would be planned anew each time.
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
     -- Where no model wants one, that is all that is looked at: an index without entries.
-    select exists (select from rowcast.model as m where m.device = 'gpu')
+    return exists (select from rowcast.model as m where m.device = 'gpu')
        and not exists (select from rowcast.lane as l join rowcast.worker as w on w.worker_id = l.worker_id
-                       where l.lane_id = lacks_gpu.lane and 'gpu' = any (w.devices))
+                       where l.lane_id = lacks_gpu.lane and 'gpu' = any (w.devices));
+end
 $$;
 comment on function rowcast.lacks_gpu(int) is
     'Whether there are models that want a GPU, and the lane''s worker has none.';
