@@ -61,8 +61,10 @@ public final class HTTPServer: Service, Sendable {
 
   /// All that is answered.
   private var routes: [Route] {
-    services.routes + InferenceEndpoints(server: parts).routes
+    let routes =
+      services.routes + InferenceEndpoints(server: parts).routes
       + RecordEndpoints(server: parts).routes + metrics.routes
+    return routes + [OpenAPIEndpoint.route(describing: routes, release: parts.release)]
   }
 
   /// A route as others may look at it.
@@ -116,7 +118,7 @@ public final class HTTPServer: Service, Sendable {
   // MARK: HTTP
 
   private func application() throws -> some Hummingbird.ApplicationProtocol {
-    let router = Router(context: ServerContext.self)
+    let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
     router.add(
       middleware: Guard(isSecure: certificates != nil, figures: parts.figures, logger: logger))
     func limiter(_ rate: Double?) -> RateLimiter? {
@@ -125,10 +127,18 @@ public final class HTTPServer: Service, Sendable {
     let gate = Gate(
       keys: parts.keys, perKey: limiter(configuration.requestsPerSecond),
       perAddress: limiter(configuration.addressRequestsPerSecond))
+    let routes = routes
     for route in routes {
       router.on(RouterPath(route.path), method: route.method) { request, context in
         try await route.handler(
           request, context, try gate.admit(request, context, to: route.access))
+      }
+    }
+    for (path, methods) in Route.otherMethods(beside: routes) {
+      for method in methods.others {
+        router.on(RouterPath(path), method: method) { _, _ -> Response in
+          throw Problem.unsupportedMethod(allowed: methods.allowed)
+        }
       }
     }
     let channel = HTTP1Channel.Configuration(

@@ -13,7 +13,12 @@ struct MetricsEndpoint: Sendable {
 
   var routes: [Route] {
     [
-      .get("/metrics", .key(.metrics)) { _, _, _ in
+      .get(
+        "/metrics", .key(.metrics),
+        Operation(
+          "metrics", .server, "The server's figures, as Prometheus reads them.",
+          answers: [.body(200, "text/plain", "Figures, a line each.")])
+      ) { _, _, _ in
         Response(
           status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
           body: ResponseBody(byteBuffer: ByteBuffer(string: text)))

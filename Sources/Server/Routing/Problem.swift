@@ -20,6 +20,8 @@ struct Problem: Error, Equatable {
   var hint: String?
   /// Seconds after which the same request may succeed.
   var retryAfter: Int?
+  /// The methods that the path is answered for, where the request's is none of them.
+  private var allowed: [HTTPRequest.Method] = []
 
   init(
     _ status: HTTPResponse.Status, _ code: String, _ message: String, hint: String? = nil,
@@ -39,6 +41,14 @@ struct Problem: Error, Equatable {
 
   static func notFound(_ message: String, hint: String? = nil) -> Problem {
     Problem(.notFound, "not_found", message, hint: hint)
+  }
+
+  static func unsupportedMethod(allowed: [HTTPRequest.Method]) -> Problem {
+    var problem = Problem(
+      .methodNotAllowed, "bad_method", "the path is not answered for this method",
+      hint: "Use \(allowed.map(\.rawValue).joined(separator: " or ")).")
+    problem.allowed = allowed
+    return problem
   }
 
   /// What the engine says of a batch, or what a reader says of a body.
@@ -83,6 +93,7 @@ struct Problem: Error, Equatable {
     var headers: HTTPFields = [.contentType: "application/json"]
     if let retryAfter { headers[.retryAfter] = String(retryAfter) }
     if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
+    if !allowed.isEmpty { headers[.allow] = allowed.map(\.rawValue).joined(separator: ", ") }
     return Response(
       status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
   }

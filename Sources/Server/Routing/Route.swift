@@ -2,7 +2,7 @@ internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
 
-/// A path that the server answers.
+/// A path that the server answers, and what the served document says of it.
 struct Route: Sendable {
   enum Access: Sendable, Equatable {
     /// For anybody.
@@ -17,14 +17,33 @@ struct Route: Sendable {
   /// Parts in braces are parameters.
   var path: String
   var access: Access
+  var operation: Operation
   var handler: Handler
 
-  static func get(_ path: String, _ access: Access, _ handler: @escaping Handler) -> Route {
-    Route(method: .get, path: path, access: access, handler: handler)
+  static func get(
+    _ path: String, _ access: Access, _ operation: Operation, _ handler: @escaping Handler
+  ) -> Route {
+    Route(method: .get, path: path, access: access, operation: operation, handler: handler)
   }
 
-  static func post(_ path: String, _ access: Access, _ handler: @escaping Handler) -> Route {
-    Route(method: .post, path: path, access: access, handler: handler)
+  static func post(
+    _ path: String, _ access: Access, _ operation: Operation, _ handler: @escaping Handler
+  ) -> Route {
+    Route(method: .post, path: path, access: access, operation: operation, handler: handler)
+  }
+}
+
+extension Route {
+  /// For each path the methods that it is not answered for, and those that it is.
+  static func otherMethods(
+    beside routes: [Route]
+  ) -> [String: (others: [HTTPRequest.Method], allowed: [HTTPRequest.Method])] {
+    let known: [HTTPRequest.Method] = [.get, .post, .put, .delete, .patch, .options, .trace]
+    return Dictionary(grouping: routes, by: \.path).mapValues { routes in
+      let own = known.filter { method in routes.contains { $0.method == method } }
+      // What is got can be asked for its head.
+      return (known.filter { !own.contains($0) }, own.contains(.get) ? own + [.head] : own)
+    }
   }
 }
 

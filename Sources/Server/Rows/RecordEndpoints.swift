@@ -16,13 +16,20 @@ struct RecordEndpoints: Sendable {
 
   var routes: [Route] {
     var routes: [Route] = [
-      .get("/version", .key(.read)) { _, _, _ in
+      .get(
+        "/version", .key(.read),
+        Operation(
+          "release", .server, "Which release this is.", answers: [.json(Schema.ref("Version"))])
+      ) { _, _, _ in
         JSONAnswer.response(Version(version: server.release))
       }
     ]
-    for path in ["/v1/models/{model}", "/v1/models/{model}/versions/{version}"] {
+    for (path, id) in [
+      ("/v1/models/{model}", "predict"),
+      ("/v1/models/{model}/versions/{version}", "predictVersion"),
+    ] {
       routes.append(
-        .post(path + "/predict", .key(.score)) { request, context, caller in
+        .post(path + "/predict", .key(.score), Self.operation(id)) { request, context, caller in
           let name = try context.parameter("model")
           try caller.requireModel(name)
           let target = try server.library.target(
@@ -33,6 +40,25 @@ struct RecordEndpoints: Sendable {
         })
     }
     return routes
+  }
+
+  private static func operation(_ id: String) -> Operation {
+    let contents: [Operation.Content] = [
+      .init(RecordMedia.json.rawValue, Schema.ref("Records")),
+      .init(RecordMedia.ndjson.rawValue, Schema.text), .init(RecordMedia.csv.rawValue, Schema.text),
+    ]
+    return Operation(
+      id, .models, "Scores records, whose members are named as the model's features.",
+      details: "The answer is in the form that Accept asks for, else in the request's.",
+      parameters: [
+        .query("keep", "Members that the answer begins with, between commas.", Schema.text)
+      ],
+      body: .init(contents: contents),
+      answers: [
+        .init(
+          status: 200, summary: "The records' predictions, or why there is none.",
+          contents: contents, headers: ["X-Model-Version": "The version that answered."])
+      ], refusals: [422, 504])
   }
 
   private func predict(

@@ -28,10 +28,16 @@ struct ServiceEndpoints: Sendable {
 
   var routes: [Route] {
     [
-      .post("/score", .key(.score)) { request, context, caller in
+      .post(
+        "/score", .key(.score),
+        Self.operation("score", "Asks the service \"default\", or the only one.", [404])
+      ) { request, context, caller in
         try await score(request, context, caller, try server.library.catalog.onlyService())
       },
-      .post("/api/v1/service/{name}/score", .key(.score)) { request, context, caller in
+      .post(
+        "/api/v1/service/{name}/score", .key(.score),
+        Self.operation("scoreService", "Asks a service.")
+      ) { request, context, caller in
         let name = try context.parameter("name")
         let catalog = try server.library.catalog
         // Without telling whether there is such a model.
@@ -39,6 +45,23 @@ struct ServiceEndpoints: Sendable {
         return try await score(request, context, caller, try catalog.service(name))
       },
     ]
+  }
+
+  private static func operation(
+    _ id: String, _ summary: String, _ refusals: [Int] = []
+  ) -> Operation {
+    Operation(
+      id, .services, summary,
+      parameters: [.query("top_k", "How many answers are wanted.", Schema.integer)],
+      body: .init(contents: [
+        .init("application/json", Schema.ref("Question")), .init("image/jpeg", Schema.bytes),
+        .init("image/png", Schema.bytes), .init("application/octet-stream", Schema.bytes),
+      ]),
+      answers: [
+        .json(
+          Schema.ref("Ranking"), "The answers, best first.",
+          headers: ["X-Model-Version": "The version that answered."])
+      ], refusals: refusals + [422, 504])
   }
 
   private func score(

@@ -11,30 +11,51 @@ struct InferenceEndpoints: Sendable {
 
   var routes: [Route] {
     var routes: [Route] = [
-      .get("/v2", .key(.read)) { _, _, _ in
+      .get(
+        "/v2", .key(.read),
+        Operation(
+          "server", .inference, "The server, and what it speaks beside the protocol.",
+          answers: [.json(Schema.ref("ServerMetadata"))])
+      ) { _, _, _ in
         JSONAnswer.response(
           ServerMetadata(
             name: "rowcast", version: server.release,
             extensions: ["binary_tensor_data", "classification"]))
       },
-      .get("/v2/health/live", .open) { _, _, _ in JSONAnswer.response(["live": true]) },
-      .get("/v2/health/ready", .open) { _, _, _ in
+      .get(
+        "/v2/health/live", .open,
+        Operation(
+          "live", .inference, "Whether the process answers.",
+          answers: [.json(Schema.ref("Health"))])
+      ) { _, _, _ in JSONAnswer.response(["live": true]) },
+      .get(
+        "/v2/health/ready", .open,
+        Operation(
+          "ready", .inference, "Whether models and keys are known, and the database is there.",
+          answers: [
+            .json(Schema.ref("Health")),
+            .json(Schema.ref("Health"), "It is not ready.", status: 503),
+          ])
+      ) { _, _, _ in
         // Texts of the protocol name it either way.
         let isReady = server.isReady
         return JSONAnswer.response(
           ["live": isReady, "ready": isReady], status: isReady ? .ok : .serviceUnavailable)
       },
     ]
-    for path in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+    for (path, suffix) in [
+      ("/v2/models/{model}", ""), ("/v2/models/{model}/versions/{version}", "Version"),
+    ] {
       routes += [
-        .get(path, .key(.read)) { _, context, caller in
+        .get(path, .key(.read), Self.metadataOperation(suffix)) { _, context, caller in
           try await metadata(try target(context, caller))
         },
-        .get(path + "/ready", .key(.read)) { _, context, caller in
+        .get(path + "/ready", .key(.read), Self.readyOperation(suffix)) { _, context, caller in
           let target = try target(context, caller)
           return JSONAnswer.response(ModelReadiness(name: target.name, ready: true))
         },
-        .post(path + "/infer", .key(.score)) { request, context, caller in
+        .post(path + "/infer", .key(.score), Self.inferOperation(suffix)) {
+          request, context, caller in
           let target = try target(context, caller)
           return try await server.bodies.withBody(of: request) { body in
             try await infer(request, body, target, context)
@@ -43,6 +64,37 @@ struct InferenceEndpoints: Sendable {
       ]
     }
     return routes
+  }
+
+  private static func metadataOperation(_ suffix: String) -> Operation {
+    Operation(
+      "model\(suffix)Metadata", .inference, "A model's tensors, and its versions.",
+      answers: [.json(Schema.ref("ModelMetadata"))], refusals: [422])
+  }
+
+  private static func readyOperation(_ suffix: String) -> Operation {
+    Operation(
+      "model\(suffix)Ready", .inference, "Whether a model can be asked.",
+      answers: [.json(Schema.ref("ModelReadiness"))])
+  }
+
+  private static func inferOperation(_ suffix: String) -> Operation {
+    let size = "Bytes of JSON before binary data."
+    return Operation(
+      "infer\(suffix)", .inference, "Scores the rows of tensors.",
+      parameters: [.header("Inference-Header-Content-Length", size, Schema.count)],
+      body: .init(contents: [
+        .init("application/json", Schema.ref("InferenceRequest")),
+        .init("application/octet-stream", Schema.bytes),
+      ]),
+      answers: [
+        .init(
+          status: 200, summary: "The outputs.",
+          contents: [
+            .init("application/json", Schema.ref("InferenceResponse")),
+            .init("application/octet-stream", Schema.bytes),
+          ])
+      ], refusals: [422, 504])
   }
 
   /// The version that the path means, if the caller may use the model.
