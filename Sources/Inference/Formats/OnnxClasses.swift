@@ -66,9 +66,7 @@ extension OnnxGraph {
     {
       return count
     }
-    let graph = try Graph(
-      self, opsets: opsets, limits: limits,
-      network: isNetwork ? WeightStore(self, isShared: false) : nil)
+    let graph = try Graph(self, opsets: opsets, limits: limits, isNetwork: isNetwork)
     return graph.outputs.first.map { graph.values[$0.value].shape.elementCount } ?? 0
   }
 }

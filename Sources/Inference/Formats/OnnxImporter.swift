@@ -25,14 +25,16 @@ enum OnnxImporter {
       }
       if let text = setup.text {
         return try TextNetwork.model(
-          try OnnxNetwork.load(file, labels: nil, limits: limits, device: device), setup: text,
+          try OnnxNetwork.load(&file, labels: nil, limits: limits, device: device),
+          setup: text,
           labels: labels,
           softmax: setup.softmax ?? false, limits: limits)
       }
       guard setup.softmax != true else {
         throw ModelError(.mismatch, "softmax is given for a network that reads no images or texts")
       }
-      return try OnnxNetwork.load(file, labels: labels, limits: limits, device: device)
+      return try OnnxNetwork.load(
+        &file, labels: labels, limits: limits, device: device)
     }
     let backend = try ExecutionBackends.backend(for: device, isNetwork: setup.image != nil)
     guard setup.text == nil else {
@@ -58,9 +60,9 @@ enum OnnxImporter {
         labels, softmax: setup.softmax ?? false, opsets: file.opsets, limits: limits,
         isNetwork: image != nil)
     }
-    let graph = try Graph(
+    var graph = try Graph(
       file.graph, opsets: file.opsets, limits: limits, explains: reasons > 0,
-      network: image != nil ? WeightStore(file.graph, isShared: false) : nil, isOfOneRow: hasLists)
+      isNetwork: image != nil, isOfOneRow: hasLists)
     let features = try features(
       of: graph, keys: keys, metadata: file.metadata, image: image, limits: limits)
     var finder: ObjectFinder?
@@ -72,6 +74,11 @@ enum OnnxImporter {
       ? nil
       : OnnxOutputs(
         graph, file.graph, labels: labels, keepsVectors: image != nil, limits: limits)
+    if image != nil {
+      let weights = WeightStore(file.graph, isShared: false)
+      file.graph = OnnxGraph()
+      graph.lowerNetwork(weights)
+    }
     let plan = try Plan(graph, limits: limits)
     try backend.load(plan)
     let constants = graph.values.reduce(0) { sum, info in

@@ -22,17 +22,24 @@ enum OnnxNetwork {
     }
   }
 
+  /// - Parameter file: Is empty afterwards: its weights are let go as they are packed.
   static func load(
-    _ file: OnnxModel, labels: [String]?, limits: ModelLimits, device: Device
+    _ file: inout OnnxModel, labels: [String]?, limits: ModelLimits, device: Device
   ) throws(ModelError) -> Model {
     let backend = try ExecutionBackends.backend(for: device, isNetwork: true)
     let inputs = try inputs(of: file.graph)
-    let weights = WeightStore(
-      file.graph, isShared: inputs.contains { $0.shape.contains(-1) })
-    let plan = try firstPlan(file, inputs, limits, weights)
+    let isOpen = inputs.contains { $0.shape.contains(-1) }
+    let weights = WeightStore(file.graph, isShared: isOpen)
+    let opsets = file.opsets
+    var outline = OnnxGraph()
+    (outline.inputs, outline.outputs) = (file.graph.inputs, file.graph.outputs)
+    let probabilities = probabilities(file.graph)
+    // Other sizes have plans of their own, made of the file again.
+    let kept = isOpen ? file.graph : OnnxGraph()
+    let plan = try firstPlan(&file.graph, inputs, opsets, limits, weights)
     try backend.load(plan.plan)
     let graph = plan.plan.graph
-    let (columns, outputs) = try outputs(file.graph, graph, limits)
+    let (columns, outputs) = try outputs(outline, graph, probabilities, limits)
     if let labels, !columns.contains(where: { $0.shape?.last == labels.count }) {
       throw ModelError(
         .mismatch, "\(labels.count) labels were given, no output has as many numbers")
@@ -52,7 +59,7 @@ enum OnnxNetwork {
       byteCount: constants + packed + plan.plan.byteCount, device: backend.device,
       predictor: NetworkPredictor(
         Network(
-          file.graph, inputs: inputs, opsets: file.opsets, limits: limits, weights: weights,
+          kept, inputs: inputs, opsets: opsets, limits: limits, weights: weights,
           first: plan, backend: backend),
         outputs: outputs))
   }
@@ -83,17 +90,23 @@ enum OnnxNetwork {
 
   /// A plan for the declared sizes, and for likely ones where they are open.
   private static func firstPlan(
-    _ file: OnnxModel, _ inputs: [Network.Input], _ limits: ModelLimits,
-    _ weights: WeightStore
+    _ source: inout OnnxGraph, _ inputs: [Network.Input], _ opsets: [String: Int64],
+    _ limits: ModelLimits, _ weights: WeightStore
   ) throws(ModelError) -> (sizes: [[Int]], plan: Plan) {
-    let isOpen = inputs.contains { $0.shape.contains(-1) }
+    guard inputs.contains(where: { $0.shape.contains(-1) }) else {
+      let sizes = inputs.map(\.shape)
+      let plan = try Network.plan(
+        &source, inputs, sizes, opsets: opsets, limits: limits, weights: weights)
+      return (sizes, plan)
+    }
     var failure: ModelError?
     // An image of the usual size, a short sequence.
-    for size in isOpen ? [224, 16, 1] : [1] {
+    for size in [224, 16, 1] {
       let sizes = inputs.map { $0.shape.map { $0 < 0 ? size : $0 } }
       do throws(ModelError) {
+        var own = source
         let plan = try Network.plan(
-          file.graph, inputs, sizes, opsets: file.opsets, limits: limits, weights: weights)
+          &own, inputs, sizes, opsets: opsets, limits: limits, weights: weights)
         return (sizes, plan)
       } catch {
         failure = failure ?? error
@@ -102,11 +115,16 @@ enum OnnxNetwork {
     throw failure ?? ModelError(.unsupported, "no plan can have the graph")
   }
 
+  /// Outputs that are probabilities, by name.
+  private static func probabilities(_ graph: OnnxGraph) -> Set<String> {
+    let trace = OnnxTrace(graph)
+    return Set(graph.outputs.map(\.name).filter(trace.isProbability))
+  }
+
   /// A column for each output; what its rows are a tensor of, sizes open where the file has them so.
   private static func outputs(
-    _ source: OnnxGraph, _ graph: Graph, _ limits: ModelLimits
+    _ source: OnnxGraph, _ graph: Graph, _ probabilities: Set<String>, _ limits: ModelLimits
   ) throws(ModelError) -> ([Signature.Output], [(type: TensorType, isTensor: Bool)]) {
-    let trace = OnnxTrace(source)
     var columns: [Signature.Output] = []
     var kinds: [(type: TensorType, isTensor: Bool)] = []
     var names: Set<String> = []
@@ -135,7 +153,7 @@ enum OnnxNetwork {
       columns.append(
         Signature.Output(
           name: name, type: info.type.elementType,
-          role: trace.isProbability(output.name)
+          role: probabilities.contains(output.name)
             ? .probability : name == "score" ? .score : .value,
           shape: isTensor ? shape : nil))
       kinds.append((info.type, isTensor))

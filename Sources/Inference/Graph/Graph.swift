@@ -43,13 +43,13 @@ struct Graph: Sendable {
   /// - Parameters:
   ///   - explains: Whether `explanation` is wanted.
   ///   - isOfOneRow: Whether the first axis of each input is of size one, instead of open.
-  ///   - network: Where packed weights are kept, if rows are tensors and layers are what is worth to
-  ///     be made fast.
+  ///   - isNetwork: Whether rows are tensors, and layers what is worth to be made fast: by `lowerNetwork`,
+  ///     once nobody else needs the weights as the file has them.
   /// - Throws: `ModelError` that names the node or value at fault: defined twice, not defined,
   ///   in a cycle, or refused by its operator.
   init(
     _ source: OnnxGraph, opsets: [String: Int64], limits: ModelLimits, explains: Bool = false,
-    network: WeightStore? = nil, isOfOneRow: Bool = false
+    isNetwork: Bool = false, isOfOneRow: Bool = false
   ) throws(ModelError) {
     var numbers: [String: Int] = [:]
     for (name, tensor) in source.initializers {
@@ -68,10 +68,10 @@ struct Graph: Sendable {
       inputs.append(Input(name: input.name, value: values.count))
       values.append(
         try Self.inputInfo(
-          input, mostElements: network == nil ? limits.features : OnnxNetwork.mostElements,
+          input, mostElements: isNetwork ? OnnxNetwork.mostElements : limits.features,
           isOfOneRow: isOfOneRow))
     }
-    (isNetwork, self.isOfOneRow) = (network != nil, isOfOneRow)
+    (self.isNetwork, self.isOfOneRow) = (isNetwork, isOfOneRow)
     try addNodes(of: source, opsets: opsets, numbers: &numbers, limits: limits)
     for output in source.outputs {
       guard let number = numbers[output.name] else {
@@ -87,10 +87,7 @@ struct Graph: Sendable {
     }
     guard !outputs.isEmpty else { throw ModelError(.malformed, "graph has no outputs") }
     guard !inputs.isEmpty else { throw ModelError(.malformed, "graph has no inputs") }
-    if let network {
-      lowerNetwork(network)
-      return
-    }
+    if isNetwork { return }
     try fuseText()
     explanation = explains ? linearMargins() : nil
     hasExplanation = explains ? explanation != nil : hasLinearMargins

@@ -2,6 +2,8 @@
 /// on what follows them, and where oneDNN is there its kernels and layouts take the place of the plain
 /// ones.
 extension Graph {
+  ///
+  /// Weights are let go as they are packed: a tensor that nobody else holds is in memory once.
   mutating func lowerNetwork(_ store: WeightStore) {
     // Forms of weights are chosen, and weights packed, by one thread alone.
     withThreads(1) { lower(store) }
@@ -14,8 +16,9 @@ extension Graph {
       makeLayers()
       assignLayouts()
     }
-    packLayers(store)
     removeUnread()
+    dropUnreadConstants()
+    packLayers(store)
     dropUnreadConstants()
   }
 
@@ -212,7 +215,8 @@ extension Graph {
 
   /// Packs the weights of all layers; what cannot be packed was not made a layer.
   private mutating func packLayers(_ store: WeightStore) {
-    for (index, step) in steps.enumerated() {
+    for index in steps.indices {
+      let step = steps[index]
       var made: (any Operator)?
       if let convolution = step.operation as? PackedConvolution {
         made = convolution.packing(store)

@@ -47,8 +47,9 @@ final class Network: Sendable {
     }
     if let known { return known }
     // Two threads may make the same; that is rarer than waiting for each other would be slow.
+    var source = source
     let made = try Self.plan(
-      source, inputs, sizes, opsets: opsets, limits: limits, weights: weights)
+      &source, inputs, sizes, opsets: opsets, limits: limits, weights: weights)
     try backend.load(made)
     plans.withLock { plans in
       if plans.count >= Self.mostPlans { plans.removeFirst() }
@@ -58,11 +59,12 @@ final class Network: Sendable {
   }
 
   /// Checks a graph and lays it out for inputs of given sizes.
+  ///
+  /// - Parameter source: Is empty afterwards: weights that nobody else holds are let go as they are packed.
   static func plan(
-    _ source: OnnxGraph, _ inputs: [Input], _ sizes: [[Int]], opsets: [String: Int64],
+    _ source: inout OnnxGraph, _ inputs: [Input], _ sizes: [[Int]], opsets: [String: Int64],
     limits: ModelLimits, weights: WeightStore
   ) throws(ModelError) -> Plan {
-    var source = source
     for (input, size) in zip(inputs, sizes) {
       guard let index = source.inputs.firstIndex(where: { $0.name == input.name }),
         case .tensor(let type, let dims)? = source.inputs[index].type, let first = dims?.first
@@ -70,15 +72,17 @@ final class Network: Sendable {
       source.inputs[index].type = .tensor(
         elementType: type, dims: [first] + size.map { Int64($0) })
     }
-    let graph: Graph
+    var graph: Graph
     do {
-      graph = try Graph(source, opsets: opsets, limits: limits, network: weights)
+      graph = try Graph(source, opsets: opsets, limits: limits, isNetwork: true)
     } catch {
       guard error.code == .unsupported else { throw error }
       // Shapes that rows go into in ways that cannot be followed: each row is a batch of its own.
       graph = try Graph(
-        source, opsets: opsets, limits: limits, network: weights, isOfOneRow: true)
+        source, opsets: opsets, limits: limits, isNetwork: true, isOfOneRow: true)
     }
+    source = OnnxGraph()
+    graph.lowerNetwork(weights)
     return try Plan(graph, limits: limits)
   }
 }
