@@ -42,6 +42,9 @@ public struct HTTPConfiguration: Sendable {
   /// Bytes of a body at most, and of all bodies in work.
   public var bodyByteCount = 32 << 20
   public var bodiesByteCount = 256 << 20
+  /// Bytes of a model that is pushed, and of the rows of a job, at most; both go to the disk first.
+  public var modelBodyByteCount = 256 << 20
+  public var uploadByteCount = 1 << 30
   /// Bytes of all headers of a request.
   public var headerByteCount = 16 << 10
   /// How long a client may take for its headers, for its body, or with nothing in between.

@@ -53,6 +53,10 @@ public final class HTTPServer: Service, Sendable {
         perRequest: configuration.bodyByteCount, together: configuration.bodiesByteCount,
         patience: configuration.patience),
       clients: ClientRegistry(), deadline: configuration.deadline, release: release,
+      database: ServerDatabase(settings: configuration.settings),
+      spool: Spool(patience: configuration.patience),
+      limits: StreamLimits(
+        model: configuration.modelBodyByteCount, upload: configuration.uploadByteCount),
       keys: configuration.needsKeys ? keys : nil)
     services = ServiceEndpoints(server: parts)
     metrics = MetricsEndpoint(server: parts)
@@ -63,7 +67,8 @@ public final class HTTPServer: Service, Sendable {
   private var routes: [Route] {
     let routes =
       services.routes + InferenceEndpoints(server: parts).routes
-      + RecordEndpoints(server: parts).routes + metrics.routes
+      + RecordEndpoints(server: parts).routes + RegistryEndpoints(server: parts).routes
+      + JobEndpoints(server: parts).routes + metrics.routes
     return routes + [OpenAPIEndpoint.route(describing: routes, release: parts.release)]
   }
 
@@ -86,10 +91,11 @@ public final class HTTPServer: Service, Sendable {
 
   /// Serves until graceful shutdown or cancellation: then requests that came are answered, and no others.
   public func run() async throws {
-    let sessions = [
-      WorkThread(name: "rowcast http") { [control] in control.run() },
-      WorkThread(name: "rowcast load") { [loader] in loader.run() },
-    ]
+    let sessions =
+      [
+        WorkThread(name: "rowcast http") { [control] in control.run() },
+        WorkThread(name: "rowcast load") { [loader] in loader.run() },
+      ] + parts.database.start()
     let lanes = (0..<configuration.laneCount).map { number in
       WorkThread(name: "rowcast http \(number)") { [queue = parts.queue] in
         ScoringLane(queue).run()
@@ -112,6 +118,7 @@ public final class HTTPServer: Service, Sendable {
     parts.queue.stop()
     loader.stop()
     control.stop()
+    parts.database.stop()
     for thread in threads { await thread.wait() }
   }
 

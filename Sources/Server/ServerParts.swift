@@ -1,6 +1,14 @@
 internal import Inference
 internal import Scoring
 
+/// Bytes of bodies that go to the disk first.
+struct StreamLimits: Sendable {
+  /// A model.
+  var model: Int
+  /// The rows of a job.
+  var upload: Int
+}
+
 /// What endpoints have in common.
 struct ServerParts: Sendable {
   let library: ModelLibrary
@@ -10,6 +18,9 @@ struct ServerParts: Sendable {
   let figures = RequestFigures()
   let deadline: Duration
   let release: String
+  let database: ServerDatabase
+  let spool: Spool
+  let limits: StreamLimits
   /// nil where no keys are needed.
   let keys: KeyRing?
 

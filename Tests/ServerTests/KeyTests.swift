@@ -14,12 +14,22 @@ import Testing
   @Test func everyRouteRefusesWhoHasNoRight() async throws {
     try ServerScene.push("lightgbm_multiclass", as: "bank")
     try ServerScene.push("lightgbm_binary", as: "other")
-    let right = try ServerScene.key("right", actions: ["read", "score", "metrics"])
+    let all = ["read", "score", "metrics", "jobs", "push"]
+    let lender = LenderScene()
+    let connection = try Database.current.connect()
+    try connection.runScript(
+      """
+      create role \(lender.role) login; grant rowcast_analyst to \(lender.role);
+      set role \(lender.role); select rowcast.lend_rights(); reset role
+      """)
+    defer {
+      try? connection.runScript("drop owned by \(lender.role) cascade; drop role \(lender.role)")
+    }
+    let right = try ServerScene.key("right", actions: all, role: lender.role)
     let expired = try ServerScene.key("expired", expires: "1 microsecond")
     let revoked = try ServerScene.key("revoked")
     let elsewhere = try ServerScene.key(
-      "elsewhere", models: ["other"], actions: ["read", "score", "metrics"])
-    let connection = try Database.current.connect()
+      "elsewhere", models: ["other"], actions: all, role: lender.role)
     try connection.run("select rowcast.revoke_key(\(revoked.id))")
     let secret = right.key.split(separator: "_", maxSplits: 2).last.map(String.init) ?? ""
     let foreign = "rck_\(elsewhere.id)_\(secret)"
@@ -30,7 +40,7 @@ import Testing
       #expect(routes.count >= 9)
       for route in routes {
         let path = route.path.replacing("{model}", with: "bank").replacing("{name}", with: "bank")
-          .replacing("{version}", with: "1")
+          .replacing("{version}", with: "1").replacing("{job}", with: "1")
         let body = route.method == "POST" ? Data("{}".utf8) : nil
         func status(_ headers: [String: String]) async throws -> Int {
           try await scene.send(route.method, path, headers: headers, body: body).status
@@ -52,16 +62,16 @@ import Testing
         ] {
           #expect(try await status(headers) == 401, "\(route.path) \(headers)")
         }
-        let others = Set(["read", "score", "metrics"]).subtracting([action])
+        let others = Set(all).subtracting([action])
         let unfit = try ServerScene.key(
-          "unfit for \(route.path) \(UUID())", actions: others.sorted())
+          "unfit for \(route.path) \(UUID())", actions: others.sorted(), role: lender.role)
         let end = ContinuousClock.now + .seconds(60)
         var refusal = 401
         while refusal == 401, ContinuousClock.now < end {
           refusal = try await status(Self.bearer(unfit.key))
         }
         #expect(refusal == 403, "\(route.path)")
-        if route.path.contains("{") {
+        if route.path.contains("{model}") || route.path.contains("{name}") {
           #expect(try await status(Self.bearer(elsewhere.key)) == 403, "\(route.path)")
         }
         #expect(![401, 403].contains(try await status(Self.bearer(right.key))), "\(route.path)")

@@ -99,15 +99,15 @@ struct ServerScene: Sendable {
 
   static func key(
     _ client: String = "test", models: [String]? = nil, actions: [String] = ["read", "score"],
-    expires: String? = nil
+    expires: String? = nil, role: String? = nil
   ) throws -> (id: String, key: String) {
     let connection = try Database.current.connect()
     defer { connection.close() }
     let made = try connection.run(
       Query(
         text:
-          "select key_id, key from rowcast.create_key($1, nullif($2, '{}'), $3, $4::text::interval)",
-        values: [client, models ?? [], actions, expires]))
+          "select key_id, key from rowcast.create_key($1, nullif($2, '{}'), $3, $4::text::interval, $5)",
+        values: [client, models ?? [], actions, expires, role]))
     return (try made.value(0, "key_id"), try made.value(0, "key"))
   }
 

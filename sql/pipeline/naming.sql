@@ -122,20 +122,22 @@ revoke all on function rowcast.audit_names(text[], boolean) from public;
 
 create or replace function rowcast.lent_to() returns name
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
--- By locks of the session that nobody can give up before its transaction is over: of a step (begin_step), and
--- of a schedule's function (start_run).
+-- By locks of the session that nobody can give up before its transaction is over: of a step (begin_step), of a
+-- schedule's function (start_run), and of a role that lends its rights (act_for).
 declare
     authors name[];
 begin
-    select array_agg(distinct coalesce(j.created_by, s.created_by, '')) into authors
+    select array_agg(distinct coalesce(j.created_by, s.created_by, l.role_name, '')) into authors
     from pg_locks as k
     left join rowcast.chunk as c
       on k.classid = 1919907686 and (c.chunk_id % 2147483648)::int::oid = k.objid and c.kind = 'step'
      and c.state = 'running'
     left join rowcast.job as j on j.job_id = c.job_id
     left join rowcast.schedule as s on k.classid = 1919907687 and s.schedule_id = k.objid::bigint
+    left join pg_roles as r on k.classid = 1919907690 and r.oid = k.objid
+    left join rowcast.lender as l on l.role_name = r.rolname
     where k.locktype = 'advisory' and k.pid = pg_backend_pid() and k.objsubid = 2
-      and k.classid in (1919907686, 1919907687);
+      and k.classid in (1919907686, 1919907687, 1919907690);
     -- A lane reads and writes by functions of authors of queries, and of owners of tables.
     if authors is null and exists (
         select from rowcast.lane as l join rowcast.chunk as c on c.claimed_by = l.lane_id

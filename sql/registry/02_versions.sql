@@ -104,8 +104,8 @@ begin
     end if;
 
     perform rowcast.bump_registry();
-    insert into rowcast.model as m (name, description)
-    values (register_model.name, register_model.description)
+    insert into rowcast.model as m (name, description, created_by)
+    values (register_model.name, register_model.description, rowcast.caller())
     on conflict on constraint model_name_key do update
         set description = coalesce(excluded.description, m.description)
     returning m.model_id into target_id;
@@ -128,9 +128,9 @@ begin
     where m.model_id = target_id
     returning m.last_version into new_version;
     insert into rowcast.model_version
-        (model_id, version, sha256, byte_count, labels, metrics, wanted_alias, setup)
+        (model_id, version, sha256, byte_count, labels, metrics, wanted_alias, setup, created_by)
     values (target_id, new_version, content_hash, octet_length(content), class_names,
-            register_model.metrics, register_model.alias, own_setup);
+            register_model.metrics, register_model.alias, own_setup, rowcast.caller());
     insert into rowcast.model_part (model_id, version, part, bytes)
     select target_id, new_version, p.part,
            substring(content from p.part * part_size + 1 for part_size)

@@ -1,8 +1,9 @@
 -- Keys of the HTTP server's callers: made, shown once, revoked.
 
+drop function if exists rowcast.create_key(text, text[], text[], interval);
 create or replace function rowcast.create_key(
     client text, models text[] default null, actions text[] default '{read,score}',
-    expires_in interval default null)
+    expires_in interval default null, role name default null)
 returns table (key_id text, key text, expires_at timestamptz)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
@@ -16,10 +17,22 @@ begin
             hint = 'Name who will use it: client => ''web shop''.';
     end if;
     select w.action into stranger from unnest(create_key.actions) as w (action)
-    where w.action is null or w.action not in ('read', 'score', 'metrics') limit 1;
+    where w.action is null or w.action not in ('read', 'score', 'metrics', 'jobs', 'push') limit 1;
     if found or coalesce(cardinality(create_key.actions), 0) = 0 then
         raise exception 'actions of the key are %', coalesce(create_key.actions::text, 'null')
-            using errcode = 'RC350', hint = 'Give some of read, score and metrics.';
+            using errcode = 'RC350', hint = 'Give some of read, score, metrics, jobs and push.';
+    end if;
+    if create_key.role is null and create_key.actions && array['jobs', 'push'] then
+        raise exception 'a key that makes jobs or models is for no role' using errcode = 'RC350',
+            hint = 'Give the role whose they are: role => ''night_jobs''. It has to say so as well, by rowcast.lend_rights().';
+    elsif create_key.role is not null then
+        if to_regrole(quote_ident(create_key.role)) is null then
+            raise exception 'there is no role "%"', create_key.role using errcode = 'RC350';
+        elsif not pg_has_role(rowcast.caller(), create_key.role, 'member') then
+            -- What he could not read himself he cannot hand on.
+            raise exception 'role "%" is not yours to give a key for', create_key.role using errcode = '42501',
+                hint = 'Be a member of it.';
+        end if;
     end if;
     select w.model into stranger from unnest(create_key.models) as w (model)
     where not exists (select from rowcast.model as m where m.name = w.model) limit 1;
@@ -51,17 +64,18 @@ begin
         'base64'), '+/=', '-_');
     key := format('rck_%s_%s', key_id, secret);
     expires_at := clock_timestamp() + create_key.expires_in;
-    insert into rowcast.api_key as k (key_id, client, digest, models, actions, created_by, expires_at)
+    insert into rowcast.api_key as k (key_id, client, digest, models, actions, created_by, expires_at, role)
     values (key_id, create_key.client, sha256(convert_to(secret, 'UTF8')), create_key.models,
-            create_key.actions, rowcast.caller(), expires_at);
+            create_key.actions, rowcast.caller(), expires_at, create_key.role);
     perform pg_notify('rowcast_control', 'key');
     return next;
 end
 $$;
-comment on function rowcast.create_key(text, text[], text[], interval) is
-    'Makes a key for callers of the HTTP server and shows it, this once: for some models or all, to read, score or '
-    'read metrics. A client has two live keys at most, so that it can change from one to the other.';
-revoke all on function rowcast.create_key(text, text[], text[], interval) from public;
+comment on function rowcast.create_key(text, text[], text[], interval, name) is
+    'Makes a key for callers of the HTTP server and shows it, this once: for some models or all, to read, score, '
+    'read metrics, and, with the rights of a role that lends them, to have jobs made and to push models. A client has '
+    'two live keys at most, so that it can change from one to the other.';
+revoke all on function rowcast.create_key(text, text[], text[], interval, name) from public;
 
 create or replace function rowcast.revoke_key(key_id text) returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -86,14 +100,15 @@ create or replace view rowcast.keys as
 select k.key_id, k.client, k.models, k.actions,
        case when k.revoked_at is not null then 'revoked'
             when k.expires_at <= clock_timestamp() then 'expired' else 'live' end as state,
-       k.created_at, k.created_by, k.expires_at, k.revoked_at, k.revoked_by
+       k.created_at, k.created_by, k.expires_at, k.revoked_at, k.revoked_by, k.role
 from rowcast.api_key as k;
 comment on view rowcast.keys is 'One row a key of the HTTP server, live or not, without its secret.';
 
+drop function if exists rowcast.live_keys();
 create or replace function rowcast.live_keys()
-returns table (key_id text, digest bytea, models text[], actions text[], expires_at timestamptz)
+returns table (key_id text, digest bytea, models text[], actions text[], expires_at timestamptz, role name)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select k.key_id, k.digest, k.models, k.actions, k.expires_at
+    select k.key_id, k.digest, k.models, k.actions, k.expires_at, k.role
     from rowcast.api_key as k
     where k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp())
 $$;

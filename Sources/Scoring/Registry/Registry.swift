@@ -25,11 +25,14 @@ public struct Registry {
     public var setup: ModelSetup
     /// Where all versions of the model run from then on; nil to leave that alone.
     public var device: Device?
+    /// The role whose rights count, and whose the version is, where a worker acts for one that lends its rights;
+    /// nil for the session's own.
+    public var role: String?
 
     public init(
       name: String, bytes: [UInt8], alias: String? = nil, labels: [String]? = nil,
       goldenCSV: [UInt8]? = nil, description: String? = nil, metrics: String? = nil,
-      setup: ModelSetup = ModelSetup(), device: Device? = nil
+      setup: ModelSetup = ModelSetup(), device: Device? = nil, role: String? = nil
     ) {
       self.name = name
       self.bytes = bytes
@@ -40,6 +43,7 @@ public struct Registry {
       self.metrics = metrics
       self.setup = setup
       self.device = device
+      self.role = role
     }
   }
 
@@ -114,15 +118,20 @@ public struct Registry {
     throws(PostgresError) -> Pushed
   {
     let known = try versionCount(of: submission.name)
+    let values: [any PostgresEncodable] = [
+      submission.name, submission.bytes, submission.alias, submission.labels ?? [],
+      submission.description, submission.metrics.map(JSON.init),
+      golden.rows.isEmpty ? nil : JSON(golden.json()),
+      submission.setup.isEmpty ? nil : JSON(submission.setup.json),
+    ]
     let version = try connection.run(
-      Query(
-        text: "select rowcast.register_model($1, $2, $3, $4, $5, $6, $7, $8)",
-        values: [
-          submission.name, submission.bytes, submission.alias, submission.labels ?? [],
-          submission.description, submission.metrics.map(JSON.init),
-          golden.rows.isEmpty ? nil : JSON(golden.json()),
-          submission.setup.isEmpty ? nil : JSON(submission.setup.json),
-        ])
+      submission.role.map { role in
+        Query(
+          text: "select rowcast.register_model_for($9, $1, $2, $3, $4, $5, $6, $7, $8)",
+          values: values + [role])
+      }
+        ?? Query(
+          text: "select rowcast.register_model($1, $2, $3, $4, $5, $6, $7, $8)", values: values)
     ).value(0, 0, as: Int32.self)
     // Who may not speak for the engine leaves the inspection to a worker.
     let mayInspect = try connection.run(

@@ -12,12 +12,18 @@ enum Action: String, Sendable, CaseIterable {
   case score
   /// Reading the server's own figures.
   case metrics
+  /// Having jobs made, with the rights of a role.
+  case jobs
+  /// Registering models, with the rights of a role.
+  case push
 }
 
 /// Who asks: a key that is valid, or anybody where the server wants no keys.
 struct Caller: Sendable, Equatable {
   /// As the view `rowcast.keys` has it; nil without keys.
   var keyID: String?
+  /// The role of the database whose rights count for what the caller has made; nil where he makes nothing.
+  var role: String?
   /// Names of models; nil for all.
   var models: Set<String>?
 
@@ -41,6 +47,7 @@ final class KeyRing: Sendable {
     var models: Set<String>?
     var actions: Set<String>
     var expiresAt: Date?
+    var role: String?
   }
 
   private struct State {
@@ -92,7 +99,7 @@ final class KeyRing: Sendable {
       throw Problem(
         .forbidden, "forbidden", "the key does not allow to \(action.rawValue)")
     }
-    return Caller(keyID: key.id, models: key.models)
+    return Caller(keyID: key.id, role: key.role, models: key.models)
   }
 
   private static func presented(in headers: HTTPFields) -> String? {
@@ -120,7 +127,8 @@ extension KeyRing.Key {
           id: try rows.value(row, "key_id"), digest: try rows.value(row, "digest"),
           models: try rows.value(row, "models", as: [String]?.self).map(Set.init),
           actions: Set(try rows.value(row, "actions", as: [String].self)),
-          expiresAt: try rows.value(row, "expires_at")))
+          expiresAt: try rows.value(row, "expires_at"),
+          role: try rows.value(row, "role", as: String?.self)))
     }
     return keys
   }

@@ -44,10 +44,17 @@ enum Schema {
   /// Bytes that are no text.
   static let bytes: JSONTree = [:]
   static let positive: JSONTree = ["type": "integer", "minimum": 1]
+  /// What an `integer` of SQL holds.
+  static let small: JSONTree = [
+    "type": "integer", "minimum": 1, "maximum": .integer(Int(Int32.max)),
+  ]
   static let count: JSONTree = ["type": "integer", "minimum": 0]
 
   /// Schemas that routes name by `ref`.
-  static let shared: [String: JSONTree] = [
+  static let shared = [base, JobEndpoints.schemas, RegistryEndpoints.schemas]
+    .reduce(into: [:]) { $0.merge($1) { $1 } }
+
+  private static let base: [String: JSONTree] = [
     "Problem": described(
       object(
         [

@@ -49,6 +49,16 @@ struct HTTPOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Megabytes that a request's body may have.", valueName: "megabytes"))
   var maxBody = 32
 
+  @Option(
+    help: ArgumentHelp("Megabytes that a model that is pushed may have.", valueName: "megabytes"))
+  var maxModel = 256
+
+  @Option(
+    help: ArgumentHelp(
+      "Megabytes that the rows of a job may have, where a request brings them.",
+      valueName: "megabytes"))
+  var maxUpload = 1024
+
   @Option(help: ArgumentHelp("Connections at most.", valueName: "count"))
   var maxConnections = 4096
 
@@ -73,6 +83,12 @@ struct HTTPOptions: ParsableArguments {
     guard (1...1024).contains(maxBody) else {
       throw ValidationError("--max-body must be from 1 to 1024")
     }
+    guard (1...1023).contains(maxModel) else {
+      throw ValidationError("--max-model must be from 1 to 1023")
+    }
+    guard (1...1_048_576).contains(maxUpload) else {
+      throw ValidationError("--max-upload must be from 1 to 1048576")
+    }
     guard (1...1_000_000).contains(maxConnections) else {
       throw ValidationError("--max-connections must be from 1 to 1000000")
     }
@@ -96,6 +112,8 @@ struct HTTPOptions: ParsableArguments {
     configuration.addressRequestsPerSecond = addressRate
     configuration.bodyByteCount = maxBody << 20
     configuration.bodiesByteCount = max(256 << 20, maxBody << 20)
+    configuration.modelBodyByteCount = maxModel << 20
+    configuration.uploadByteCount = maxUpload << 20
     configuration.connectionCount = maxConnections
     return configuration
   }

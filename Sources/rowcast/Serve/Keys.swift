@@ -57,8 +57,17 @@ struct Keys: ParsableCommand {
     var model: [String] = []
 
     @Option(
-      help: "What it allows: read, score or metrics; may be repeated. Default: read and score.")
+      help: """
+        What it allows: read, score, metrics, jobs or push; may be repeated. Default: read and score.
+        """)
     var action: [String] = []
+
+    @Option(
+      help: """
+        The role of the database whose rights its jobs and models have, which has run \
+        rowcast.lend_rights().
+        """)
+    var role: String?
 
     @Option(
       help: ArgumentHelp(
@@ -80,10 +89,10 @@ struct Keys: ParsableCommand {
       let made = try session.run(
         Query(
           text:
-            "select key_id, key from rowcast.create_key($1, nullif($2, '{}'), $3, $4::text::interval)",
+            "select key_id, key from rowcast.create_key($1, nullif($2, '{}'), $3, $4::text::interval, $5)",
           values: [
             client, model, actions,
-            expires,
+            expires, role,
           ]))
       let report = Report(keyID: try made.value(0, "key_id"), key: try made.value(0, "key"))
       let terminal = Terminal.standardOutput
