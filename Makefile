@@ -97,6 +97,15 @@ peers: build environment ## Measure the engine beside its peers, in Python (PEER
 	$(PEERS)/venv/bin/python Tests/Peers/compare.py --models $(PEERS)/models --rowcast $(BINARY) \
 	  --json $(PEERS)/figures.json $(PEERS_FLAGS)
 
+# An appliance of its own, with models, a table and a key; CONTRACT_SECONDS=60 for a first look.
+CONTRACT_SECONDS ?= 600
+CONTRACT := .data/contract
+.PHONY: contract
+contract: build ## Hold the HTTP server to the OpenAPI document that it serves (CONTRACT_SECONDS=60)
+	@[ -x $(CONTRACT)/bin/python ] || python3 -m venv $(CONTRACT)
+	@$(CONTRACT)/bin/pip install -q --disable-pip-version-check -r Tests/Peers/requirements-contract.txt
+	$(CONTRACT)/bin/python Tests/Peers/contract_check.py --rowcast $(BINARY) --seconds $(CONTRACT_SECONDS)
+
 # libFuzzer comes with the Swift toolchain. Findings are files under $(FUZZ)/findings; a model that
 # once broke something goes to Tests/Fuzz/Regressions, which the ordinary tests read.
 .PHONY: fuzz

@@ -87,7 +87,7 @@ import Testing
         let lines = csv.dropFirst().map { line in
           "{"
             + zip(names, line.split(separator: ",", omittingEmptySubsequences: false)).map {
-              "\"\($0)\":\($1.isEmpty ? "null" : $1)"
+              "\"\($0)\":\(Double($1).map { $0.isFinite } == true ? $1 : "null")"
             }.joined(separator: ",") + "}"
         }
         var asLines = headers

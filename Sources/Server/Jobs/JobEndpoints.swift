@@ -48,7 +48,7 @@ struct JobEndpoints: Sendable {
     let media = try RecordMedia(contentType: request.headers[.contentType])
     let number: Int64
     if media == .json {
-      _ = try JobQuery(request, known: [])
+      _ = try RequestQuery(request, known: [])
       let arguments = try await server.bodies.withBody(of: request) { body in
         let job = try JobRequest.read(body)
         try caller.requireModel(job.model)
@@ -58,7 +58,7 @@ struct JobEndpoints: Sendable {
         try connection.run("select rowcast.submit_for(\(role), \(JSON(arguments)))").value(0, 0)
       }
     } else {
-      let job = try JobRequest(try JobQuery(request, known: Set(Self.query)))
+      let job = try JobRequest(try RequestQuery(request, known: Set(Self.query)))
       try caller.requireModel(job.model)
       number = try await upload(request, job, media.format, role)
     }
@@ -144,7 +144,7 @@ struct JobEndpoints: Sendable {
 
   private func list(_ request: Request, _ caller: Caller) async throws -> Response {
     let role = try caller.requireRole()
-    let query = try JobQuery(request, known: ["limit", "before"])
+    let query = try RequestQuery(request, known: ["limit", "before"])
     let most = try query.integer("limit", in: 1...1000) ?? 100
     let before = try query.integer("before", in: 1...Int.max).map { Int64($0) }
     let isForAll = caller.models == nil

@@ -1,6 +1,5 @@
 internal import FoundationEssentials
 internal import HTTPTypes
-internal import Hummingbird
 internal import Scoring
 
 /// What a job is to do, as a body of JSON says it, or the query of a request whose body is the rows.
@@ -97,7 +96,7 @@ struct JobRequest: Decodable, Sendable {
   }
 
   /// Of a request whose body is the rows.
-  init(_ query: JobQuery) throws(Problem) {
+  init(_ query: RequestQuery) throws(Problem) {
     model = try query.text("model") ?? ""
     guard !model.isEmpty else { throw .badRequest("the query has no \"model\"") }
     version = try query.integer("version")
@@ -163,39 +162,5 @@ struct JobRequest: Decodable, Sendable {
       $0.isLetter || $0 == "_" || $0.isNumber
     }
     return ["select", "with", "values", "table"].contains(word.lowercased())
-  }
-}
-
-/// The query of a request, read strictly: what is not known, or not a number, is refused.
-struct JobQuery {
-  private var values: [String: String] = [:]
-
-  init(_ request: Request, known: Set<String>) throws(Problem) {
-    for (name, value) in request.uri.queryParameters {
-      guard known.contains(String(name)) else {
-        throw .badRequest("the query has a \"\(name.prefix(40))\", which is not known")
-      }
-      guard values[String(name)] == nil else {
-        throw .badRequest("the query has \"\(name)\" twice")
-      }
-      values[String(name)] = String(value)
-    }
-  }
-
-  func text(_ name: String) throws(Problem) -> String? {
-    guard let value = values[name] else { return nil }
-    guard !value.isEmpty else { throw .badRequest("\"\(name)\" is empty") }
-    return value
-  }
-
-  func integer(_ name: String, in range: ClosedRange<Int> = 1...Int(Int32.max)) throws(Problem)
-    -> Int?
-  {
-    guard let value = values[name] else { return nil }
-    guard let number = Int(value), range.contains(number) else {
-      throw .badRequest(
-        "\"\(name)\" is not a number from \(range.lowerBound) to \(range.upperBound)")
-    }
-    return number
   }
 }

@@ -38,6 +38,8 @@ enum Schema {
   static let truth: JSONTree = ["type": "boolean"]
   static let integer: JSONTree = ["type": "integer"]
   static let number: JSONTree = ["type": "number"]
+  /// Microseconds; some clients send a text, which is passed over.
+  static let timeout: JSONTree = ["type": ["integer", "string"]]
   static let moment: JSONTree = ["type": "string", "format": "date-time"]
   /// What a path may name.
   static let name: JSONTree = ["type": "string", "minLength": 1]
@@ -98,7 +100,7 @@ enum Schema {
       [
         "id": text, "inputs": array(of: ref("RequestInput"), 1),
         "outputs": array(of: ref("RequestOutput")),
-        "parameters": object(["binary_data_output": truth, "timeout": integer]),
+        "parameters": object(["binary_data_output": truth, "timeout": timeout]),
       ], required: ["inputs"]),
     "ResponseOutput": object(
       [

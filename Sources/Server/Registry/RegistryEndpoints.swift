@@ -148,7 +148,7 @@ struct RegistryEndpoints: Sendable {
   /// and a core.
   private func push(_ request: Request, _ name: String, _ caller: Caller) async throws -> Response {
     let role = try caller.requireRole()
-    let query = try JobQuery(request, known: ["alias", "description", "labels", "setup"])
+    let query = try RequestQuery(request, known: ["alias", "description", "labels", "setup"])
     let alias = try query.text("alias")
     let description = try query.text("description")
     let labels = try query.text("labels").map { $0.split(separator: ",").map(String.init) }

@@ -38,7 +38,9 @@ extension Route {
   static func otherMethods(
     beside routes: [Route]
   ) -> [String: (others: [HTTPRequest.Method], allowed: [HTTPRequest.Method])] {
-    let known: [HTTPRequest.Method] = [.get, .post, .put, .delete, .patch, .options, .trace]
+    let known: [HTTPRequest.Method] = [
+      .get, .post, .put, .delete, .patch, .options, .trace, HTTPRequest.Method("QUERY")!,
+    ]
     return Dictionary(grouping: routes, by: \.path).mapValues { routes in
       let own = known.filter { method in routes.contains { $0.method == method } }
       // What is got can be asked for its head.

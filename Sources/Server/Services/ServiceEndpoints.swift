@@ -52,7 +52,7 @@ struct ServiceEndpoints: Sendable {
   ) -> Operation {
     Operation(
       id, .services, summary,
-      parameters: [.query("top_k", "How many answers are wanted.", Schema.integer)],
+      parameters: [.query("top_k", "How many answers are wanted.", Schema.count)],
       body: .init(contents: [
         .init("application/json", Schema.ref("Question")), .init("image/jpeg", Schema.bytes),
         .init("image/png", Schema.bytes), .init("application/octet-stream", Schema.bytes),
@@ -69,12 +69,13 @@ struct ServiceEndpoints: Sendable {
   ) async throws -> Response {
     try caller.requireModel(service.model)
     let target = try server.library.target(service.model, service.alias)
+    let wanted = try RequestQuery(request, known: nil).integer("top_k", in: 0...Int(Int32.max))
     return try await server.bodies.withBody(of: request) { body in
       let input = try ServiceInput.read(body, contentType: request.headers[.contentType])
       let (model, _) = try await server.library.model(target)
       let plan = try plan(of: service, model)
       let predictions = try await server.predict(model, try plan.batch(input.content), context)
-      let most = request.uri.queryParameters["top_k"].flatMap { Int($0) } ?? input.most
+      let most = wanted ?? input.most
       return Response(
         status: .ok,
         headers: [

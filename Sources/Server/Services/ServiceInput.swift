@@ -34,7 +34,7 @@ struct ServiceInput: Sendable {
       try reader.object { reader, key throws(ModelError) in
         switch key {
         case "input": content = try readInput(&reader)
-        case "top_k": most = try reader.integer()
+        case "top_k": most = try reader.wholeNumber()
         default: try reader.skip()
         }
       }

@@ -71,9 +71,10 @@ struct InferRequest: Sendable {
     var (isBinary, timeout): (Bool?, Int?)
     try reader.object { reader, key throws(ModelError) in
       switch key {
-      case "binary_data_output": isBinary = try reader.integer() == 1
+      case "binary_data_output": isBinary = try reader.truth()
       // Microseconds, as Triton has it; a string in some clients.
-      case "timeout" where try reader.nextKind() == .scalar: timeout = try reader.integer()
+      case "timeout" where try reader.nextKind() == .string: try reader.skip()
+      case "timeout": timeout = try reader.wholeNumber()
       default: try reader.skip()
       }
     }
@@ -94,14 +95,17 @@ struct InferRequest: Sendable {
             hint: "Use \(TensorType.allCases.map(\.rawValue).joined(separator: ", ")).")
         }
         input.type = type
-      case "shape": input.shape = try reader.integers(as: Int.self)
+      case "shape":
+        var shape: [Int] = []
+        try reader.array { reader, _ throws(ModelError) in shape.append(try reader.wholeNumber()) }
+        input.shape = shape
       case "data":
         input.data = reader
         try reader.skip()
       case "parameters":
         try reader.object { reader, key throws(ModelError) in
           if key == "binary_data_size" {
-            input.binaryByteCount = try reader.integer()
+            input.binaryByteCount = try reader.wholeNumber()
           } else {
             try reader.skip()
           }
@@ -120,8 +124,8 @@ struct InferRequest: Sendable {
       case "parameters":
         try reader.object { reader, key throws(ModelError) in
           switch key {
-          case "binary_data": output.isBinary = try reader.integer() == 1
-          case "classification": output.classes = try reader.integer()
+          case "binary_data": output.isBinary = try reader.truth()
+          case "classification": output.classes = try reader.wholeNumber()
           default: try reader.skip()
           }
         }

@@ -12,10 +12,12 @@ struct Serve: AsyncParsableCommand {
       Speaks the Open Inference Protocol (/v2/models/NAME/infer, JSON and binary tensors), so that any of its \
       clients will do; takes records by name as JSON, NDJSON or CSV (/v1/models/NAME/predict); and ranks \
       answers to a text or an image (/api/v1/service/NAME/score). A request names a model, of which the champion answers unless a version or another \
-      alias is named. Rows come from the request alone; nothing is written to the database. A model is \
-      loaded when first asked for, and an alias that moves is followed at once.
+      alias is named. A model is loaded when first asked for, and an alias that moves is followed at once. \
+      Jobs over tables, queries and files (/v1/jobs) and new versions (/v1/models/NAME/versions) are made \
+      with the rights of the key's role. /openapi.json describes all of it.
 
-      Callers show a key ("rowcast keys create"); only /v2/health/live and /v2/health/ready need none. On \
+      Callers show a key ("rowcast keys create"); only /v2/health/live, /v2/health/ready and \
+      /openapi.json need none. On \
       other addresses than the loopback's TLS is asked for, whose certificate is read again when its file \
       changes. SIGTERM or Ctrl-C stops it in order: requests that came are answered. Needs the role \
       rowcast_worker and a direct connection, not one through a transaction pooler.

@@ -1,0 +1,38 @@
+internal import Hummingbird
+
+/// The query of a request: what stands there is what the route takes, or the request is refused.
+struct RequestQuery {
+  private var values: [String: String] = [:]
+
+  /// - Parameter known: All names that the route takes; nil where it passes over others.
+  /// - Throws: 400 for a name that is not known, or comes twice.
+  init(_ request: Request, known: Set<String>?) throws(Problem) {
+    for (name, value) in request.uri.queryParameters {
+      guard known?.contains(String(name)) ?? true else {
+        throw .badRequest("the query has \"\(name.prefix(40))\", which is not known")
+      }
+      guard values.updateValue(String(value), forKey: String(name)) == nil || known == nil else {
+        throw .badRequest("the query has \"\(name.prefix(40))\" twice")
+      }
+    }
+  }
+
+  /// nil where it is not there; not empty.
+  func text(_ name: String) throws(Problem) -> String? {
+    guard let value = values[name] else { return nil }
+    guard !value.isEmpty else { throw .badRequest("\"\(name)\" is empty") }
+    return value
+  }
+
+  /// nil where it is not there.
+  func integer(
+    _ name: String, in range: ClosedRange<Int> = 1...Int(Int32.max)
+  ) throws(Problem) -> Int? {
+    guard let value = values[name] else { return nil }
+    guard let number = Int(value), range.contains(number) else {
+      throw .badRequest(
+        "\"\(name)\" is not a number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return number
+  }
+}
