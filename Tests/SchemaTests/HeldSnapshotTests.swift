@@ -63,6 +63,31 @@ import Testing
     try holder.runScript("commit")
   }
 
+  /// Chunks that are over stay for ten minutes, and housekeeping comes by each second.
+  @Test func tidyingPassesOverChunksThatAreKept() throws {
+    let connection = try Database.current.prepared()
+    try connection.runScript(
+      "create table t (id int primary key, x real); select rowcast.create_scorer('s', 't', 'double')"
+    )
+    func cost() throws -> Int {
+      let before = try reads(connection)
+      try connection.runScript("select rowcast.tidy()")
+      return try reads(connection) - before
+    }
+    let first = try cost()
+    try connection.runScript(
+      """
+      insert into rowcast.chunk (tick_id, priority, key_count, kind, state, scorer_id, rows_scored, rows_failed,
+                                 claimed_at, finished_at)
+      select 1, 0, 500, 'keys', 'done', s.scorer_id, 500, 0, clock_timestamp() - interval '1 minute',
+             clock_timestamp() - g * interval '100 milliseconds' - interval '40 seconds'
+      from rowcast.scorer as s, generate_series(1, 5000) as g;
+      analyze rowcast.chunk;
+      """)
+    let last = try cost()
+    #expect(last <= first + 100, "\(first) rows read at first, \(last) beside 5,000 chunks")
+  }
+
   private func reads(_ connection: Connection) throws -> Int {
     try connection.runScript("select pg_stat_force_next_flush(); select pg_stat_clear_snapshot()")
     return try connection.value(

@@ -76,7 +76,7 @@ create or replace trigger chunk_announce before insert on rowcast.chunk
 
 create or replace function rowcast.raise_floor() returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off as $$
+set enable_seqscan = off set jit = off as $$
 declare
     old_floor bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
     new_floor bigint;
@@ -238,7 +238,7 @@ revoke all on function rowcast.claim_chunks(int, int, int) from public;
 grant execute on function rowcast.claim_chunks(int, int, int) to rowcast_worker;
 
 create or replace function rowcast.lanes_are_behind() returns boolean
-language sql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
     with lanes as (select greatest(count(*), 1) as count from rowcast.lane)
     select count(*) >= (select l.count from lanes as l) from (
         select from rowcast.chunk as c

@@ -53,7 +53,7 @@ begin
     ), rate as (
         select c.scorer_id, sum(c.rows_scored + c.rows_failed) / 10.0 as per_second
         from rowcast.chunk as c
-        where c.finished_at > clock_timestamp() - interval '10 seconds' and c.state = 'done'
+        where c.finished_at > statement_timestamp() - interval '10 seconds' and c.state = 'done'
         group by c.scorer_id
     ), failed as (
         select distinct on (c.scorer_id) c.scorer_id, c.error

@@ -21,7 +21,7 @@
 
 create or replace function rowcast.rotate_log(least_bytes bigint) returns text
 language plpgsql security definer
-set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' set enable_seqscan = off as $$
+set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' set enable_seqscan = off set jit = off as $$
 declare
     current_slot smallint;
     old_slot smallint;
@@ -90,11 +90,14 @@ revoke all on function rowcast.rotate_log(bigint) from public;
 
 create or replace function rowcast.tidy_up()
 returns table (rotation text, chunks_deleted bigint, ticks_deleted bigint, tombstones_deleted bigint)
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' as $$
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp set lock_timeout = '50ms' set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
 declare
     own record;
     deleted bigint;
+    -- An index is read from a value to another one, not from what a volatile function may say.
+    now_is constant timestamptz := clock_timestamp();
     -- First of all, before this transaction has an xid: see (2).
     rotates constant boolean := pg_try_advisory_xact_lock(1919907683, 4);
     floor constant bigint := pg_sequence_last_value('rowcast.chunk_floor'::regclass);
@@ -125,7 +128,7 @@ begin
                        row_number() over (partition by c.scorer_id order by c.finished_at desc) as place
                 from rowcast.chunk as c
                 join rowcast.scorer as s on s.scorer_id = c.scorer_id
-                where c.finished_at > clock_timestamp() - interval '30 seconds' and c.state = 'done'
+                where c.finished_at > now_is - interval '30 seconds' and c.state = 'done'
                   and c.kind <> 'map' and c.claimed_at is not null
                   and c.key_count >= greatest(1, s.chunk_rows / 2)
             ) as d
@@ -144,7 +147,7 @@ begin
     -- Chunks that are over are of use for ten minutes: rates, last errors.
     with old as (
         select c.chunk_id, c.job_id from rowcast.chunk as c
-        where c.finished_at < clock_timestamp() - interval '10 minutes'
+        where c.finished_at < now_is - interval '10 minutes'
           -- A chunk that was given up counts until its job is over, and may be retried.
           and not (c.scorer_id is null and c.state = 'failed' and exists (
               select from rowcast.model_job as m where m.job_id = c.job_id and not m.is_cleared))
@@ -171,7 +174,7 @@ begin
     )
     select count(*) into chunks_deleted from gone;
 
-    ticks_deleted := rowcast.prune_ticks(clock_timestamp() - (
+    ticks_deleted := rowcast.prune_ticks(now_is - (
         select r.keep from rowcast.retention_policy as r where r.kind = 'ticks'), 100000);
     perform rowcast.note_freed('ticks', ticks_deleted);
 
@@ -224,7 +227,7 @@ begin
         perform pg_notify('rowcast_chunk', '');
     end if;
 
-    delete from rowcast.worker as w where w.seen_at < clock_timestamp() - interval '1 hour'
+    delete from rowcast.worker as w where w.seen_at < now_is - interval '1 hour'
         and not exists (select from rowcast.lane as l join rowcast.chunk as c
                         on c.claimed_by = l.lane_id where l.worker_id = w.worker_id);
     perform rowcast.clear_jobs();

@@ -27,7 +27,7 @@ grant execute on function rowcast.key_texts(text, text[]) to rowcast_reader;
 
 create or replace function rowcast.is_pending(scorer text, key text, is_scored boolean) returns boolean
 language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
     own constant rowcast.scorer := rowcast.own_scorer(scorer);
     src rowcast.source;
