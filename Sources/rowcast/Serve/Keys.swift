@@ -10,6 +10,7 @@ struct Keys: ParsableCommand {
 
       EXAMPLE
         rowcast keys create "web shop" --model churn --action score --expires "90 days"
+        rowcast keys create "night jobs" --action jobs --role night_jobs
         rowcast keys
         rowcast keys revoke 3f1c0a9be4d2
       """,
@@ -37,7 +38,7 @@ struct Keys: ParsableCommand {
           try Listing.table(
             """
             select key_id as key, client, coalesce(array_to_string(models, ' '), 'all') as models,
-                   array_to_string(actions, ' ') as actions, state,
+                   array_to_string(actions, ' ') as actions, coalesce(role::text, '') as role, state,
                    to_char(created_at, 'YYYY-MM-DD HH24:MI') as created,
                    coalesce(to_char(expires_at, 'YYYY-MM-DD HH24:MI'), 'never') as expires
             from rowcast.keys order by created_at, key_id
