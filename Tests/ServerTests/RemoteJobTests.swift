@@ -232,6 +232,17 @@ import Testing
       #expect(
         code(stranger, "select rowcast.create_key('a', actions => '{read}', role => 'nobody_here')")
           == "RC350")
+      // A role of the same name is another one.
+      let again = "again_\(Database.current.name)"
+      try connection.runScript(
+        """
+        create role \(again); grant rowcast_analyst to \(again);
+        set role \(again); select rowcast.lend_rights(); reset role;
+        select rowcast.jobs_for('\(again)');
+        drop owned by \(again); drop role \(again); create role \(again)
+        """)
+      defer { try? connection.runScript("drop role \(again)") }
+      #expect(code(connection, "select rowcast.jobs_for(\(again)::name)") == "RC361")
       // A key that reads has no role, and makes no jobs; one for a role that lends nothing makes none either.
       let reads = try await lender.headers(scene, actions: ["read"])
       #expect(try await scene.get("/v1/jobs", headers: reads).status == 403)

@@ -98,8 +98,11 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
     own record;
 begin
+    -- Another role may have got the name since.
     select l.function, r.oid into own
-    from rowcast.lender as l join pg_roles as r on r.rolname = l.role_name
+    from rowcast.lender as l
+    join pg_roles as r on r.rolname = l.role_name
+    join pg_proc as p on p.oid = l.function and p.proowner = r.oid
     where l.role_name = act_for.role;
     if not found then
         raise exception using errcode = 'RC361',

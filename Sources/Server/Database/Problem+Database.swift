@@ -37,19 +37,18 @@ extension Problem {
     case "57014":
       self = Problem(
         .unprocessableContent, "too_long", "the database took too long to look at the request")
-    // The caller's model, query, names or rows.
-    case let state where ["RC1", "RC3"].contains(state.prefix(3)):
-      self = problem(.unprocessableContent, "refused")
-    case let state
-    where ["0A", "21", "22", "23", "2B", "3D", "3F", "42", "44", "54", "P0"].contains(
-      state.prefix(2)):
-      self = problem(.unprocessableContent, "refused")
-    case let state where error.isConnectionLoss || ["53", "55", "40"].contains(state.prefix(2)):
-      self = Problem(
-        .serviceUnavailable, "unavailable", "the database cannot be reached", retryAfter: 1)
-    default: return nil
+    case "55P03": self = Self.unreachable
+    case let state where error.isConnectionLoss || ["53", "40"].contains(state.prefix(2)):
+      self = Self.unreachable
+    // The machine's, the server's or ours.
+    case let state where ["XX", "58", "F0", "25", "08"].contains(state.prefix(2)): return nil
+    // The caller's model, query, names or rows; what he raises has any code.
+    default: self = problem(.unprocessableContent, "refused")
     }
   }
+
+  private static let unreachable = Problem(
+    .serviceUnavailable, "unavailable", "the database cannot be reached", retryAfter: 1)
 
   /// Makes what a caller can be told of errors of the body.
   static func translating<Value>(_ body: () async throws -> Value) async throws -> Value {
