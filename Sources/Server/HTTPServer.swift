@@ -20,6 +20,7 @@ public final class HTTPServer: Service, Sendable {
   private let certificates: Certificates?
   private let services: ServiceEndpoints
   private let metrics: MetricsEndpoint
+  private let console: ConsoleEndpoints
   private let logger: Logger
   private let onRunning: @Sendable (Int) -> Void
 
@@ -60,6 +61,10 @@ public final class HTTPServer: Service, Sendable {
       keys: configuration.needsKeys ? keys : nil)
     services = ServiceEndpoints(server: parts)
     metrics = MetricsEndpoint(server: parts)
+    console = ConsoleEndpoints(
+      server: parts, services: services,
+      access: ConsoleAccess(sessions: ConsoleSessions(), isSecure: configuration.tls != nil),
+      reader: ConsoleReader(settings: configuration.settings, logger: logger))
     certificates = try configuration.tls.map { try Certificates($0, logger: logger) }
   }
 
@@ -68,7 +73,7 @@ public final class HTTPServer: Service, Sendable {
     let routes =
       services.routes + InferenceEndpoints(server: parts).routes
       + RecordEndpoints(server: parts).routes + RegistryEndpoints(server: parts).routes
-      + JobEndpoints(server: parts).routes + metrics.routes
+      + JobEndpoints(server: parts).routes + metrics.routes + console.routes
     return routes + [OpenAPIEndpoint.route(describing: routes, release: parts.release)]
   }
 
@@ -83,9 +88,8 @@ public final class HTTPServer: Service, Sendable {
 
   package var endpoints: [Endpoint] {
     routes.map { route in
-      let action: Action? = if case .key(let action) = route.access { action } else { nil }
-      return Endpoint(
-        method: route.method.rawValue, path: route.path, action: action?.rawValue)
+      Endpoint(
+        method: route.method.rawValue, path: route.path, action: route.access.action?.rawValue)
     }
   }
 
@@ -95,6 +99,7 @@ public final class HTTPServer: Service, Sendable {
       [
         WorkThread(name: "rowcast http") { [control] in control.run() },
         WorkThread(name: "rowcast load") { [loader] in loader.run() },
+        WorkThread(name: "rowcast look") { [console] in console.reader.run() },
       ] + parts.database.start()
     let lanes = (0..<configuration.laneCount).map { number in
       WorkThread(name: "rowcast http \(number)") { [queue = parts.queue] in
@@ -117,6 +122,7 @@ public final class HTTPServer: Service, Sendable {
   private func stop(_ threads: [WorkThread]) async {
     parts.queue.stop()
     loader.stop()
+    console.reader.stop()
     control.stop()
     parts.database.stop()
     for thread in threads { await thread.wait() }
@@ -133,12 +139,17 @@ public final class HTTPServer: Service, Sendable {
     }
     let gate = Gate(
       keys: parts.keys, perKey: limiter(configuration.requestsPerSecond),
-      perAddress: limiter(configuration.addressRequestsPerSecond))
+      perAddress: limiter(configuration.addressRequestsPerSecond), console: console.access)
     let routes = routes
     for route in routes {
       router.on(RouterPath(route.path), method: route.method) { request, context in
-        try await route.handler(
-          request, context, try gate.admit(request, context, to: route.access))
+        do {
+          return try await route.handler(
+            request, context, try gate.admit(request, context, to: route.access))
+        } catch let problem as Problem {
+          guard let refusal = route.refusal else { throw problem }
+          return refusal(problem, request)
+        }
       }
     }
     for (path, methods) in Route.otherMethods(beside: routes) {

@@ -76,13 +76,15 @@ import Testing
           #expect(ofKeys.isSubset(of: responses.keys), "\(route.path)")
         } else {
           #expect(security.isEmpty, "\(route.path)")
+          // There a key is tried.
+          if route.path == "/console/sign-in" { continue }
           #expect(responses["401"] == nil && responses["403"] == nil, "\(route.path)")
         }
         let ofBodies: Set = ["408", "413", "415"]
         #expect(
           (operation["requestBody"] != nil) == ofBodies.isSubset(of: responses.keys),
           "\(route.path)")
-        #expect(responses.keys.contains { $0.hasPrefix("2") }, "\(route.path)")
+        #expect(responses.keys.contains { $0.hasPrefix("2") || $0 == "303" }, "\(route.path)")
         for (status, response) in responses {
           #expect((response["description"] as? String)?.isEmpty == false, "\(route.path) \(status)")
         }

@@ -35,8 +35,11 @@ final class RawClient: Sendable {
 
   /// False where the server has closed.
   @discardableResult
-  func say(_ text: String) -> Bool {
-    let bytes = Array(text.utf8)
+  func say(_ text: String) -> Bool { say(Data(text.utf8)) }
+
+  @discardableResult
+  func say(_ data: Data) -> Bool {
+    let bytes = Array(data)
     var sent = 0
     while sent < bytes.count {
       let count = bytes.withUnsafeBytes {

@@ -26,7 +26,7 @@ comment on function rowcast.job_rate(bigint, timestamptz) is
     'which a slow start or a short stop does not change; null in its first second.';
 revoke all on function rowcast.job_rate(bigint, timestamptz) from public;
 
-create or replace function rowcast.job_rows()
+create or replace function rowcast.job_rows(before bigint, most int, models text[], only_running boolean)
 returns table (
     job_id bigint, scorer text, kind text, state text, rows_done bigint, rows_failed bigint,
     rows_total bigint, done double precision, rows_per_second double precision, eta interval,
@@ -58,7 +58,17 @@ begin
                 when j.state = 'running' and m.device = 'gpu' and not rowcast.has_device('gpu')
                 then 'waits: no worker has a GPU'
                 when p.is_mine then j.error end
-    from rowcast.job as j
+    from (
+        select own.*
+        from rowcast.job as own
+        left join rowcast.scorer as f on f.scorer_id = own.scorer_id
+        left join rowcast.model_job as e on e.job_id = own.job_id
+        where (before is null or own.job_id < before) and (own.state = 'running' or not only_running)
+          and (models is null or exists (
+              select from rowcast.model as w
+              where w.model_id = coalesce(e.model_id, f.model_id) and w.name = any (models)))
+        order by own.job_id desc limit most
+    ) as j
     left join rowcast.scorer as s on s.scorer_id = j.scorer_id
     left join rowcast.source as o on o.source_id = s.source_id
     left join rowcast.model_job as d on d.job_id = j.job_id
@@ -97,6 +107,20 @@ begin
     ) as p
     order by j.job_id;
 end
+$$;
+comment on function rowcast.job_rows(bigint, int, text[], boolean) is
+    'The rows of rowcast.job_progress: the latest ones, as many as most, older than before, of some models; null '
+    'for all. Or those of them alone that run.';
+revoke all on function rowcast.job_rows(bigint, int, text[], boolean) from public;
+
+create or replace function rowcast.job_rows()
+returns table (
+    job_id bigint, scorer text, kind text, state text, rows_done bigint, rows_failed bigint,
+    rows_total bigint, done double precision, rows_per_second double precision, eta interval,
+    elapsed interval, created_by text, created_at timestamptz, finished_at timestamptz, model text,
+    model_version int, source text, destination text, phase text, error text)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select * from rowcast.job_rows(null, null, null, false)
 $$;
 comment on function rowcast.job_rows() is 'The rows of rowcast.job_progress.';
 revoke all on function rowcast.job_rows() from public;

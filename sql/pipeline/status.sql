@@ -4,22 +4,26 @@
 -- the ticks, both by index. The function reads private tables with the rights of its owner; the views
 -- over it are what readers see.
 
-create or replace function rowcast.failure_count(scorer text) returns bigint
+drop function if exists rowcast.failure_count(text);
+
+create or replace function rowcast.failure_count(scorer text, most bigint) returns bigint
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
     failures bigint := 0;
 begin
     -- Most scorers never had any, which the size of the file tells for nothing.
     if pg_relation_size(to_regclass(format('predictions.%I', scorer || '_failure'))) > 0 then
-        execute format('select count(*) from predictions.%I', scorer || '_failure') into failures;
+        execute format('select count(*) from (select from predictions.%I limit $1) as f', scorer || '_failure')
+            into failures using most;
     end if;
     return failures;
 end
 $$;
-comment on function rowcast.failure_count(text) is 'Rows that a scorer could not score.';
-revoke all on function rowcast.failure_count(text) from public;
+comment on function rowcast.failure_count(text, bigint) is
+    'Rows that a scorer could not score; no more are counted than most, null for all.';
+revoke all on function rowcast.failure_count(text, bigint) from public;
 
-create or replace function rowcast.status_rows()
+create or replace function rowcast.status_rows(most_failures bigint)
 returns table (
     name text, source text, model text, state text, state_reason text, backlog_rows bigint,
     oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
@@ -75,7 +79,8 @@ begin
                case when m.device = 'gpu' and not has_gpu then 'waits: no worker has a GPU' end),
            (coalesce(work.keys, 0) + coalesce(past.keys, 0))::bigint,
            greatest(clock_timestamp() - least(work.oldest, past.oldest), interval '0'),
-           coalesce(rate.per_second, 0)::float8, rowcast.failure_count(s.name), failed.error,
+           coalesce(rate.per_second, 0)::float8, rowcast.failure_count(s.name, most_failures),
+           failed.error,
            -- Of the rows that the planner believes in; exact only at the end.
            case when job.job_id is null then 1
                 when coalesce(job.rows_total, 0) = 0 then 0
@@ -92,6 +97,18 @@ begin
     left join job on job.scorer_id = s.scorer_id
     order by s.name;
 end
+$$;
+comment on function rowcast.status_rows(bigint) is
+    'The rows of rowcast.scorer_status, of whose failures no more are counted than most_failures; null for all.';
+revoke all on function rowcast.status_rows(bigint) from public;
+
+create or replace function rowcast.status_rows()
+returns table (
+    name text, source text, model text, state text, state_reason text, backlog_rows bigint,
+    oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
+    backfill_done double precision, job_id bigint, job_kind text, chunk_rows int)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    select * from rowcast.status_rows(null)
 $$;
 comment on function rowcast.status_rows() is 'The rows of rowcast.scorer_status.';
 revoke all on function rowcast.status_rows() from public;

@@ -26,6 +26,10 @@ struct Caller: Sendable, Equatable {
   var role: String?
   /// Names of models; nil for all.
   var models: Set<String>?
+  /// What the key allows; nil for everything.
+  var actions: Set<String>?
+
+  func may(_ action: Action) -> Bool { actions?.contains(action.rawValue) ?? true }
 
   /// - Throws: A refusal that does not tell whether there is such a model.
   func requireModel(_ name: String) throws(Problem) {
@@ -83,23 +87,39 @@ final class KeyRing: Sendable {
     let isKey = parts.count == 3 && parts[0].elementsEqual("rck".utf8)
     let id = isKey ? String(decoding: parts[1], as: UTF8.self) : ""
     let secret = isKey ? Array(parts[2]) : []
-    let (known, isTrusted) = state.withLock { state in
-      (state.keys[id], state.confirmedAt.map { .now - $0 < trust } ?? false)
-    }
+    let (known, isTrusted) = find(id)
     let key = known ?? Self.nobody
     let isRight = SHA256.hash(data: secret) == key.digest
+    return try admit(isRight ? known : nil, isTrusted, to: action)
+  }
+
+  /// A key that was shown before and may have been revoked since.
+  func admit(_ keyID: String, to action: Action) throws(Problem) -> Caller {
+    let (known, isTrusted) = find(keyID)
+    return try admit(known, isTrusted, to: action)
+  }
+
+  private func find(_ id: String) -> (key: Key?, isTrusted: Bool) {
+    state.withLock { state in
+      (state.keys[id], state.confirmedAt.map { .now - $0 < trust } ?? false)
+    }
+  }
+
+  private func admit(
+    _ key: Key?, _ isTrusted: Bool, to action: Action
+  ) throws(Problem) -> Caller {
     guard isTrusted else {
       throw Problem(
         .serviceUnavailable, "unavailable", "keys cannot be checked now", retryAfter: 1)
     }
-    guard isRight, known != nil, key.expiresAt.map({ $0 > Date() }) ?? true else {
+    guard let key, key.expiresAt.map({ $0 > Date() }) ?? true else {
       throw Problem(.unauthorized, "unauthorized", "the key is not valid")
     }
     guard key.actions.contains(action.rawValue) else {
       throw Problem(
         .forbidden, "forbidden", "the key does not allow to \(action.rawValue)")
     }
-    return Caller(keyID: key.id, role: key.role, models: key.models)
+    return Caller(keyID: key.id, role: key.role, models: key.models, actions: key.actions)
   }
 
   private static func presented(in headers: HTTPFields) -> String? {

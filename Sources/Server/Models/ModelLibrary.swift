@@ -108,4 +108,13 @@ final class ModelLibrary: Sendable {
     state.withLock { $0.plans[target.id] = plan }
     return (model, plan)
   }
+
+  /// The model with reasons beside its predictions; another one than that which requests are scored with.
+  func model(_ target: Catalog.Target, reasons: Int) async throws -> LoadedModel {
+    do {
+      return try await loader.load(target.id, reasons: reasons)
+    } catch let error as WorkError {
+      throw Problem(error, model: target.name)
+    }
+  }
 }

@@ -6,10 +6,16 @@ internal import Synchronization
 final class ModelLoader: Sendable {
   private typealias Waiter = CheckedContinuation<LoadedModel, any Error>
 
+  private struct Wanted: Hashable {
+    var id: ModelVersionID
+    /// How many reasons of each prediction it answers too.
+    var reasons = 0
+  }
+
   private struct State {
     /// Those to load, in the order in which they were asked for, and who waits for each.
-    var order: [ModelVersionID] = []
-    var waiters: [ModelVersionID: [Waiter]] = [:]
+    var order: [Wanted] = []
+    var waiters: [Wanted: [Waiter]] = [:]
     var isStopped = false
   }
 
@@ -26,12 +32,13 @@ final class ModelLoader: Sendable {
   }
 
   /// - Throws: `WorkError` that says why the model cannot be used.
-  func load(_ id: ModelVersionID) async throws -> LoadedModel {
-    try await withCheckedThrowingContinuation { continuation in
+  func load(_ id: ModelVersionID, reasons: Int = 0) async throws -> LoadedModel {
+    let wanted = Wanted(id: id, reasons: reasons)
+    return try await withCheckedThrowingContinuation { continuation in
       let isStopped = state.withLock { state in
         guard !state.isStopped else { return true }
-        if state.waiters[id] == nil { state.order.append(id) }
-        state.waiters[id, default: []].append(continuation)
+        if state.waiters[wanted] == nil { state.order.append(wanted) }
+        state.waiters[wanted, default: []].append(continuation)
         return false
       }
       if isStopped { continuation.resume(throwing: Self.stopped) } else { wakeUp.signal() }
@@ -40,10 +47,11 @@ final class ModelLoader: Sendable {
 
   /// Loads the model, for whoever asks next.
   func preload(_ id: ModelVersionID) {
+    let wanted = Wanted(id: id)
     state.withLock { state in
-      guard !state.isStopped, state.waiters[id] == nil else { return }
-      state.order.append(id)
-      state.waiters[id] = []
+      guard !state.isStopped, state.waiters[wanted] == nil else { return }
+      state.order.append(wanted)
+      state.waiters[wanted] = []
     }
     wakeUp.signal()
   }
@@ -63,7 +71,7 @@ final class ModelLoader: Sendable {
     PostgresError(sqlState: "57P01", message: "the server is stopping"))
 
   private enum Next {
-    case load(ModelVersionID), wait, stop
+    case load(Wanted), wait, stop
   }
 
   func run() {
@@ -84,16 +92,16 @@ final class ModelLoader: Sendable {
           connection?.close()
           connection = nil
         }
-      case .load(let id):
-        let outcome = Result { () throws(WorkError) in try load(id, with: &connection) }
-        let waiters = state.withLock { $0.waiters.removeValue(forKey: id) } ?? []
+      case .load(let wanted):
+        let outcome = Result { () throws(WorkError) in try load(wanted, with: &connection) }
+        let waiters = state.withLock { $0.waiters.removeValue(forKey: wanted) } ?? []
         for waiter in waiters { waiter.resume(with: outcome.mapError { $0 }) }
       }
     }
   }
 
   private func load(
-    _ id: ModelVersionID, with connection: inout Connection?
+    _ wanted: Wanted, with connection: inout Connection?
   ) throws(WorkError) -> LoadedModel {
     do throws(PostgresError) {
       if connection?.isUsable != true {
@@ -103,6 +111,6 @@ final class ModelLoader: Sendable {
     } catch {
       throw .postgres(error)
     }
-    return try cache.model(id, on: connection!)
+    return try cache.model(wanted.id, reasons: wanted.reasons, on: connection!)
   }
 }

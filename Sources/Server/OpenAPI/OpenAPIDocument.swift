@@ -54,7 +54,7 @@ enum OpenAPIDocument {
     }
     switch route.access {
     case .open: entry["security"] = []
-    case .key(let action):
+    case .key(let action), .page(let action):
       // The roles that a scheme names are what a key has to allow.
       let roles: JSONTree = [.string(action.rawValue)]
       entry["security"] = [["bearer": roles], ["key": roles]]
@@ -115,7 +115,7 @@ enum OpenAPIDocument {
   /// Statuses with which a route may refuse, beside what its handler says of itself.
   static func refusals(of route: Route) -> [Int] {
     var statuses: Set<Int> = [400]
-    if case .key = route.access { statuses.formUnion([401, 403, 429, 503]) }
+    if route.access.action != nil { statuses.formUnion([401, 403, 429, 503]) }
     if !parameterNames(of: route.path).isEmpty { statuses.insert(404) }
     if route.operation.body != nil { statuses.formUnion([408, 413, 415, 503]) }
     return statuses.union(route.operation.refusals).sorted()

@@ -18,7 +18,7 @@ internal import HTTPTypes
 struct Operation: Sendable {
   /// What the document groups operations by.
   enum Tag: String, Sendable, CaseIterable {
-    case inference, models, services, jobs, server
+    case inference, models, services, jobs, server, console
 
     var summary: String {
       switch self {
@@ -27,6 +27,7 @@ struct Operation: Sendable {
       case .services: "A text or an image in, ranked answers out."
       case .jobs: "Tables, queries and files, scored once."
       case .server: "The server itself."
+      case .console: "Pages for people."
       }
     }
   }
@@ -82,6 +83,7 @@ struct Operation: Sendable {
       "model": ("A model's name.", Schema.name),
       "version": ("A version's number, or an alias.", Schema.name),
       "name": ("A service's name, or a model's.", Schema.name),
+      "scorer": ("A scorer's name.", Schema.name),
       "job": ("A job's number.", ["type": "integer", "minimum": 1, "maximum": .integer(.max)]),
     ]
   }

@@ -22,9 +22,10 @@ struct Guard: RouterMiddleware {
     let id = RequestName(request.headers[.requestID]) ?? RequestName(context.id)
     var response = try await answer(request, context, id, next)
     response.headers[.xContentTypeOptions] = "nosniff"
-    response.headers[.cacheControl] = "no-store"
-    response.headers[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
-    response.headers[.referrerPolicy] = "no-referrer"
+    // Pages for people say these themselves.
+    for (name, value) in Self.defaults where response.headers[name] == nil {
+      response.headers[name] = value
+    }
     if isSecure { response.headers[.strictTransportSecurity] = "max-age=31536000" }
     if let id { response.headers[.requestID] = id.text }
     endSoon(request, &response, context)
@@ -71,6 +72,12 @@ struct Guard: RouterMiddleware {
     let channel = context.channel
     channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
   }
+
+  private static let defaults: [(HTTPField.Name, String)] = [
+    (.cacheControl, "no-store"),
+    (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'"),
+    (.referrerPolicy, "no-referrer"),
+  ]
 
   /// Bytes that are read without need before a connection is closed.
   private static let patience = 1 << 20

@@ -9,6 +9,16 @@ struct Route: Sendable {
     case open
     /// For who has a key that allows it.
     case key(Action)
+    /// A page of the console: for who signed in with such a key, too.
+    case page(Action)
+
+    /// What a key must allow; nil where none is needed.
+    var action: Action? {
+      switch self {
+      case .open: nil
+      case .key(let action), .page(let action): action
+      }
+    }
   }
 
   typealias Handler = @Sendable (Request, ServerContext, Caller) async throws -> Response
@@ -19,6 +29,8 @@ struct Route: Sendable {
   var access: Access
   var operation: Operation
   var handler: Handler
+  /// How a refusal is said; nil for an answer in JSON.
+  var refusal: (@Sendable (Problem, Request) -> Response)?
 
   static func get(
     _ path: String, _ access: Access, _ operation: Operation, _ handler: @escaping Handler
@@ -56,16 +68,24 @@ struct Gate: Sendable {
   /// How often a key may ask, and an address; nil for no limit.
   let perKey: RateLimiter?
   let perAddress: RateLimiter?
+  let console: ConsoleAccess
 
   func admit(
     _ request: Request, _ context: ServerContext, to access: Route.Access
   ) throws(Problem) -> Caller {
-    guard case .key(let action) = access else { return Caller() }
+    guard let action = access.action else { return Caller() }
     if let perAddress, let address = context.channel.remoteAddress?.ipAddress {
       try Self.take(perAddress, address)
     }
+    let session: String? = if case .page = access { console.keyID(request.headers) } else { nil }
+    if case .page = access, request.method != .get, session != nil || keys == nil {
+      try console.requireOwnPage(request)
+    }
     guard let keys else { return Caller() }
-    let caller = try keys.admit(request.headers, to: action)
+    let caller =
+      if let session { try keys.admit(session, to: action) } else {
+        try keys.admit(request.headers, to: action)
+      }
     if let perKey, let id = caller.keyID { try Self.take(perKey, id) }
     return caller
   }

@@ -68,25 +68,32 @@ struct ServiceEndpoints: Sendable {
     _ request: Request, _ context: ServerContext, _ caller: Caller, _ service: Catalog.Service
   ) async throws -> Response {
     try caller.requireModel(service.model)
-    let target = try server.library.target(service.model, service.alias)
     let wanted = try RequestQuery(request, known: nil).integer("top_k", in: 0...Int(Int32.max))
     return try await server.bodies.withBody(of: request) { body in
       let input = try ServiceInput.read(body, contentType: request.headers[.contentType])
-      let (model, _) = try await server.library.model(target)
-      let plan = try plan(of: service, model)
-      let predictions = try await server.predict(model, try plan.batch(input.content), context)
-      let most = wanted ?? input.most
+      let answer = try await answer(service, input.content, most: wanted ?? input.most, context)
       return Response(
         status: .ok,
         headers: [
-          .contentType: "application/json", .modelVersion: String(target.id.version),
+          .contentType: "application/json", .modelVersion: String(answer.version),
         ],
-        body: ResponseBody(
-          byteBuffer: ByteBuffer(bytes: try plan.answer(predictions, most: most))))
+        body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.bytes)))
     }
   }
 
-  private func plan(
+  /// What a service answers, as JSON, and the version of its model that does.
+  func answer(
+    _ service: Catalog.Service, _ content: ServiceInput.Content, most: Int?,
+    _ context: ServerContext
+  ) async throws -> (bytes: [UInt8], version: Int32) {
+    let target = try server.library.target(service.model, service.alias)
+    let (model, _) = try await server.library.model(target)
+    let plan = try plan(of: service, model)
+    let predictions = try await server.predict(model, try plan.batch(content), context)
+    return (try plan.answer(predictions, most: most), target.id.version)
+  }
+
+  func plan(
     of service: Catalog.Service, _ model: LoadedModel
   ) throws(Problem) -> ServicePlan {
     let known = plans.prepared.withLock { $0[service.name] }

@@ -86,6 +86,8 @@ struct ServicePlan: Sendable {
 
   // MARK: Asking
 
+  var wantsImage: Bool { features[input].type == .bytes }
+
   /// The input beside each candidate.
   func batch(_ content: ServiceInput.Content) throws(Problem) -> Batch {
     let own: Column

@@ -14,7 +14,8 @@ struct Serve: AsyncParsableCommand {
       answers to a text or an image (/api/v1/service/NAME/score). A request names a model, of which the champion answers unless a version or another \
       alias is named. A model is loaded when first asked for, and an alias that moves is followed at once. \
       Jobs over tables, queries and files (/v1/jobs) and new versions (/v1/models/NAME/versions) are made \
-      with the rights of the key's role. /openapi.json describes all of it.
+      with the rights of the key's role. /openapi.json describes all of it, \
+      and at / is a console for people.
 
       Callers show a key ("rowcast keys create"); only /v2/health/live, /v2/health/ready and \
       /openapi.json need none. On \
