@@ -17,8 +17,8 @@ struct ConsoleAccess: Sendable {
     cookie(headers).number(in: headers).flatMap { sessions.keyID($0) }
   }
 
-  /// Refuses what another site has a browser send. Such a request brings no cookie, too; this one does not
-  /// need to know that.
+  /// Refuses what another site has a browser send. Browsers that know `SameSite` send no cookie with it
+  /// either: this is for the others, and for servers without keys.
   func requireOwnPage(_ request: Request) throws(Problem) {
     let foreign = Problem(
       .forbidden, "forbidden", "the request comes from another site",

@@ -50,7 +50,7 @@ extension ConsoleEndpoints {
     route.access = .page(.score)
     route.operation.body = .init(
       contents: [Self.form, "multipart/form-data"].map { .init($0, Schema.bytes) })
-    route.operation.answers += (Self.formRefusals + [422, 504]).map {
+    route.operation.answers += (Self.formRefusals + [504]).map {
       .body($0, "text/html", "A page that says why not.")
     }
     return route

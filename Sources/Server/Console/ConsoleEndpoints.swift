@@ -113,7 +113,7 @@ struct ConsoleEndpoints: Sendable {
   private static let place: JSONTree = [
     "type": "integer", "minimum": 0, "maximum": .integer(Int(Int32.max)),
   ]
-  private static let pageRefusals = [400, 401, 403, 404, 429, 503]
+  private static let pageRefusals = [400, 401, 403, 404, 422, 429, 503]
   /// Of what has a body.
   static let formRefusals = [408, 413, 415]
   static let form = "application/x-www-form-urlencoded"
