@@ -27,12 +27,16 @@ let package = Package(
       traits: ["FullFoundation"]),
     // Buffers, addresses and event loops, as Hummingbird hands them out.
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    // Parts of requests, as Hummingbird's channels pass them on.
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
     // TLS without a system library; the certificate can be renewed while connections are open.
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
     // Header fields and status codes, typed.
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     // SHA-256 and comparisons in constant time, for keys.
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    // Public keys of token issuers and their signatures, over the same swift-crypto: it brings no other.
+    .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
   ],
   targets: [
     .systemLibrary(
@@ -76,9 +80,11 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "HummingbirdTLS", package: "hummingbird"),
+        .product(name: "JWTKit", package: "jwt-kit"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),
@@ -127,7 +133,9 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "Inference", "Postgres", "Scoring", "Server", "ModelFixtures", "TestSupport",
+        "Inference", "Postgres", "Scoring", "Server", "ModelFixtures", "TestRandom", "TestSupport",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),

@@ -14,6 +14,23 @@ public struct HTTPConfiguration: Sendable {
     }
   }
 
+  /// Whose tokens are taken, beside keys.
+  public struct Tokens: Sendable {
+    /// The issuer's JSON Web Key Set, read again when it changes.
+    public var jwksPath: String
+    public var issuer: String
+    public var audience: String
+    /// The claim that names a role of the database.
+    public var roleClaim: String
+
+    public init(jwksPath: String, issuer: String, audience: String, roleClaim: String = "role") {
+      self.jwksPath = jwksPath
+      self.issuer = issuer
+      self.audience = audience
+      self.roleClaim = roleClaim
+    }
+  }
+
   public var settings: ConnectionSettings
   public var host = "127.0.0.1"
   /// 0 for any that is free.
@@ -22,6 +39,14 @@ public struct HTTPConfiguration: Sendable {
   public var tls: TLS?
   /// Whether plain HTTP may be spoken on other addresses than the loopback's.
   public var allowsPlainHTTP = false
+  /// Where plain HTTP is answered by a redirection to TLS; nil for nowhere, 0 for any port that is free.
+  public var redirectPort: Int?
+  /// What that redirection calls this server; nil for what each request calls it.
+  public var publicHost: PublicHost?
+  /// Proxies that are believed whom they speak for.
+  public var trustedProxies: [AddressRange] = []
+  /// nil where keys alone are taken.
+  public var tokens: Tokens?
   /// Whether requests need a key; only a server on the loopback may do without.
   public var needsKeys = true
   /// Threads that score requests.
@@ -76,6 +101,16 @@ public struct HTTPConfigurationError: Error, Sendable, CustomStringConvertible {
 extension HTTPConfiguration {
   /// - Throws: Where strangers would see what goes over the wire, or need no key.
   func check() throws(HTTPConfigurationError) {
+    guard needsKeys || tokens == nil else {
+      throw HTTPConfigurationError(
+        message: "a server without keys does not look at tokens",
+        hint: "Leave out --without-keys or --jwks.")
+    }
+    guard redirectPort == nil || tls != nil else {
+      throw HTTPConfigurationError(
+        message: "there is no TLS to redirect plain HTTP to",
+        hint: "Give --tls-certificate and --tls-key, or leave out --redirect-port.")
+    }
     guard isLoopback else {
       guard needsKeys else {
         throw HTTPConfigurationError(

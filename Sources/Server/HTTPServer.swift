@@ -18,6 +18,8 @@ public final class HTTPServer: Service, Sendable {
   private let control: ControlSession
   private let loader: ModelLoader
   private let certificates: Certificates?
+  private let tokens: TokenIssuer?
+  private let redirect: PlainRedirect?
   private let services: ServiceEndpoints
   private let metrics: MetricsEndpoint
   private let console: ConsoleEndpoints
@@ -41,9 +43,13 @@ public final class HTTPServer: Service, Sendable {
       ?? ModelCache(byteCount: configuration.modelByteCount, logger: logger)
     loader = ModelLoader(cache: cache, settings: configuration.settings)
     let library = ModelLibrary(cache: cache, loader: loader)
-    let keys = KeyRing(trust: configuration.keyTrust)
+    let admission = Admission(
+      keys: KeyRing(trust: configuration.keyTrust),
+      tokens: configuration.tokens.map { TokenIssuer($0, logger: logger) },
+      roles: RoleBook(trust: configuration.keyTrust))
+    tokens = admission.tokens
     control = ControlSession(
-      settings: configuration.settings, library: library, keys: keys, logger: logger)
+      settings: configuration.settings, library: library, admission: admission, logger: logger)
     var limits = ScoringQueue.Limits()
     limits.batchRows = configuration.batchRows
     limits.longestWait = configuration.longestWait
@@ -58,7 +64,7 @@ public final class HTTPServer: Service, Sendable {
       spool: Spool(patience: configuration.patience),
       limits: StreamLimits(
         model: configuration.modelBodyByteCount, upload: configuration.uploadByteCount),
-      keys: configuration.needsKeys ? keys : nil)
+      admission: configuration.needsKeys ? admission : nil)
     services = ServiceEndpoints(server: parts)
     metrics = MetricsEndpoint(server: parts)
     console = ConsoleEndpoints(
@@ -66,7 +72,13 @@ public final class HTTPServer: Service, Sendable {
       access: ConsoleAccess(sessions: ConsoleSessions(), isSecure: configuration.tls != nil),
       reader: ConsoleReader(settings: configuration.settings, logger: logger))
     certificates = try configuration.tls.map { try Certificates($0, logger: logger) }
+    redirect = configuration.redirectPort.map {
+      PlainRedirect(configuration, port: $0, logger: logger)
+    }
   }
+
+  /// Where plain HTTP is redirected; 0 until it is, or where it is not.
+  package var redirectPort: Int { redirect?.listeningPort ?? 0 }
 
   /// All that is answered.
   private var routes: [Route] {
@@ -95,6 +107,7 @@ public final class HTTPServer: Service, Sendable {
 
   /// Serves until graceful shutdown or cancellation: then requests that came are answered, and no others.
   public func run() async throws {
+    try await tokens?.load()
     let sessions =
       [
         WorkThread(name: "rowcast http") { [control] in control.run() },
@@ -132,13 +145,16 @@ public final class HTTPServer: Service, Sendable {
 
   private func application() throws -> some Hummingbird.ApplicationProtocol {
     let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
+    let proxies = TrustedProxies(configuration.trustedProxies)
     router.add(
-      middleware: Guard(isSecure: certificates != nil, figures: parts.figures, logger: logger))
+      middleware: Guard(
+        isSecure: certificates != nil, proxies: proxies, figures: parts.figures, logger: logger))
     func limiter(_ rate: Double?) -> RateLimiter? {
       rate.map { RateLimiter(rate: $0, burst: max(1, 2 * $0)) }
     }
     let gate = Gate(
-      keys: parts.keys, perKey: limiter(configuration.requestsPerSecond),
+      admission: parts.admission, proxies: proxies,
+      perKey: limiter(configuration.requestsPerSecond),
       perAddress: limiter(configuration.addressRequestsPerSecond), console: console.access)
     let routes = routes
     for route in routes {
@@ -159,9 +175,12 @@ public final class HTTPServer: Service, Sendable {
         }
       }
     }
+    let patience = TimeAmount.nanoseconds(Int64(configuration.patience / .nanoseconds(1)))
     let channel = HTTP1Channel.Configuration(
-      additionalChannelHandlers: [PresenceHandler(self.parts.clients)],
-      idleTimeout: .nanoseconds(Int64(configuration.patience / .nanoseconds(1))),
+      additionalChannelHandlers: [
+        PresenceHandler(self.parts.clients), PaceHandler(patience: patience),
+      ],
+      idleTimeout: patience,
       httpDecoderConfiguration: .init(
         maxHeaderFieldSize: configuration.headerByteCount,
         maxHeaderListSize: configuration.headerByteCount, maxHeaderFieldCount: 100))
@@ -175,8 +194,12 @@ public final class HTTPServer: Service, Sendable {
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),
         availableConnectionsDelegate: .maximum(configuration.connectionCount, logger: logger)),
-      services: certificates.map { [$0] } ?? [],
-      onServerRunning: { [onRunning] channel in onRunning(channel.localAddress?.port ?? 0) },
+      services: ([certificates, tokens, redirect] as [(any Service)?]).compactMap { $0 },
+      onServerRunning: { [onRunning, redirect] channel in
+        let port = channel.localAddress?.port ?? 0
+        redirect?.lead(to: port)
+        onRunning(port)
+      },
       logger: logger)
   }
 }

@@ -21,8 +21,8 @@ struct ServerParts: Sendable {
   let database: ServerDatabase
   let spool: Spool
   let limits: StreamLimits
-  /// nil where no keys are needed.
-  let keys: KeyRing?
+  /// nil where anybody is let in.
+  let admission: Admission?
 
   /// Longer silence of the database than this, and the server is not ready for more requests.
   private static let longestSilence = Duration.seconds(5)

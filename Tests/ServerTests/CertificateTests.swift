@@ -4,45 +4,46 @@ import Server
 import TestSupport
 import Testing
 
-private let openssl = "/usr/bin/openssl"
+let openssl = "/usr/bin/openssl"
+
+/// Writes `name.key` and `name.crt`, signed by itself.
+func makeTestCertificate(_ name: String, in directory: String) async throws {
+  let made = await runOpenSSL([
+    "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=\(name)",
+    "-keyout", directory + "/\(name).key", "-out", directory + "/\(name).crt",
+  ])
+  try #require(made.status == 0)
+}
+
+@discardableResult
+func runOpenSSL(_ arguments: [String]) async -> (status: Int32, output: String) {
+  await offThePool { (try? runOpenSSLBlocking(arguments)) ?? (-1, "") }
+}
+
+private func runOpenSSLBlocking(_ arguments: [String]) throws -> (status: Int32, output: String) {
+  let process = Process()
+  process.executableURL = URL(filePath: openssl)
+  process.arguments = arguments
+  let pipe = Pipe()
+  process.standardOutput = pipe
+  process.standardError = FileHandle.nullDevice
+  process.standardInput = FileHandle.nullDevice
+  try process.run()
+  let output = pipe.fileHandleForReading.readDataToEndOfFile()
+  process.waitUntilExit()
+  return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+}
 
 /// TLS as another's client sees it.
 @Suite(.database, .enabled(if: FileManager.default.isExecutableFile(atPath: openssl)))
 struct CertificateTests {
-  @discardableResult
-  private func run(_ arguments: [String]) async -> (status: Int32, output: String) {
-    await offThePool { (try? Self.runBlocking(arguments)) ?? (-1, "") }
-  }
-
-  private static func runBlocking(_ arguments: [String]) throws -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(filePath: openssl)
-    process.arguments = arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = FileHandle.nullDevice
-    process.standardInput = FileHandle.nullDevice
-    try process.run()
-    let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: output, as: UTF8.self))
-  }
-
-  private func makeCertificate(_ name: String, in directory: String) async throws {
-    let made = await run([
-      "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=\(name)",
-      "-keyout", directory + "/\(name).key", "-out", directory + "/\(name).crt",
-    ])
-    try #require(made.status == 0)
-  }
-
   @Test func newCertificatesAreShownAndOldProtocolsRefused() async throws {
     let directory = "/tmp/rowcast-test-\(getpid())-certificates"
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    try await makeCertificate("first", in: directory)
-    try await makeCertificate("second", in: directory)
+    try await makeTestCertificate("first", in: directory)
+    try await makeTestCertificate("second", in: directory)
     let (certificate, key) = (directory + "/server.crt", directory + "/server.key")
     func install(_ name: String) throws {
       for (from, to) in [("\(name).crt", certificate), ("\(name).key", key)] {
@@ -57,12 +58,14 @@ struct CertificateTests {
     }) { scene in
       let address = String(scene.url.dropFirst("https://".count))
       func shown(_ options: String...) async throws -> String {
-        await run(["s_client", "-connect", address] + options).output
+        await runOpenSSL(["s_client", "-connect", address] + options).output
       }
       #expect(try await shown("-tls1_2").contains("CN = first"))
       #expect(try await shown("-tls1_3").contains("CN = first"))
-      let old = try await shown("-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0")
-      #expect(!old.contains("CN = first"))
+      for version in ["-tls1_1", "-tls1"] {
+        let old = try await shown(version, "-cipher", "DEFAULT:@SECLEVEL=0")
+        #expect(!old.contains("CN = first"), "\(version)")
+      }
       // A key that is not the certificate's changes nothing.
       try Data(contentsOf: URL(filePath: directory + "/second.key"))
         .write(to: URL(filePath: key), options: .atomic)
@@ -81,8 +84,8 @@ struct CertificateTests {
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    try await makeCertificate("first", in: directory)
-    try await makeCertificate("second", in: directory)
+    try await makeTestCertificate("first", in: directory)
+    try await makeTestCertificate("second", in: directory)
     await #expect(throws: (any Error).self) {
       try await ServerScene.run({
         $0.tls = .init(

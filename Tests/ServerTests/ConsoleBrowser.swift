@@ -64,7 +64,7 @@ struct ConsoleBrowser: Sendable {
     for (name, value) in headers { head += "\(name): \(value)\r\n" }
     if let cookie { head += "Cookie: theme=dark; \(cookie)\r\n" }
     if let body { head += "Content-Length: \(body.count)\r\n" }
-    client.say(Data((head + "\r\n").utf8) + (body ?? Data()))
+    client.say([UInt8]((head + "\r\n").utf8) + (body ?? Data()))
     let answer = await client.readToEnd()
     let parts = try #require(answer.firstRange(of: "\r\n\r\n"))
     let lines = answer[..<parts.lowerBound].components(separatedBy: "\r\n")

@@ -23,18 +23,23 @@ import Testing
     return model.bytes()
   }()
 
-  private static func picture(_ colour: (UInt8, UInt8, UInt8)) throws -> Data {
+  static func picture(_ colour: (UInt8, UInt8, UInt8)) throws -> Data {
     let pixels = (0..<400).flatMap { _ in [colour.0, colour.1, colour.2] }
     return Data(
       try #require(JPEGEncoder.encode(pixels, width: 20, height: 20, channels: 3, quality: 95)))
   }
 
-  private static func serve(_ body: (ServerScene) async throws -> Void) async throws {
+  static func pushColours() throws {
     let connection = try Database.current.connect()
+    defer { connection.close() }
     _ = try Registry(connection).push(
       .init(
         name: "colours", bytes: colours, alias: "champion", labels: ["red", "green", "blue"],
         setup: ModelSetup.read(json: #"{"image": {"preset": "plain"}, "softmax": true}"#)))
+  }
+
+  private static func serve(_ body: (ServerScene) async throws -> Void) async throws {
+    try pushColours()
     try await ServerScene.run({ $0.needsKeys = false }, body)
   }
 

@@ -80,27 +80,4 @@ import Testing
       #expect(try await scene.get("/v2/health/ready").status == 200)
     }
   }
-
-  @Test func bodiesOfNonsenseAreRefused() async throws {
-    try ServerScene.push("lightgbm_multiclass", as: "bank")
-    try await Self.serve { scene in
-      var random = SystemRandomNumberGenerator()
-      let good = Array(
-        #"{"inputs":[{"name":"input","datatype":"FP64","shape":[1,5],"data":[1,2,3,4,5]}]}"#.utf8)
-      for round in 0..<400 {
-        var bytes = good
-        for _ in 0...(round % 4) {
-          bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(
-            in: 0...255, using: &random)
-        }
-        if round % 3 == 0 { bytes.removeLast(Int.random(in: 0..<bytes.count, using: &random)) }
-        let answer = try await scene.send(
-          "POST",
-          round % 2 == 0 ? "/v2/models/bank/infer" : "/v1/models/bank/predict",
-          headers: round % 5 == 0 ? ["Inference-Header-Content-Length": "\(round)"] : [:],
-          body: Data(bytes))
-        #expect(answer.status < 500, "\(bytes)")
-      }
-    }
-  }
 }

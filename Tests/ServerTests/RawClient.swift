@@ -13,8 +13,11 @@ func offThePool<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async 
 final class RawClient: Sendable {
   private let descriptor: Int32
 
-  init(_ scene: ServerScene) throws {
-    let port = try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) })
+  convenience init(_ scene: ServerScene) throws {
+    try self.init(port: try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) }))
+  }
+
+  init(port: UInt16) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -35,11 +38,10 @@ final class RawClient: Sendable {
 
   /// False where the server has closed.
   @discardableResult
-  func say(_ text: String) -> Bool { say(Data(text.utf8)) }
+  func say(_ text: String) -> Bool { say(Array(text.utf8)) }
 
   @discardableResult
-  func say(_ data: Data) -> Bool {
-    let bytes = Array(data)
+  func say(_ bytes: [UInt8]) -> Bool {
     var sent = 0
     while sent < bytes.count {
       let count = bytes.withUnsafeBytes {
@@ -50,6 +52,9 @@ final class RawClient: Sendable {
     }
     return true
   }
+
+  /// Says that nothing more will be said.
+  func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
 
   /// What comes until the server closes.
   func readToEnd() async -> String { await offThePool { self.readBlocking() } }
@@ -62,5 +67,27 @@ final class RawClient: Sendable {
       guard count > 0 else { return String(decoding: text, as: UTF8.self) }
       text += buffer[..<count]
     }
+  }
+
+  /// One answer of a known length; empty where the server closes before its end.
+  func readAnswer() async -> String { await offThePool { self.readAnswerBlocking() } }
+
+  func readAnswerBlocking() -> String {
+    var text: [UInt8] = []
+    var wanted: Int?
+    var byte: UInt8 = 0
+    while wanted.map({ text.count < $0 }) ?? true {
+      guard recv(descriptor, &byte, 1, 0) == 1 else { return "" }
+      text.append(byte)
+      if wanted == nil, text.suffix(4) == [13, 10, 13, 10] {
+        let length = String(decoding: text, as: UTF8.self).lowercased().split(separator: "\r\n")
+          .first { $0.hasPrefix("content-length:") }
+        guard let length, let count = Int(length.dropFirst(15).filter { $0 != " " }) else {
+          return String(decoding: text, as: UTF8.self)
+        }
+        wanted = text.count + count
+      }
+    }
+    return String(decoding: text, as: UTF8.self)
   }
 }

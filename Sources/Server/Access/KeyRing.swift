@@ -18,18 +18,24 @@ enum Action: String, Sendable, CaseIterable {
   case push
 }
 
-/// Who asks: a key that is valid, or anybody where the server wants no keys.
+/// Who asks: a key or a token that is valid, or anybody where the server wants none.
 struct Caller: Sendable, Equatable {
-  /// As the view `rowcast.keys` has it; nil without keys.
+  /// As the view `rowcast.keys` has it; nil without a key.
   var keyID: String?
-  /// The role of the database whose rights count for what the caller has made; nil where he makes nothing.
+  /// The role of the database whose rights count for what the caller has made: the key's, nil where it makes
+  /// nothing, or the one that the token speaks for.
   var role: String?
+  /// Whom a token was given to.
+  var subject: String?
   /// Names of models; nil for all.
   var models: Set<String>?
   /// What the key allows; nil for everything.
   var actions: Set<String>?
 
   func may(_ action: Action) -> Bool { actions?.contains(action.rawValue) ?? true }
+
+  /// What this caller has in common with itself alone, as far as is known.
+  var name: String? { keyID ?? role.map { "\($0)/\(subject ?? "")" } }
 
   /// - Throws: A refusal that does not tell whether there is such a model.
   func requireModel(_ name: String) throws(Problem) {
@@ -63,6 +69,9 @@ final class KeyRing: Sendable {
   /// Without word from the database for this long, keys may have been revoked: none is valid any more.
   private let trust: Duration
 
+  /// What every key begins with, and no token.
+  static let prefix = "rck_"
+
   /// What an unknown key is compared with, so that it takes as long as a known one.
   private static let nobody = Key(
     id: "", digest: Array(repeating: 0, count: 32), models: [], actions: [], expiresAt: nil)
@@ -76,12 +85,7 @@ final class KeyRing: Sendable {
 
   /// - Throws: 401 without a valid key, 403 where it is not for the action, 503 where keys cannot be
   ///   told valid.
-  func admit(_ headers: HTTPFields, to action: Action) throws(Problem) -> Caller {
-    guard let presented = Self.presented(in: headers) else {
-      throw Problem(
-        .unauthorized, "unauthorized", "no key was given",
-        hint: "Send \"Authorization: Bearer\" with a key.")
-    }
+  func admit(_ presented: String, to action: Action) throws(Problem) -> Caller {
     let parts = presented.utf8.split(
       separator: UInt8(ascii: "_"), maxSplits: 2, omittingEmptySubsequences: false)
     let isKey = parts.count == 3 && parts[0].elementsEqual("rck".utf8)
@@ -94,7 +98,7 @@ final class KeyRing: Sendable {
   }
 
   /// A key that was shown before and may have been revoked since.
-  func admit(_ keyID: String, to action: Action) throws(Problem) -> Caller {
+  func admit(keyID: String, to action: Action) throws(Problem) -> Caller {
     let (known, isTrusted) = find(keyID)
     return try admit(known, isTrusted, to: action)
   }
@@ -121,19 +125,6 @@ final class KeyRing: Sendable {
     }
     return Caller(keyID: key.id, role: key.role, models: key.models, actions: key.actions)
   }
-
-  private static func presented(in headers: HTTPFields) -> String? {
-    if let authorization = headers[.authorization] {
-      let parts = authorization.split(separator: " ", maxSplits: 1)
-      guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-      return parts[1].trimmingPrefix { $0 == " " }.description
-    }
-    return headers[.apiKey]
-  }
-}
-
-extension HTTPField.Name {
-  static let apiKey = HTTPField.Name("X-API-Key")!
 }
 
 extension KeyRing.Key {

@@ -258,9 +258,9 @@ struct ConsoleEndpoints: Sendable {
           retryAfter: Int(seconds.rounded(.up)))
       }
       fields = FormBody.fields(of: try await shortBody(of: request))
-      let caller = try server.keys.map { keys throws(Problem) in
+      let caller = try server.admission.map { admission throws(Problem) in
         let key = (fields["key"] ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
-        return try keys.admit([.authorization: "Bearer \(key)"], to: .read)
+        return try admission.keys.admit(key, to: .read)
       }
       var response = Response(
         status: .seeOther, headers: [.location: SignInPage.safeWay(fields["way"])])

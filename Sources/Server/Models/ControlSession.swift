@@ -3,14 +3,14 @@ internal import Postgres
 internal import Scoring
 internal import Synchronization
 
-/// Keeps what the server knows of the database true: its models and its keys.
+/// Keeps what the server knows of the database true: its models, its keys and its roles.
 ///
 /// The session listens for what is told of changes, and looks each second whether it missed some; so a key
 /// that is revoked is refused within two seconds, whatever becomes of the notification.
 final class ControlSession: Sendable {
   private let settings: ConnectionSettings
   private let library: ModelLibrary
-  private let keys: KeyRing
+  private let admission: Admission
   private let logger: Logger
   private let stopping = WakeUp()
   private let isStopping = Atomic<Bool>(false)
@@ -18,11 +18,11 @@ final class ControlSession: Sendable {
   private static let interval = Duration.seconds(1)
 
   init(
-    settings: ConnectionSettings, library: ModelLibrary, keys: KeyRing, logger: Logger
+    settings: ConnectionSettings, library: ModelLibrary, admission: Admission, logger: Logger
   ) {
     self.settings = settings.setting("application_name", to: "rowcast http")
     self.library = library
-    self.keys = keys
+    self.admission = admission
     self.logger = logger
   }
 
@@ -53,7 +53,10 @@ final class ControlSession: Sendable {
     try connection.listen(Channel.control)
     var revision: Int64?
     while !isStopping.load(ordering: .acquiring) {
-      keys.replace(with: try KeyRing.Key.live(on: connection))
+      admission.keys.replace(with: try KeyRing.Key.live(on: connection))
+      if admission.tokens != nil {
+        admission.roles.replace(with: try RoleBook.Rights.all(on: connection))
+      }
       let now = try Catalog.revision(on: connection)
       if now == revision {
         library.confirm()

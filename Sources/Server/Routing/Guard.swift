@@ -11,6 +11,7 @@ struct Guard: RouterMiddleware {
 
   /// Whether connections are TLS.
   let isSecure: Bool
+  let proxies: TrustedProxies
   let figures: RequestFigures
   let logger: Logger
 
@@ -26,7 +27,9 @@ struct Guard: RouterMiddleware {
     for (name, value) in Self.defaults where response.headers[name] == nil {
       response.headers[name] = value
     }
-    if isSecure { response.headers[.strictTransportSecurity] = "max-age=31536000" }
+    if isSecure || proxies.isSecure(context.channel.remoteAddress, request.headers) {
+      response.headers[.strictTransportSecurity] = "max-age=31536000"
+    }
     if let id { response.headers[.requestID] = id.text }
     endSoon(request, &response, context)
     let duration = start.duration(to: .now)
@@ -34,7 +37,7 @@ struct Guard: RouterMiddleware {
     let method = RequestFigures.isKnown(request.method) ? request.method.rawValue : "other"
     figures.count(
       .init(route: route, method: method), status: response.status.code, duration: duration)
-    log(request, response, id, route, duration)
+    log(request, context, response, id, route, duration)
     return response
   }
 
@@ -84,14 +87,17 @@ struct Guard: RouterMiddleware {
 
   /// The path's parameters, the query, headers and bodies are not logged: they may hold anything.
   private func log(
-    _ request: Request, _ response: Response, _ id: RequestName?, _ route: String,
-    _ duration: Duration
+    _ request: Request, _ context: ServerContext, _ response: Response, _ id: RequestName?,
+    _ route: String, _ duration: Duration
   ) {
     guard logger.logLevel <= .info else { return }
     var metadata: Logger.Metadata = [
       "method": "\(request.method.rawValue)", "route": "\(route)",
       "status": "\(response.status.code)", "seconds": "\(duration / .seconds(1))",
     ]
+    if let client = proxies.client(context.channel.remoteAddress, request.headers) {
+      metadata["client"] = "\(client)"
+    }
     if let id { metadata["request.id"] = "\(id.text)" }
     if let trace = TraceParent(request.headers[.traceParent]) {
       metadata["trace.id"] = "\(trace.traceID)"

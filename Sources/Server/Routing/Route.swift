@@ -64,8 +64,9 @@ extension Route {
 /// Admits callers to routes, before anything of a body is read.
 struct Gate: Sendable {
   /// nil where no keys are needed.
-  let keys: KeyRing?
-  /// How often a key may ask, and an address; nil for no limit.
+  let admission: Admission?
+  let proxies: TrustedProxies
+  /// How often a caller may ask, and an address; nil for no limit.
   let perKey: RateLimiter?
   let perAddress: RateLimiter?
   let console: ConsoleAccess
@@ -74,19 +75,21 @@ struct Gate: Sendable {
     _ request: Request, _ context: ServerContext, to access: Route.Access
   ) throws(Problem) -> Caller {
     guard let action = access.action else { return Caller() }
-    if let perAddress, let address = context.channel.remoteAddress?.ipAddress {
-      try Self.take(perAddress, address)
+    if let perAddress,
+      let address = proxies.client(context.channel.remoteAddress, request.headers)
+    {
+      try Self.take(perAddress, address.asker.description)
     }
     let session: String? = if case .page = access { console.keyID(request.headers) } else { nil }
-    if case .page = access, request.method != .get, session != nil || keys == nil {
+    if case .page = access, request.method != .get, session != nil || admission == nil {
       try console.requireOwnPage(request)
     }
-    guard let keys else { return Caller() }
+    guard let admission else { return Caller() }
     let caller =
-      if let session { try keys.admit(session, to: action) } else {
-        try keys.admit(request.headers, to: action)
+      if let session { try admission.keys.admit(keyID: session, to: action) } else {
+        try admission.admit(request.headers, to: action)
       }
-    if let perKey, let id = caller.keyID { try Self.take(perKey, id) }
+    if let perKey, let name = caller.name { try Self.take(perKey, name) }
     return caller
   }
 

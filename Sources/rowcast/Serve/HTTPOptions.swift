@@ -62,6 +62,8 @@ struct HTTPOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Connections at most.", valueName: "count"))
   var maxConnections = 4096
 
+  @OptionGroup var access: AccessOptions
+
   func validate() throws {
     if (tlsCertificate == nil) != (tlsKey == nil) {
       throw ValidationError("--tls-certificate and --tls-key come together")
@@ -115,6 +117,7 @@ struct HTTPOptions: ParsableArguments {
     configuration.modelBodyByteCount = maxModel << 20
     configuration.uploadByteCount = maxUpload << 20
     configuration.connectionCount = maxConnections
+    access.apply(to: &configuration)
     return configuration
   }
 

@@ -17,8 +17,9 @@ struct Serve: AsyncParsableCommand {
       with the rights of the key's role. /openapi.json describes all of it, \
       and at / is a console for people.
 
-      Callers show a key ("rowcast keys create"); only /v2/health/live, /v2/health/ready and \
-      /openapi.json need none. On \
+      Callers show a key ("rowcast keys create"), or a token of the issuer whose keys --jwks has, which names \
+      a role of the database and has its rights; only /v2/health/live, /v2/health/ready \
+      and /openapi.json need none. On \
       other addresses than the loopback's TLS is asked for, whose certificate is read again when its file \
       changes. SIGTERM or Ctrl-C stops it in order: requests that came are answered. Needs the role \
       rowcast_worker and a direct connection, not one through a transaction pooler.
@@ -26,6 +27,7 @@ struct Serve: AsyncParsableCommand {
       EXAMPLE
         rowcast serve --database postgresql://scoring@db.example/shop
         rowcast serve --host 0.0.0.0 --port 8443 --tls-certificate server.pem --tls-key server.key
+        rowcast serve --jwks keys.json --jwt-issuer https://id.example --jwt-audience rowcast
 
       EXIT STATUS
         0 stopped in order, 1 failed, 69 no database, 78 unfit configuration or schema
