@@ -3,8 +3,8 @@ import Server
 import TestSupport
 import Testing
 
-/// Whom a request comes from, where proxies stand between.
-@Suite(.database) struct ProxyTests {
+/// Addresses, ranges of them, and what fields of forwarding say.
+struct NetworkAddressTests {
   @Test(arguments: [
     ("10.0.0.0/8", "10.255.0.1", true), ("10.0.0.0/8", "11.0.0.1", false),
     ("10.1.2.3/8", "10.9.9.9", true), ("10.0.0.0/8", "::ffff:10.0.0.1", true),
@@ -78,7 +78,10 @@ import Testing
       peer: try #require(NetworkAddress(peer)), forwardedFor: forwardedFor, forwarded: forwarded)
     #expect(without == NetworkAddress(peer))
   }
+}
 
+/// Whom a request comes from, where proxies stand between.
+@Suite(.database) struct ProxyTests {
   @Test func addressesAreLimitedBehindATrustedProxyOnly() async throws {
     for isTrusted in [true, false] {
       try await ServerScene.run({

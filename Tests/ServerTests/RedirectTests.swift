@@ -3,8 +3,8 @@ import Server
 import TestSupport
 import Testing
 
-/// Plain HTTP beside TLS is answered by where to find TLS, and by nothing else.
-@Suite(.database) struct RedirectTests {
+/// What a server can be called.
+struct PublicHostTests {
   @Test(arguments: [
     ("rowcast.example", "rowcast.example"), ("ROWCAST.example", "rowcast.example"),
     ("rowcast.example:8443", "rowcast.example:8443"), ("rowcast.example:443", "rowcast.example"),
@@ -25,7 +25,10 @@ import Testing
     String(repeating: "a.", count: 127) + "a",
   ])
   func whatIsNoHostIsRefused(_ text: String) { #expect(PublicHost(text) == nil) }
+}
 
+/// Plain HTTP beside TLS is answered by where to find TLS, and by nothing else.
+@Suite(.database) struct RedirectTests {
   /// Serves with TLS, and says where plain HTTP is redirected.
   private func serve(
     _ host: String?, _ body: (ServerScene, _ plain: UInt16, _ secure: String) async throws -> Void
