@@ -54,8 +54,17 @@ import Testing
   @Test func everyRouteRefusesWhoHasNoRight() async throws {
     try ServerScene.push("lightgbm_multiclass", as: "bank")
     try ServerScene.push("lightgbm_binary", as: "unheard-of")
+    let lender = LenderScene()
     let connection = try Database.current.connect()
-    defer { connection.close() }
+    try connection.runScript(
+      """
+      create role \(lender.role) login; grant rowcast_analyst to \(lender.role);
+      set role \(lender.role); select rowcast.lend_rights(); reset role
+      """)
+    defer {
+      try? connection.runScript("drop owned by \(lender.role) cascade; drop role \(lender.role)")
+      connection.close()
+    }
     try await TokenMint.using { mint in
       try await ServerScene.run({ $0.tokens = mint.configuration }) { scene in
         let routes = scene.server.endpoints
@@ -63,16 +72,19 @@ import Testing
         #expect(Self.open == Set(routes.filter { $0.action == nil }.map(\.path)))
         let actions = Set(routes.compactMap(\.action))
 
-        let right = try ServerScene.key("right", actions: actions.sorted())
+        let right = try ServerScene.key("right", actions: actions.sorted(), role: lender.role)
         let expired = try ServerScene.key("expired", expires: "1 microsecond")
-        let revoked = try ServerScene.key("revoked", actions: actions.sorted())
+        let revoked = try ServerScene.key(
+          "revoked", actions: actions.sorted(), role: lender.role)
         try connection.run("select rowcast.revoke_key(\(revoked.id))")
         let elsewhere = try ServerScene.key(
-          "elsewhere", models: ["unheard-of"], actions: actions.sorted())
+          "elsewhere", models: ["unheard-of"], actions: actions.sorted(), role: lender.role)
         var unfit: [String: String] = [:]
         for action in actions {
           let others = actions.subtracting([action])
-          unfit[action] = try ServerScene.key("not to \(action)", actions: others.sorted()).key
+          unfit[action] = try ServerScene.key(
+            "not to \(action)", actions: others.sorted(), role: lender.role
+          ).key
         }
         let secret = right.key.split(separator: "_", maxSplits: 2).last.map(String.init) ?? ""
         let keys = [
@@ -93,9 +105,10 @@ import Testing
         let powerless = try [
           "pg_monitor", "postgres", "rowcast_worker", "absent", "",
         ].map { try mint.byRSA(TokenMint.claims($0)) }
-        let chief = try mint.byRSA(TokenMint.claims("rowcast_admin"))
+        let token = try mint.byRSA(TokenMint.claims(lender.role))
         let secrets = [
-          secret, "unheard-of", TokenMint.issuer, TokenMint.audience, "rowcast_", "postgres",
+          secret, lender.role, "unheard-of", TokenMint.issuer, TokenMint.audience, "rowcast_",
+          "postgres",
           "select", "/tmp/", ".swift",
         ]
         // The server knows the keys once it takes the last that was made.
@@ -122,7 +135,7 @@ import Testing
           if route.path.contains("{model}") || route.path.contains("{name}") {
             try await walk.refuse(403, Self.bearer(elsewhere.key), "its models")
           }
-          for headers in [Self.bearer(right.key), ["X-API-Key": right.key], Self.bearer(chief)] {
+          for headers in [Self.bearer(right.key), ["X-API-Key": right.key], Self.bearer(token)] {
             let status = try await walk.answer(headers).status
             #expect(![401, 403].contains(status), "\(route.method) \(route.path)")
           }
