@@ -58,7 +58,7 @@ struct PublicHostTests {
   {
     let client = try RawClient(port: port)
     client.say(request)
-    let answer = await client.readToEnd()
+    let answer = await client.readAnswer()
     let location = answer.split(separator: "\r\n").first { $0.lowercased().hasPrefix("location:") }
     return (answer, location.map { $0.dropFirst(9).trimmingCharacters(in: .whitespaces) })
   }

@@ -129,6 +129,7 @@ import Testing
 
   /// A token that the server knows already is no more than one that it sees for the first time.
   @Test func aKnownTokenEndsWithItsTimeItsRoleAndItsKey() async throws {
+    try ServerScene.push("lightgbm_multiclass", as: "bank")
     try await Self.withRoles {
       try await TokenMint.using { mint in
         try await Self.serve(mint) { scene in

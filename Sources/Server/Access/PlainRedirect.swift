@@ -44,7 +44,12 @@ final class PlainRedirect: Sendable, Service {
     var logger = logger
     logger.logLevel = max(logger.logLevel, .notice)
     let application = Application(
-      responder: CallbackResponder<BasicRequestContext> { [self] request, _ in answer(request) },
+      responder: CallbackResponder<ServerContext> { [self] request, context in
+        // One request a connection; what else is said on it is not heard for long.
+        let channel = context.channel
+        channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+        return answer(request)
+      },
       server: .http1(
         configuration: .init(
           idleTimeout: patience,
