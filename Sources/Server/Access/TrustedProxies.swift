@@ -112,5 +112,4 @@ package struct TrustedProxies: Sendable {
 extension HTTPField.Name {
   static let forwarded = HTTPField.Name("Forwarded")!
   static let forwardedFor = HTTPField.Name("X-Forwarded-For")!
-  static let forwardedProto = HTTPField.Name("X-Forwarded-Proto")!
 }
