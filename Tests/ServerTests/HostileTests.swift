@@ -279,7 +279,7 @@ import Testing
         let grown = (Self.residentPages - before) * Int(sysconf(Int32(_SC_PAGESIZE)))
         print(
           "\(wanted) bodies: \(statuses), memory grew by \(grown >> 10) kB to",
-          "\(Self.residentPages * 4 >> 10) MB")
+          "\(Self.residentPages * 4 / 1024) MB")
         #expect(grown < 16 << 20, "\(grown) bytes")
       }
       #expect(try await scene.get("/v2/health/ready").status == 200)
