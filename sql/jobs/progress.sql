@@ -26,7 +26,7 @@ comment on function rowcast.job_rate(bigint, timestamptz) is
     'which a slow start or a short stop does not change; null in its first second.';
 revoke all on function rowcast.job_rate(bigint, timestamptz) from public;
 
-create or replace function rowcast.job_rows(before bigint, most int, models text[], only_running boolean)
+create or replace function rowcast.job_page(before bigint, most int, models text[], only_running boolean)
 returns table (
     job_id bigint, scorer text, kind text, state text, rows_done bigint, rows_failed bigint,
     rows_total bigint, done double precision, rows_per_second double precision, eta interval,
@@ -108,10 +108,10 @@ begin
     order by j.job_id;
 end
 $$;
-comment on function rowcast.job_rows(bigint, int, text[], boolean) is
+comment on function rowcast.job_page(bigint, int, text[], boolean) is
     'The rows of rowcast.job_progress: the latest ones, as many as most, older than before, of some models; null '
     'for all. Or those of them alone that run.';
-revoke all on function rowcast.job_rows(bigint, int, text[], boolean) from public;
+revoke all on function rowcast.job_page(bigint, int, text[], boolean) from public;
 
 create or replace function rowcast.job_rows()
 returns table (
@@ -120,7 +120,7 @@ returns table (
     elapsed interval, created_by text, created_at timestamptz, finished_at timestamptz, model text,
     model_version int, source text, destination text, phase text, error text)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select * from rowcast.job_rows(null, null, null, false)
+    select * from rowcast.job_page(null, null, null, false)
 $$;
 comment on function rowcast.job_rows() is 'The rows of rowcast.job_progress.';
 revoke all on function rowcast.job_rows() from public;

@@ -23,7 +23,7 @@ comment on function rowcast.failure_count(text, bigint) is
     'Rows that a scorer could not score; no more are counted than most, null for all.';
 revoke all on function rowcast.failure_count(text, bigint) from public;
 
-create or replace function rowcast.status_rows(most_failures bigint)
+create or replace function rowcast.bounded_status(most_failures bigint)
 returns table (
     name text, source text, model text, state text, state_reason text, backlog_rows bigint,
     oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
@@ -98,9 +98,9 @@ begin
     order by s.name;
 end
 $$;
-comment on function rowcast.status_rows(bigint) is
+comment on function rowcast.bounded_status(bigint) is
     'The rows of rowcast.scorer_status, of whose failures no more are counted than most_failures; null for all.';
-revoke all on function rowcast.status_rows(bigint) from public;
+revoke all on function rowcast.bounded_status(bigint) from public;
 
 create or replace function rowcast.status_rows()
 returns table (
@@ -108,7 +108,7 @@ returns table (
     oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
     backfill_done double precision, job_id bigint, job_kind text, chunk_rows int)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select * from rowcast.status_rows(null)
+    select * from rowcast.bounded_status(null)
 $$;
 comment on function rowcast.status_rows() is 'The rows of rowcast.scorer_status.';
 revoke all on function rowcast.status_rows() from public;

@@ -65,7 +65,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                'createdAt', extract(epoch from j.created_at), 'model', j.model, 'version', j.model_version,
                'source', left(j.source, 300), 'destination', left(j.destination, 300), 'phase', j.phase,
                'error', left(j.error, 500)) order by j.job_id desc), '[]')
-    from rowcast.job_rows(before, most, models, only_running) as j
+    from rowcast.job_page(before, most, models, only_running) as j
     left join rowcast.scorer as s on s.name = j.scorer
     left join rowcast.scorer as p on p.scorer_id = s.shadow_of
 $$;
@@ -101,7 +101,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
                    'lastError', left(s.last_error, 500), 'meanLatency', n.mean_latency,
                    'longestLatency', n.longest_latency, 'rates', coalesce(n.rates, '[]')) as entry,
                s.name
-        from rowcast.status_rows(10000) as s
+        from rowcast.bounded_status(10000) as s
         join own as o on o.name = s.name
         left join minutes as n on n.scorer = s.name
     )
