@@ -28,7 +28,7 @@ enum OnnxNetwork {
   ) throws(ModelError) -> Model {
     let backend = try ExecutionBackends.backend(for: device, isNetwork: true)
     let inputs = try inputs(of: file.graph)
-    let isOpen = inputs.contains { $0.shape.contains(-1) }
+    let isOpen = inputs.contains(where: \.isOpen)
     let weights = WeightStore(file.graph, isShared: isOpen)
     let opsets = file.opsets
     var outline = OnnxGraph()
@@ -93,7 +93,7 @@ enum OnnxNetwork {
     _ source: inout OnnxGraph, _ inputs: [Network.Input], _ opsets: [String: Int64],
     _ limits: ModelLimits, _ weights: WeightStore
   ) throws(ModelError) -> (sizes: [[Int]], plan: Plan) {
-    guard inputs.contains(where: { $0.shape.contains(-1) }) else {
+    guard inputs.contains(where: \.isOpen) else {
       let sizes = inputs.map(\.shape)
       let plan = try Network.plan(
         &source, inputs, sizes, opsets: opsets, limits: limits, weights: weights)

@@ -11,6 +11,7 @@ final class Network: Sendable {
     let shape: [Int]
 
     var isTensor: Bool { !shape.isEmpty }
+    var isOpen: Bool { shape.contains(-1) }
   }
 
   let inputs: [Input]
@@ -25,15 +26,15 @@ final class Network: Sendable {
   /// Plans that are kept; the one that was used longest ago goes first.
   private static let mostPlans = 32
 
-  /// - Parameter first: The plan for some sizes, made to find out whether there can be one, and loaded.
+  /// - Parameters:
+  ///   - source: What plans for other sizes are made of; empty where all sizes are known.
+  ///   - first: The plan for some sizes, made to find out whether there can be one, and loaded.
   init(
     _ source: OnnxGraph, inputs: [Input], opsets: [String: Int64], limits: ModelLimits,
     weights: WeightStore, first: (sizes: [[Int]], plan: Plan), backend: any ExecutionBackend
   ) {
     (self.inputs, self.backend) = (inputs, backend)
-    let isOpen = inputs.contains { $0.shape.contains(-1) }
-    // Nothing is made of the file again where all sizes are known.
-    self.source = isOpen ? source : OnnxGraph()
+    self.source = source
     (self.opsets, self.limits, self.weights) = (opsets, limits, weights)
     plans = Mutex([first])
   }
