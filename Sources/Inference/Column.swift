@@ -43,6 +43,20 @@ public struct Column: Sendable, Equatable {
     guard let nulls else { return false }
     return nulls[row >> 6] & (1 << UInt64(row & 63)) != 0
   }
+
+  /// The element at a place of `values` as a number, true as 1; nil of texts and images.
+  @inlinable
+  public func number(_ index: Int) -> Double? {
+    switch values {
+    case .int16(let v): Double(v[index])
+    case .int32(let v): Double(v[index])
+    case .int64(let v): Double(v[index])
+    case .float32(let v): Double(v[index])
+    case .float64(let v): v[index]
+    case .bool(let v): v[index] ? 1 : 0
+    case .string, .bytes: nil
+    }
+  }
 }
 
 extension Column.Values {

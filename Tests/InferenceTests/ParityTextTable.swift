@@ -137,17 +137,4 @@ extension Column {
     case .bytes(let all): "\(all[row])"
     }
   }
-
-  /// The value as a number, where it is one.
-  func number(_ row: Int) -> Double? {
-    switch values {
-    case .int16(let all): Double(all[row])
-    case .int32(let all): Double(all[row])
-    case .int64(let all): Double(all[row])
-    case .float32(let all): Double(all[row])
-    case .float64(let all): all[row]
-    case .bool(let all): all[row] ? 1 : 0
-    case .string, .bytes: nil
-    }
-  }
 }

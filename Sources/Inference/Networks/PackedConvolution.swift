@@ -136,16 +136,11 @@ struct PackedConvolution: NetworkLayer {
 
   /// The engine's own kernel for the layer; nil where oneDNN's is as good.
   private func ownKernel(_ store: WeightStore) -> (any Operator)? {
-    let plain = Convolution(
-      outputs: outputs, window: window, groups: groups, channels: channels, filters: filters)
-    let block = Int(dn_channel_block())
-    func pack(_ make: () -> TensorBuffer?) -> TensorBuffer? {
-      store.packed(weights, form: nil, make)
-    }
-    return PointwiseConvolution(
-      plain, stages: stages, block: block, bias: bias, weights: weights, pack: pack)
-      ?? WinogradConvolution(
-        plain, stages: stages, block: block, bias: bias, weights: weights, pack: pack)
+    let layer = BlockLayer(
+      plain: Convolution(
+        outputs: outputs, window: window, groups: groups, channels: channels, filters: filters),
+      stages: stages, block: Int(dn_channel_block()), bias: bias, weights: weights, store: store)
+    return PointwiseConvolution(layer) ?? WinogradConvolution(layer)
   }
 
   func prepared(for call: Call) -> any Operator {

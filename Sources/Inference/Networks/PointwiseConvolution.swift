@@ -12,34 +12,26 @@ struct PointwiseConvolution: Operator {
 
   private static let leastFilters = 64
 
-  /// - Parameter pack: Keeps what is packed, or knows it already.
   /// - Returns: nil where there is no such form.
-  init?(
-    _ plain: Convolution, stages: [LayerStage], block: Int, bias: [Float]?, weights: Tensor,
-    pack: (_ make: () -> TensorBuffer?) -> TensorBuffer?
-  ) {
-    let (window, channels, filters) = (plain.window, plain.channels, plain.filters)
+  init?(_ layer: BlockLayer) {
+    let (plain, window) = (layer.plain, layer.plain.window)
+    let (channels, filters) = (plain.channels, plain.filters)
     let width = Int(CK_LAYER_PANEL)
-    guard block == Int(CK_POINTWISE_BLOCK), plain.groups == 1, window.kernel == [1, 1],
-      window.begin == [0, 0], window.usedEnd.allSatisfy({ $0 <= 0 }), channels % block == 0,
+    guard layer.block == Int(CK_POINTWISE_BLOCK), plain.groups == 1, window.kernel == [1, 1],
+      window.begin == [0, 0], window.usedEnd.allSatisfy({ $0 <= 0 }), channels % layer.block == 0,
       filters >= Self.leastFilters, filters % width == 0
     else { return nil }
-    let made = LayerWeights(stages: stages, bias: bias, filters: filters) {
-      pack {
-        let buffer = TensorBuffer(.float32, capacity: ck_layer_panel_size(channels, filters))
-        let target = buffer.base.assumingMemoryBound(to: Float.self)
-        let from = weights.view.floats
-        for filter in 0..<filters {
-          let column = target + filter / width * width * channels + filter % width
-          for channel in 0..<channels {
-            column[channel * width] = from[filter * channels + channel]
-          }
+    let packed = layer.packed(ck_layer_panel_size(channels, filters)) { target in
+      let from = layer.weights.view.floats
+      for filter in 0..<filters {
+        let column = target + filter / width * width * channels + filter % width
+        for channel in 0..<channels {
+          column[channel * width] = from[filter * channels + channel]
         }
-        return buffer
       }
     }
-    guard let made else { return nil }
-    self.weights = made
+    guard let packed else { return nil }
+    weights = packed
     outputs = plain.outputs
     form = ck_pointwise(
       channels: Int64(channels), height: Int64(window.input[0]), width: Int64(window.input[1]),
@@ -77,41 +69,4 @@ struct PointwiseConvolution: Operator {
       }
     }
   }
-}
-
-/// Weights of a convolution over blocks of channels by the engine's own kernels, and how it ends.
-struct LayerWeights: Sendable {
-  /// Whether the result is added to what its memory holds, and whether negative numbers become zero.
-  let adds: Bool
-  let rectifies: Bool
-  private let packedBuffer: TensorBuffer
-  /// The bias, then as many zeros.
-  private let biases: TensorBuffer
-
-  /// - Returns: nil where the layer ends in another way, or nothing was packed.
-  init?(
-    stages: [LayerStage], bias: [Float]?, filters: Int, pack: () -> TensorBuffer?
-  ) {
-    var rest = stages
-    adds = rest.first == .sum
-    if adds { rest.removeFirst() }
-    rectifies = rest.first == .function(.relu(slope: 0))
-    if rectifies { rest.removeFirst() }
-    guard rest.isEmpty, let packed = pack() else { return nil }
-    packedBuffer = packed
-    let width = (filters + Int(CK_LAYER_PANEL) - 1) / Int(CK_LAYER_PANEL) * Int(CK_LAYER_PANEL)
-    biases = TensorBuffer(.float32, capacity: 2 * width)
-    let target = biases.base.assumingMemoryBound(to: Float.self)
-    for (index, value) in (bias ?? []).enumerated() { target[index] = value }
-  }
-
-  var packed: UnsafePointer<Float> {
-    UnsafePointer(packedBuffer.base.assumingMemoryBound(to: Float.self))
-  }
-  var count: Int { packedBuffer.capacity }
-  var bias: UnsafePointer<Float> {
-    UnsafePointer(biases.base.assumingMemoryBound(to: Float.self))
-  }
-  var zeros: UnsafePointer<Float> { bias + biases.capacity / 2 }
-  var byteCount: Int { (packedBuffer.capacity + biases.capacity) * 4 }
 }

@@ -22,30 +22,20 @@ struct WinogradConvolution: Operator {
   private static let matrices = Int(CK_WINOGRAD_MATRICES)
   private static let block = Int(CK_WINOGRAD_BLOCK)
 
-  /// - Parameter pack: Keeps what is packed, or knows it already.
   /// - Returns: nil where the plain form is as good, or there is no such form.
-  init?(
-    _ plain: Convolution, stages: [LayerStage], block: Int, bias: [Float]?, weights: Tensor,
-    pack: (_ make: () -> TensorBuffer?) -> TensorBuffer?
-  ) {
-    let (window, channels, filters) = (plain.window, plain.channels, plain.filters)
-    guard block == Self.block, plain.groups == 1, window.kernel == [3, 3],
+  init?(_ layer: BlockLayer) {
+    let (plain, window) = (layer.plain, layer.plain.window)
+    let (channels, filters) = (plain.channels, plain.filters)
+    guard layer.block == Self.block, plain.groups == 1, window.kernel == [3, 3],
       window.strides == [1, 1], window.dilations == [1, 1], channels >= Self.leastChannels,
-      filters >= Self.leastChannels, channels % block == 0, filters % block == 0,
+      filters >= Self.leastChannels, channels % layer.block == 0, filters % layer.block == 0,
       (window.output[0] + 1) / 2 * ((window.output[1] + 1) / 2) >= Self.leastTiles
     else { return nil }
-    let made = LayerWeights(stages: stages, bias: bias, filters: filters) {
-      pack {
-        let buffer = TensorBuffer(
-          .float32, capacity: ck_winograd_weight_size(channels, filters))
-        ck_winograd_pack(
-          weights.view.floats, channels, filters,
-          buffer.base.assumingMemoryBound(to: Float.self))
-        return buffer
-      }
+    let packed = layer.packed(ck_winograd_weight_size(channels, filters)) { target in
+      ck_winograd_pack(layer.weights.view.floats, channels, filters, target)
     }
-    guard let made else { return nil }
-    self.weights = made
+    guard let packed else { return nil }
+    weights = packed
     outputs = plain.outputs
     form = ck_winograd(
       channels: Int64(channels), height: Int64(window.input[0]), width: Int64(window.input[1]),

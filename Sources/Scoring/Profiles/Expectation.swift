@@ -95,11 +95,11 @@ extension Expectation {
       let (low, high) = (low ?? -.infinity, high ?? .infinity)
       return rows { row in
         guard !column.isNull(row) else { return false }
-        let value = column.number(row)
+        let value = column.measure(row)
         return value < low || value > high
       }
     case .allowedNumbers(let allowed):
-      return rows { !column.isMissing($0) && !allowed.contains(column.number($0)) }
+      return rows { !column.isMissing($0) && !allowed.contains(column.measure($0)) }
     case .allowedTexts(let allowed):
       guard case .string(let texts) = column.values else { return [] }
       return rows { !column.isNull($0) && !allowed.contains(texts[$0]) }

@@ -51,23 +51,15 @@ struct FirstRows: Sendable {
     }
     var values: [Double] = []
     if case .numbers(let known)? = columns[place] { values = known }
-    for row in rows { values.append(column.isNull(row) ? .nan : column.number(row)) }
+    for row in rows { values.append(column.isNull(row) ? .nan : column.measure(row)) }
     columns[place] = .numbers(values)
   }
 }
 
 extension Column {
-  /// A row's value as a number; NaN of a text.
-  func number(_ row: Int) -> Double {
-    switch values {
-    case .int16(let v): Double(v[row])
-    case .int32(let v): Double(v[row])
-    case .int64(let v): Double(v[row])
-    case .float32(let v): Double(v[row])
-    case .float64(let v): v[row]
-    case .bool(let v): v[row] ? 1 : 0
-    case .string: .nan
-    case .bytes(let v): Double(v[row].count)
-    }
+  /// What is counted of a row: its number, or the size of an image; NaN of a text.
+  func measure(_ row: Int) -> Double {
+    if case .bytes(let images) = values { return Double(images[row].count) }
+    return number(row) ?? .nan
   }
 }

@@ -163,7 +163,9 @@ struct TryAnswer: Sendable {
       JSONText.append(column, 0, to: &bytes)
       var text = String(decoding: bytes, as: UTF8.self)
       if case .string(let texts) = column.values, column.shape.isEmpty { text = texts[0] }
-      let number = column.shape.isEmpty ? Self.number(column.values) : nil
+      var number = column.shape.isEmpty ? column.number(0) : nil
+      // A truth is told in words.
+      if case .bool = column.values { number = nil }
       switch output.role {
       case .reason: names.append(text)
       case .contribution:
@@ -177,17 +179,6 @@ struct TryAnswer: Sendable {
             text: text.count > Self.mostText ? text.prefix(Self.mostText) + " …" : text,
             number: number))
       }
-    }
-  }
-
-  private static func number(_ values: Column.Values) -> Double? {
-    switch values {
-    case .int16(let v): Double(v[0])
-    case .int32(let v): Double(v[0])
-    case .int64(let v): Double(v[0])
-    case .float32(let v): Double(v[0])
-    case .float64(let v): v[0]
-    case .bool, .string, .bytes: nil
     }
   }
 }

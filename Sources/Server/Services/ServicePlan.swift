@@ -141,17 +141,7 @@ struct ServicePlan: Sendable {
     var column: Column
     var index: Int
 
-    var score: Double {
-      switch column.values {
-      case .int16(let v): Double(v[index])
-      case .int32(let v): Double(v[index])
-      case .int64(let v): Double(v[index])
-      case .float32(let v): Double(v[index])
-      case .float64(let v): v[index]
-      case .bool(let v): v[index] ? 1 : 0
-      case .string, .bytes: 0
-      }
-    }
+    var score: Double { column.number(index) ?? 0 }
   }
 
   /// The output by which candidates are ranked: the last class's probability, else a score, else a

@@ -54,17 +54,6 @@ struct OutputTensor {
   private var numbers: ((Int, Int) -> Double)? {
     let columns = columns
     let width = columns.count == 1 ? max(columns[0].width, 1) : 1
-    func value(_ column: Column, _ index: Int) -> Double {
-      switch column.values {
-      case .int16(let v): Double(v[index])
-      case .int32(let v): Double(v[index])
-      case .int64(let v): Double(v[index])
-      case .float32(let v): Double(v[index])
-      case .float64(let v): v[index]
-      case .bool(let v): v[index] ? 1 : 0
-      case .string, .bytes: 0
-      }
-    }
     for column in columns {
       switch column.values {
       case .string, .bytes: return nil
@@ -72,7 +61,7 @@ struct OutputTensor {
       }
     }
     return columns.count == 1
-      ? { value(columns[0], $0 * width + $1) } : { value(columns[$1], $0) }
+      ? { columns[0].number($0 * width + $1) ?? 0 } : { columns[$1].number($0) ?? 0 }
   }
 }
 
