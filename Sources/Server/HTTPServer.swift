@@ -23,6 +23,7 @@ public final class HTTPServer: Service, Sendable {
   private let services: ServiceEndpoints
   private let metrics: MetricsEndpoint
   private let console: ConsoleEndpoints
+  private let proxies: TrustedProxies
   private let logger: Logger
   private let onRunning: @Sendable (Int) -> Void
 
@@ -67,9 +68,11 @@ public final class HTTPServer: Service, Sendable {
       admission: configuration.needsKeys ? admission : nil)
     services = ServiceEndpoints(server: parts)
     metrics = MetricsEndpoint(server: parts)
+    proxies = TrustedProxies(configuration.trustedProxies)
     console = ConsoleEndpoints(
       server: parts, services: services,
-      access: ConsoleAccess(sessions: ConsoleSessions(), isSecure: configuration.tls != nil),
+      access: ConsoleAccess(
+        sessions: ConsoleSessions(), isSecure: configuration.tls != nil, proxies: proxies),
       reader: ConsoleReader(settings: configuration.settings, logger: logger))
     certificates = try configuration.tls.map { try Certificates($0, logger: logger) }
     redirect = configuration.redirectPort.map {
@@ -145,7 +148,6 @@ public final class HTTPServer: Service, Sendable {
 
   private func application() throws -> some Hummingbird.ApplicationProtocol {
     let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
-    let proxies = TrustedProxies(configuration.trustedProxies)
     router.add(
       middleware: Guard(
         isSecure: certificates != nil, proxies: proxies, figures: parts.figures, logger: logger))

@@ -145,15 +145,18 @@ def main():
         appliance = Appliance(options.rowcast, folder)
         try:
             key = prepare(appliance)
-            with urllib.request.urlopen(appliance.url + "/openapi.json") as answer:
+            request = urllib.request.Request(appliance.url + "/openapi.json", headers={"X-API-Key": key})
+            with urllib.request.urlopen(request) as answer:
                 document = json.load(answer)
             validate(document)
+            described = folder / "openapi.json"
+            described.write_text(json.dumps(document))
             count = sum(len(item) for item in document["paths"].values())
             print(f"OpenAPI {document['openapi']}: valid, {count} operations", flush=True)
             status = subprocess.run(
                 [
                     pathlib.Path(sys.executable).with_name("schemathesis"),
-                    "--config-file", folder / "schemathesis.toml", "run", appliance.url + "/openapi.json",
+                    "--config-file", folder / "schemathesis.toml", "run", described, "--url", appliance.url,
                     "--header", f"Authorization: Bearer {key}", "--max-time", str(options.seconds),
                     "--seed", str(options.seed), "--suppress-health-check", "all", "--no-color",
                     *(["--report", "ndjson", "--report-dir", options.report] if options.report else []),

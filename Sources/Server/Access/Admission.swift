@@ -15,7 +15,14 @@ struct Admission: Sendable {
         .unauthorized, "unauthorized", "no key was given",
         hint: "Send \"Authorization: Bearer\" with a key.")
     }
-    guard let tokens, headers[.authorization] != nil, !presented.hasPrefix(KeyRing.prefix) else {
+    // A field for keys takes no token.
+    guard headers[.authorization] != nil else { return try keys.admit(presented, to: action) }
+    return try admit(presented, to: action)
+  }
+
+  /// Whoever showed this, a key or a token.
+  func admit(_ presented: String, to action: Action) throws(Problem) -> Caller {
+    guard let tokens, !presented.hasPrefix(KeyRing.prefix) else {
       return try keys.admit(presented, to: action)
     }
     let claims = try tokens.admit(presented)
@@ -26,6 +33,15 @@ struct Admission: Sendable {
         .map(\.rawValue))
     if case .only(let models) = scope { caller.models = models }
     return caller
+  }
+
+  /// What a session was begun with, once more: it may not be valid any longer.
+  func admit(_ credential: ConsoleSessions.Credential, to action: Action) throws(Problem) -> Caller
+  {
+    switch credential {
+    case .key(let id): try keys.admit(keyID: id, to: action)
+    case .token(let text): try admit(text, to: action)
+    }
   }
 
   private static func presented(in headers: HTTPFields) -> String? {

@@ -112,4 +112,5 @@ package struct TrustedProxies: Sendable {
 extension HTTPField.Name {
   static let forwarded = HTTPField.Name("Forwarded")!
   static let forwardedFor = HTTPField.Name("X-Forwarded-For")!
+  static let forwardedProto = HTTPField.Name("X-Forwarded-Proto")!
 }

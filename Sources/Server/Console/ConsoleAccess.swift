@@ -1,20 +1,43 @@
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Who may look at the console: whoever signed in with a key that may read, or shows one with each request.
+/// Who may look at the console: whoever signed in with a key or a token that may read, or shows one with each
+/// request.
 struct ConsoleAccess: Sendable {
   let sessions: ConsoleSessions
   /// Whether connections are TLS.
   let isSecure: Bool
+  let proxies: TrustedProxies
+  /// Each address may try some keys at once, and one more every few seconds.
+  private let attempts = RateLimiter(rate: 0.2, burst: 10)
 
-  /// A proxy that ends TLS says so; where a client says it untruly it alone has a cookie that it cannot use.
-  func cookie(_ headers: HTTPFields) -> ConsoleCookie {
-    ConsoleCookie(isSecure: isSecure || headers[.forwardedProto]?.lowercased() == "https")
+  init(sessions: ConsoleSessions, isSecure: Bool, proxies: TrustedProxies) {
+    self.sessions = sessions
+    self.isSecure = isSecure
+    self.proxies = proxies
   }
 
-  /// The key that the browser signed in with; nil where it did not.
-  func keyID(_ headers: HTTPFields) -> String? {
-    cookie(headers).number(in: headers).flatMap { sessions.keyID($0) }
+  /// That of browsers that speak TLS, with the server or with a proxy that is trusted.
+  func cookie(_ request: Request, _ context: ServerContext) -> ConsoleCookie {
+    ConsoleCookie(
+      isSecure: isSecure || proxies.isSecure(context.channel.remoteAddress, request.headers))
+  }
+
+  /// What the browser signed in with; nil where it did not.
+  func credential(
+    _ request: Request, _ context: ServerContext
+  ) -> ConsoleSessions.Credential? {
+    cookie(request, context).number(in: request.headers).flatMap { sessions.credential($0) }
+  }
+
+  /// Counts an attempt to sign in.
+  func requireFewAttempts(_ request: Request, _ context: ServerContext) throws(Problem) {
+    let client = proxies.client(context.channel.remoteAddress, request.headers)
+    guard let seconds = attempts.take(client?.asker.description ?? "") else { return }
+    throw Problem(
+      .tooManyRequests, "too_often", "keys were tried too often",
+      hint: "Wait for \(Int(seconds.rounded(.up))) seconds.",
+      retryAfter: Int(seconds.rounded(.up)))
   }
 
   /// Refuses what another site has a browser send. Browsers that know `SameSite` send no cookie with it
@@ -36,6 +59,5 @@ struct ConsoleAccess: Sendable {
 }
 
 extension HTTPField.Name {
-  static let forwardedProto = HTTPField.Name("X-Forwarded-Proto")!
   static let secFetchSite = HTTPField.Name("Sec-Fetch-Site")!
 }

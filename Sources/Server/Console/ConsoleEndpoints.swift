@@ -10,8 +10,6 @@ struct ConsoleEndpoints: Sendable {
   let access: ConsoleAccess
   let reader: ConsoleReader
   private let figures: RecentFigures
-  /// Each address may try some keys at once, and one more every few seconds.
-  private let attempts = RateLimiter(rate: 0.2, burst: 10)
 
   init(
     server: ServerParts, services: ServiceEndpoints, access: ConsoleAccess, reader: ConsoleReader
@@ -94,12 +92,12 @@ struct ConsoleEndpoints: Sendable {
       .get("/console/sign-in", .open, Self.operation("pageSignIn", "Asks for a key.", refusals: []))
       {
         request, _, _ in
-        SignInPage(way: "/").page.response(to: request, for: nil, release: server.release)
+        signInPage("/").response(to: request, for: nil, release: server.release)
       },
       .post(
         "/console/sign-in", .open,
         Self.operation(
-          "signIn", "Signs in with a key.", form: Self.form, isPage: false,
+          "signIn", "Signs in with a key or a token.", form: Self.form, isPage: false,
           refusals: [400, 401, 403, 429, 503])
       ) { request, context, _ in try await signIn(request, context) },
       Route(
@@ -220,7 +218,7 @@ struct ConsoleEndpoints: Sendable {
   private func refuse(_ problem: Problem, _ request: Request) -> Response {
     let page =
       problem.status == .unauthorized
-      ? SignInPage(way: request.method == .get ? request.uri.string : "/").page
+      ? signInPage(request.method == .get ? request.uri.string : "/")
       : ProblemPage(problem: problem).page
     var response = page.response(to: request, for: nil, release: server.release)
     response.status = problem.status
@@ -242,8 +240,12 @@ struct ConsoleEndpoints: Sendable {
 
   // MARK: Signing in
 
-  /// Bytes of a form with a key, generously.
-  private static let formByteCount = 4096
+  /// Bytes of a form with a key or a token: what a header with one may have.
+  private static let formByteCount = 16 << 10
+
+  private func signInPage(_ way: String, _ problem: Problem? = nil) -> ConsolePage {
+    SignInPage(way: way, takesTokens: server.admission?.tokens != nil, problem: problem).page
+  }
 
   private func signIn(_ request: Request, _ context: ServerContext) async throws -> Response {
     var fields: [String: String] = [:]
@@ -251,29 +253,23 @@ struct ConsoleEndpoints: Sendable {
       if request.headers[.origin] != nil || request.headers[.secFetchSite] != nil {
         try access.requireOwnPage(request)
       }
-      if let seconds = attempts.take(context.channel.remoteAddress?.ipAddress ?? "") {
-        throw Problem(
-          .tooManyRequests, "too_often", "keys were tried too often",
-          hint: "Wait for \(Int(seconds.rounded(.up))) seconds.",
-          retryAfter: Int(seconds.rounded(.up)))
-      }
+      try access.requireFewAttempts(request, context)
       fields = FormBody.fields(of: try await shortBody(of: request))
+      let shown = (fields["key"] ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
       let caller = try server.admission.map { admission throws(Problem) in
-        let key = (fields["key"] ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
-        return try admission.keys.admit(key, to: .read)
+        try admission.admit(shown, to: .read)
       }
       var response = Response(
         status: .seeOther, headers: [.location: SignInPage.safeWay(fields["way"])])
-      if let keyID = caller?.keyID {
-        if let old = access.cookie(request.headers).number(in: request.headers) {
-          access.sessions.end(old)
-        }
-        response.headers[.setCookie] = access.cookie(request.headers).field(
-          access.sessions.begin(keyID: keyID))
+      if let caller, let owner = caller.name {
+        let cookie = access.cookie(request, context)
+        if let old = cookie.number(in: request.headers) { access.sessions.end(old) }
+        response.headers[.setCookie] = cookie.field(
+          access.sessions.begin(caller.keyID.map { .key(id: $0) } ?? .token(shown), of: owner))
       }
       return response
     } catch let problem as Problem {
-      var page = SignInPage(way: fields["way"] ?? "/", problem: problem).page
+      var page = signInPage(fields["way"] ?? "/", problem)
       page.status = problem.status
       var response = page.response(to: request, for: nil, release: server.release)
       if let retryAfter = problem.retryAfter { response.headers[.retryAfter] = String(retryAfter) }
@@ -281,7 +277,7 @@ struct ConsoleEndpoints: Sendable {
     }
   }
 
-  /// Who has shown no key yet gets no more memory than a key takes.
+  /// Who has shown nothing yet gets no more memory than a token takes.
   private func shortBody(of request: Request) async throws -> [UInt8] {
     do {
       return Array(buffer: try await request.body.collect(upTo: Self.formByteCount))
@@ -293,7 +289,7 @@ struct ConsoleEndpoints: Sendable {
   @Sendable private func signOut(
     _ request: Request, _ context: ServerContext, _ caller: Caller
   ) -> Response {
-    let cookie = access.cookie(request.headers)
+    let cookie = access.cookie(request, context)
     if let number = cookie.number(in: request.headers) { access.sessions.end(number) }
     return Response(
       status: .seeOther, headers: [.location: "/console/sign-in", .setCookie: cookie.expired])

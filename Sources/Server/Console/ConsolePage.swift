@@ -138,16 +138,17 @@ struct ConsolePage: Sendable {
       <li><a href="\(other.path)"\(if: other == section, " aria-current=\"page\"")>\(other.title)</a></li>
       """
     }
-    let key = caller.keyID.map { key -> Markup in
+    let kind = caller.keyID == nil ? "Role" : "Key"
+    let who = (caller.keyID ?? caller.role).map { name -> Markup in
       """
       <form class="who" method="post" action="/console/sign-out">
-      <span>Key <code>\(key)</code></span> <button type="submit" class="quiet">Sign out</button>
+      <span>\(kind) <code>\(name)</code></span> <button type="submit" class="quiet">Sign out</button>
       </form>
       """
     }
     return """
       <nav class="main" aria-label="Main"><ul>\(links)</ul></nav>
-      \(key)
+      \(who)
       """
   }
 }

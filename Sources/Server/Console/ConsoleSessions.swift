@@ -6,29 +6,42 @@ internal import Synchronization
 
 /// Who is signed in to the console.
 ///
-/// A browser keeps a random number, the server what key it was given for: the key itself is sent once, and
+/// A browser keeps a random number, the server what it was given for: a key is sent once, as a token is, and
 /// is looked up anew with each request, so that one that is revoked ends its sessions. They end with the
 /// process, too. Numbers are known here by their hash alone, which takes comparing out of reach of clocks.
 final class ConsoleSessions: Sendable {
+  /// What somebody signed in with.
+  enum Credential: Sendable, Equatable {
+    /// The id of a key, without its secret.
+    case key(id: String)
+    /// A whole token: its issuer's keys and its role may change while it is valid.
+    case token(String)
+  }
+
   private struct Session {
-    var keyID: String
+    var credential: Credential
+    /// Whose it is, of those that are counted together.
+    var owner: String
     var endsAt: ContinuousClock.Instant
   }
 
   private let sessions = Mutex<[[UInt8]: Session]>([:])
   private let lifetime: Duration
-  /// Of one key, and of all; the oldest make place.
-  private let perKey: Int
+  /// Of one owner, and of all; the oldest make place.
+  private let perOwner: Int
   private let together: Int
 
-  init(lifetime: Duration = .seconds(8 * 3600), perKey: Int = 32, together: Int = 4096) {
+  init(lifetime: Duration = .seconds(8 * 3600), perOwner: Int = 32, together: Int = 4096) {
     self.lifetime = lifetime
-    self.perKey = perKey
+    self.perOwner = perOwner
     self.together = together
   }
 
+  /// - Parameter owner: The caller's name: a key, or a role with a subject.
   /// - Returns: The number for the browser.
-  func begin(keyID: String, at now: ContinuousClock.Instant = .now) -> String {
+  func begin(
+    _ credential: Credential, of owner: String, at now: ContinuousClock.Instant = .now
+  ) -> String {
     var random = SystemRandomNumberGenerator()
     let number = (0..<4).map { _ in
       let word = String(random.next(), radix: 16)
@@ -36,10 +49,11 @@ final class ConsoleSessions: Sendable {
     }.joined()
     sessions.withLock { sessions in
       sessions = sessions.filter { $0.value.endsAt > now }
-      let own = sessions.filter { $0.value.keyID == keyID }
-      if own.count >= perKey { Self.endOldest(of: own, in: &sessions) }
+      let own = sessions.filter { $0.value.owner == owner }
+      if own.count >= perOwner { Self.endOldest(of: own, in: &sessions) }
       if sessions.count >= together { Self.endOldest(of: sessions, in: &sessions) }
-      sessions[Self.digest(number)] = Session(keyID: keyID, endsAt: now.advanced(by: lifetime))
+      sessions[Self.digest(number)] = Session(
+        credential: credential, owner: owner, endsAt: now.advanced(by: lifetime))
     }
     return number
   }
@@ -50,12 +64,12 @@ final class ConsoleSessions: Sendable {
     sessions[oldest.key] = nil
   }
 
-  /// The key that the number was given for; nil where it was not, or is over.
-  func keyID(_ number: String, at now: ContinuousClock.Instant = .now) -> String? {
+  /// What the number was given for; nil where it was not, or is over.
+  func credential(_ number: String, at now: ContinuousClock.Instant = .now) -> Credential? {
     let digest = Self.digest(number)
     return sessions.withLock { sessions in
       guard let session = sessions[digest], session.endsAt > now else { return nil }
-      return session.keyID
+      return session.credential
     }
   }
 

@@ -4,9 +4,8 @@ internal import NIOCore
 
 /// The document that describes all other routes, and itself.
 ///
-/// It is open: it tells what paths a release has, which its documentation tells anybody as well, and nothing
-/// of the models, services or keys of an installation. Tools that make clients, and browsers, read it
-/// without having to be given a secret.
+/// It tells what paths a release has and nothing of the models, services or keys of an installation; still it
+/// is for callers alone, as everything is but the server's health and the way in to the console.
 struct OpenAPIEndpoint: Sendable {
   static let path = "/openapi.json"
 
@@ -14,7 +13,7 @@ struct OpenAPIEndpoint: Sendable {
   static func route(describing others: [Route], release: String) -> Route {
     func route(_ document: ByteBuffer) -> Route {
       .get(
-        path, .open,
+        path, .key(.read),
         Operation(
           "openapi", .server, "This document.",
           answers: [.json(["type": "object"], "A document of OpenAPI 3.1.")])

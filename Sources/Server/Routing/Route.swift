@@ -80,13 +80,14 @@ struct Gate: Sendable {
     {
       try Self.take(perAddress, address.asker.description)
     }
-    let session: String? = if case .page = access { console.keyID(request.headers) } else { nil }
+    let session: ConsoleSessions.Credential? =
+      if case .page = access { console.credential(request, context) } else { nil }
     if case .page = access, request.method != .get, session != nil || admission == nil {
       try console.requireOwnPage(request)
     }
     guard let admission else { return Caller() }
     let caller =
-      if let session { try admission.keys.admit(keyID: session, to: action) } else {
+      if let session { try admission.admit(session, to: action) } else {
         try admission.admit(request.headers, to: action)
       }
     if let perKey, let name = caller.name { try Self.take(perKey, name) }

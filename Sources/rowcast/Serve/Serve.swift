@@ -19,7 +19,7 @@ struct Serve: AsyncParsableCommand {
 
       Callers show a key ("rowcast keys create"), or a token of the issuer whose keys --jwks has, which names \
       a role of the database and has its rights; only /v2/health/live, /v2/health/ready \
-      and /openapi.json need none. On \
+      and the page on which people sign in to the console need none. On \
       other addresses than the loopback's TLS is asked for, whose certificate is read again when its file \
       changes. SIGTERM or Ctrl-C stops it in order: requests that came are answered. Needs the role \
       rowcast_worker and a direct connection, not one through a transaction pooler.

@@ -1,9 +1,10 @@
 internal import HTTPTypes
 
-/// Asks for a key.
+/// Asks for a key, or for a token where these are taken.
 struct SignInPage {
   /// Where to go then.
   var way: String
+  var takesTokens: Bool
   var problem: Problem?
 
   /// The way, if it leads to a page of the console; else to the first one.
@@ -27,14 +28,14 @@ struct SignInPage {
       body: """
         <form class="card sign-in" method="post" action="/console/sign-in">
         <p>The console shows what an API key with the action <code>read</code> may see. With <code>score</code> it \
-        lets you try models, too.</p>
+        lets you try models, too.\(if: takesTokens, " A token has the rights of its role.")</p>
         \(said)
         <input type="hidden" name="way" value="\(Self.safeWay(way))">
         <div class="field">
-        <label for="key">API key</label>
+        <label for="key">API key\(if: takesTokens, " or token")</label>
         <input id="key" name="key" type="password" required autocomplete="current-password" autocapitalize="off" \
-        spellcheck="false" maxlength="200" aria-describedby="key-hint\(if: problem != nil, " said")">
-        <p class="hint" id="key-hint">It begins with <code>rck_</code>. Make one with \
+        spellcheck="false" maxlength="\(takesTokens ? 12_000 : 200)" aria-describedby="key-hint\(if: problem != nil, " said")">
+        <p class="hint" id="key-hint">A key begins with <code>rck_</code>. Make one with \
         <code>rowcast keys create NAME</code>.</p>
         </div>
         <div class="actions"><button type="submit">Sign in</button></div>
