@@ -132,7 +132,7 @@ faq: ## Train a matcher of questions on ../shared/data, and compare accuracy in 
 	$(TRAINING)/bin/python Tests/Training/make_faq_model.py \
 	  ../shared/data/faq_matching_substitute/stackExchange-FAQ.json .data/faq
 	swift build -c release $(SWIFT_FLAGS) --build-tests
-	swift test -c release $(SWIFT_FLAGS) --skip-build --filter FaqTests
+	swift test -c release $(SWIFT_FLAGS) --skip-build --filter "Faq.*Tests"
 
 .PHONY: lint
 lint: ## Check the format of all Swift sources

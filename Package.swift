@@ -102,8 +102,10 @@ let package = Package(
       name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",
       swiftSettings: strict),
     .target(name: "TestRandom", path: "Tests/TestRandom", swiftSettings: strict),
-    // Writes model files; no library of the project reads them back.
-    .target(name: "ModelFixtures", path: "Tests/ModelFixtures", swiftSettings: strict),
+    // Writes models and images without the project's readers of them, and knows those that are kept.
+    .target(
+      name: "ModelFixtures", dependencies: ["Inference"], path: "Tests/ModelFixtures",
+      swiftSettings: strict),
     // The protocol of capture, ticks, chunks and writes, and what explores all its interleavings.
     .target(name: "ProtocolModel", path: "Tests/ProtocolModel", swiftSettings: strict),
     .executableTarget(

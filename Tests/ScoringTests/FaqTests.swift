@@ -1,4 +1,4 @@
-import Foundation
+import ModelFixtures
 import Postgres
 import Scoring
 import TestSupport
@@ -12,15 +12,15 @@ import Testing
 @Suite(.database, .timeLimit(.minutes(10)))
 struct FaqTests {
   @Test func madeUpQuestionsFindTheirEntries() async throws {
-    try await ask(Faq(TestModel.root.appending(path: "sql/examples/models/faq")))
+    try await ask(FaqFixture.madeUp())
   }
 
-  @Test(.enabled(if: Faq.isTrained, ".data/faq is missing: see Tests/Training/make_faq_model.py"))
+  @Test(.enabled(if: FaqFixture.isTrained, Comment(rawValue: FaqFixture.missing)))
   func heldOutParaphrasesFindTheirThreads() async throws {
-    try await ask(Faq(Faq.folder))
+    try await ask(FaqFixture.trained())
   }
 
-  private func ask(_ faq: Faq) async throws {
+  private func ask(_ faq: FaqFixture) async throws {
     let scene = try Scene()
     try await scene.withWorkers(lanes: 4) { connection, _ in
       try scene.push("faq", faq.model)
@@ -47,7 +47,7 @@ struct FaqTests {
       let more = try connection.run(
         "select count(*) from predictions.answer where entry_id = 100000"
       ).value(0, 0, as: Int64.self)
-      #expect(more == faq.questionCount)
+      #expect(more == faq.questions.ids.count)
       try connection.run("delete from entry where entry_id = 100000")
       try connection.run("call rowcast.wait('answer', '5 minutes')")
       try faq.expectPython(connection)
@@ -55,38 +55,8 @@ struct FaqTests {
   }
 }
 
-/// Entries, questions, a model, and what Python says.
-private struct Faq: Sendable {
-  static let folder = TestModel.root.appending(path: ".data/faq")
-  static var isTrained: Bool {
-    FileManager.default.fileExists(atPath: folder.appending(path: "metrics.json").path)
-  }
-
-  private struct Metrics: Decodable {
-    var top_1, top_2, top_3, mean_rank: Double
-  }
-
-  let model: [UInt8]
-  private let metrics: Metrics
-  private let entries, questions, expected: [[String]]
-  var questionCount: Int { questions.count }
-
-  init(_ folder: URL) throws {
-    func table(_ name: String) throws -> [[String]] {
-      try String(contentsOf: folder.appending(path: name), encoding: .utf8)
-        .split(separator: "\n").map {
-          $0.split(separator: "\t", omittingEmptySubsequences: false).map(String.init)
-        }
-    }
-    model = Array(try Data(contentsOf: folder.appending(path: "model.onnx")))
-    metrics = try JSONDecoder().decode(
-      Metrics.self, from: Data(contentsOf: folder.appending(path: "metrics.json")))
-    entries = try table("entries.tsv")
-    questions = try table("questions.tsv")
-    expected = try table("expected.tsv")
-  }
-
-  func prepare(_ connection: Connection) throws {
+extension FaqFixture {
+  fileprivate func prepare(_ connection: Connection) throws {
     try connection.runScript(
       """
       create table entry (entry_id int primary key, entry text not null);
@@ -94,15 +64,14 @@ private struct Faq: Sendable {
       create table truth (question_id int primary key, entry_id int not null);
       create table expected (question_id int, entry_id int, probability real);
       """)
-    func numbers(_ rows: [[String]], _ column: Int) -> [Int32] { rows.map { Int32($0[column])! } }
     try connection.run(
-      "insert into entry select * from unnest(\(numbers(entries, 0)), \(entries.map { $0[1] }))")
+      "insert into entry select * from unnest(\(entries.ids), \(entries.texts))")
     try connection.run(
-      "insert into truth select * from unnest(\(numbers(questions, 0)), \(numbers(questions, 2)))")
+      "insert into truth select * from unnest(\(questions.ids), \(questions.rightEntries))")
     try connection.run(
       """
-      insert into expected select * from unnest(\(numbers(expected, 0)), \(numbers(expected, 1)), \
-      \(expected.map { Float($0[2])! }))
+      insert into expected select * from unnest(\(expected.questions), \(expected.entries), \
+      \(expected.probabilities))
       """)
     try connection.run(
       """
@@ -114,13 +83,12 @@ private struct Faq: Sendable {
       "select rowcast.also_watch('answer', 'entry', mapping => 'select question_id from question')")
     try connection.run(
       """
-      insert into question
-      select * from unnest(\(numbers(questions, 0)), \(questions.map { $0[1] }))
+      insert into question select * from unnest(\(questions.ids), \(questions.texts))
       """)
   }
 
   /// The same probabilities within single precision; exactly the same ranks, as metrics in SQL.
-  func expectPython(_ connection: Connection) throws {
+  fileprivate func expectPython(_ connection: Connection) throws {
     let compared = try connection.run(
       """
       select count(*) filter (where p.question_id is null or e.question_id is null) as unpaired,
@@ -128,7 +96,8 @@ private struct Faq: Sendable {
       from predictions.answer as p full join expected as e using (question_id, entry_id)
       """)
     #expect(try compared.value(0, "unpaired", as: Int64.self) == 0)
-    #expect(try compared.value(0, "pairs", as: Int64.self) == questions.count * entries.count)
+    let pairs = questions.ids.count * entries.ids.count
+    #expect(try compared.value(0, "pairs", as: Int64.self) == pairs)
     let farthest = try compared.value(0, "farthest", as: Float.self)
     #expect(farthest < 1e-5)
     let found = try connection.run(
@@ -151,7 +120,7 @@ private struct Faq: Sendable {
       #expect(abs(value - wanted) < 1e-12, "\(name) is \(value), in Python \(wanted)")
     }
     print(
-      "\(questions.count) questions x \(entries.count) entries: top-1 \(metrics.top_1), top-2 "
+      "\(questions.ids.count) questions x \(entries.ids.count) entries: top-1 \(metrics.top_1), top-2 "
         + "\(metrics.top_2), top-3 \(metrics.top_3), mean rank \(metrics.mean_rank); probabilities "
         + "within \(farthest)")
   }

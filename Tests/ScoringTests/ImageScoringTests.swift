@@ -8,34 +8,11 @@ import Testing
 /// A column of pictures in, categories out.
 @Suite(.database, .timeLimit(.minutes(3)))
 struct ImageScoringTests {
-  /// Numbers for red, green and blue: ten times how much there is of each.
-  static let colours: [UInt8] = {
-    var model = OnnxWriter(opset: 17)
-    model.input("picture", .float, [nil, 3, 4, 4])
-    model.initializer(
-      "weights",
-      .init(
-        dims: [48, 3], .floats((0..<144).map { $0 / 3 / 16 == $0 % 3 ? Float(10) / 16 : 0 })))
-    model.node("Flatten", ["picture"], ["flat"])
-    model.node("MatMul", ["flat", "weights"], ["logits"])
-    model.output("logits", .float, [nil, 3])
-    return model.bytes()
-  }()
-
-  static let setup = #"{"image": {"preset": "plain"}, "softmax": true}"#
-
-  /// A JPEG of one colour.
-  static func picture(_ colour: (UInt8, UInt8, UInt8), side: Int = 20) throws -> [UInt8] {
-    let pixels = (0..<side * side).flatMap { _ in [colour.0, colour.1, colour.2] }
-    return try #require(
-      JPEGEncoder.encode(pixels, width: side, height: side, channels: 3, quality: 95))
-  }
-
   static func prepare(_ scene: Scene, _ connection: Connection) throws {
     _ = try Registry(connection).push(
       .init(
-        name: "colours", bytes: colours, alias: "champion", labels: ["red", "green", "blue"],
-        setup: ModelSetup.read(json: setup)))
+        name: "colours", bytes: ColourModel.bytes, alias: "champion", labels: ColourModel.labels,
+        setup: ModelSetup.read(json: ColourModel.setup)))
     try connection.runScript(
       "create table shot (shot_id bigint primary key, picture bytea, note text)")
     try connection.run(
@@ -52,9 +29,9 @@ struct ImageScoringTests {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
       try Self.prepare(scene, connection)
-      let red = try Self.picture((250, 10, 20))
+      let red = ColourModel.picture((250, 10, 20))
       try Self.add(1, red, connection)
-      try Self.add(2, Self.picture((10, 240, 30)), connection)
+      try Self.add(2, ColourModel.picture((10, 240, 30)), connection)
       try Self.add(3, Array(red.prefix(red.count / 2)), connection)
       var corrupt = red
       for index in (corrupt.count - 40)..<(corrupt.count - 10) { corrupt[index] = 0xff }
@@ -67,7 +44,7 @@ struct ImageScoringTests {
         """)
       try Self.add(6, nil, connection)
       try Self.add(7, [], connection)
-      try Self.add(8, Self.picture((5, 20, 255), side: 333), connection)
+      try Self.add(8, ColourModel.picture((5, 20, 255), side: 333), connection)
       try scene.settle(connection)
       let rows = try connection.run(
         "select shot_id, label, top_1, top_2 from predictions.shot_colour order by shot_id")
@@ -108,16 +85,16 @@ struct ImageScoringTests {
   @Test func theRegistryKeepsHowImagesAreMade() async throws {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
-      let bytes = Self.colours
+      let bytes = ColourModel.bytes
       func register(_ setup: String) throws -> Int32 {
         try connection.run(
           """
           select rowcast.register_model('colours', \(bytes), 'champion', \
-          labels => \(["red", "green", "blue"]), setup => \(JSON(setup)))
+          labels => \(ColourModel.labels), setup => \(JSON(setup)))
           """
         ).value(0, 0, as: Int32.self)
       }
-      #expect(try register(Self.setup) == 1)
+      #expect(try register(ColourModel.setup) == 1)
       #expect(try register(#"{"softmax": true, "image": {"preset": "torchvision"}}"#) == 2)
       // The order of members is nothing.
       #expect(try register(#"{"softmax": true, "image": {"preset": "plain"}}"#) == 1)
@@ -156,7 +133,7 @@ struct ImageScoringTests {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
       try Self.prepare(scene, connection)
-      let green = try Self.picture((10, 240, 30))
+      let green = ColourModel.picture((10, 240, 30))
       let answer = try connection.run(
         """
         call rowcast.score('colours', \
@@ -171,7 +148,7 @@ struct ImageScoringTests {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
       try Self.prepare(scene, connection)
-      let (red, blue) = (try Self.picture((250, 10, 20)), try Self.picture((5, 20, 255)))
+      let (red, blue) = (ColourModel.picture((250, 10, 20)), ColourModel.picture((5, 20, 255)))
       try connection.run(
         """
         insert into shot (shot_id, picture) \

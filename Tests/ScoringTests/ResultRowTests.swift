@@ -56,8 +56,8 @@ struct ResultRowTests {
   private static func makeShots(_ connection: Connection) throws {
     try connection.runScript("create table shot (shot_id bigint primary key, picture bytea)")
     let pictures = [
-      try ImageScoringTests.picture((255, 128, 0)), try ImageScoringTests.picture((10, 200, 0)),
-      try ImageScoringTests.picture((0, 0, 255)), Array("no picture".utf8),
+      ColourModel.picture((255, 128, 0)), ColourModel.picture((10, 200, 0)),
+      ColourModel.picture((0, 0, 255)), Array("no picture".utf8),
     ]
     for (index, picture) in pictures.enumerated() {
       try connection.run("insert into shot values (\(Int64(index + 1)), \(picture))")
@@ -76,7 +76,7 @@ struct ResultRowTests {
       for (id, colour) in [(1, (250, 90, 20)), (2, (10, 240, 200))]
         as [(Int64, (UInt8, UInt8, UInt8))]
       {
-        let picture = try ImageScoringTests.picture(colour)
+        let picture = ColourModel.picture(colour)
         try connection.run("insert into shot (shot_id, picture) values (\(id), \(picture))")
       }
       try scene.settle(connection)
@@ -112,7 +112,7 @@ struct ResultRowTests {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
       try ImageScoringTests.prepare(scene, connection)
-      let picture = try ImageScoringTests.picture((250, 90, 20))
+      let picture = ColourModel.picture((250, 90, 20))
       try connection.run("insert into shot (shot_id, picture) values (1, \(picture))")
       try scene.settle(connection)
       try connection.runScript(
@@ -178,7 +178,7 @@ struct ResultRowTests {
       #expect(try Self.lines(sql, connection) == ["1 1 leaf 0.8 5 5 15 10 1"])
 
       // The same by a job, and asked for one image.
-      let picture = try ImageScoringTests.picture((255, 128, 0))
+      let picture = ColourModel.picture((255, 128, 0))
       let answer = try connection.run(
         """
         call rowcast.score('finder', jsonb_build_object('picture', encode(\(picture), 'base64')))
@@ -312,7 +312,7 @@ struct ResultRowTests {
     let scene = try Scene()
     try await scene.withWorkers { connection, _ in
       let setup = #"{"image": {"preset": "raw"}}"#
-      let picture = try ImageScoringTests.picture((0, 0, 0))
+      let picture = ColourModel.picture((0, 0, 0))
       let hex =
         "\\x" + picture.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
       let good = try Self.push(

@@ -2,7 +2,6 @@ import Foundation
 import Inference
 import ModelFixtures
 import Postgres
-import Scoring
 import Server
 import TestSupport
 import Testing
@@ -110,23 +109,8 @@ import Testing
   }
 
   @Test func anImageIsTakenFromTheForm() async throws {
-    var model = OnnxWriter(opset: 17)
-    model.input("picture", .float, [nil, 3, 4, 4])
-    model.initializer(
-      "weights",
-      .init(
-        dims: [48, 3], .floats((0..<144).map { $0 / 3 / 16 == $0 % 3 ? Float(10) / 16 : 0 })))
-    model.node("Flatten", ["picture"], ["flat"])
-    model.node("MatMul", ["flat", "weights"], ["logits"])
-    model.output("logits", .float, [nil, 3])
-    let connection = try Database.current.connect()
-    _ = try Registry(connection).push(
-      .init(
-        name: "colours", bytes: model.bytes(), alias: "champion", labels: ["red", "green", "blue"],
-        setup: ModelSetup.read(json: #"{"image": {"preset": "plain"}, "softmax": true}"#)))
-    let pixels: [UInt8] = (0..<400).flatMap { _ -> [UInt8] in [10, 240, 30] }
-    let picture = Data(
-      try #require(JPEGEncoder.encode(pixels, width: 20, height: 20, channels: 3, quality: 95)))
+    try ServerScene.pushColours()
+    let picture = Data(ColourModel.picture((10, 240, 30)))
     try await Self.look { browser in
       #expect(try await browser.get("/console/ask/colours").contains("type=\"file\""))
       let answers = try await browser.upload("/console/ask/colours", "image", picture)
@@ -142,10 +126,7 @@ import Testing
   }
 
   @Test func aQuestionIsAnswered() async throws {
-    let examples = URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "../../sql/examples/models/faq").standardized
-    try ServerScene.push(
-      [UInt8](Data(contentsOf: examples.appending(path: "model.onnx"))), as: "faq")
+    try ServerScene.push(try FaqFixture.madeUp().model, as: "faq")
     let connection = try Database.current.connect()
     try connection.runScript(
       "create table entry (entry_id text primary key, entry text not null)")

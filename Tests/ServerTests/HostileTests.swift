@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import ModelFixtures
 import Postgres
 import Server
 import TestRandom
@@ -194,8 +195,8 @@ import Testing
     let head = Array(
       #"{"inputs":[{"name":"input","datatype":"FP64","shape":[1,5],"parameters":{"binary_data_size":40}}]}"#
         .utf8)
-    let picture = try ImageServiceTests.picture((250, 10, 20))
-    let coded = picture.base64EncodedString()
+    let picture = ColourModel.picture((250, 10, 20))
+    let coded = Data(picture).base64EncodedString()
     let deep = String(repeating: "[", count: 20_000)
     func target(_ path: String, _ type: String, _ body: some Sequence<UInt8>) -> Target {
       Target(path: path, headers: "Content-Type: \(type)\r\n", body: Array(body))
@@ -257,7 +258,7 @@ import Testing
   /// `ROWCAST_HOSTILE_BODIES=10000` makes it a longer run, after which memory is looked at, too.
   @Test func bodiesOfNonsenseAreRefused() async throws {
     let wanted = ProcessInfo.processInfo.environment["ROWCAST_HOSTILE_BODIES"].flatMap { Int($0) }
-    try ImageServiceTests.pushColours()
+    try ServerScene.pushColours()
     try await Self.serve { scene in
       let targets = try Self.targets()
       let port = try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) })

@@ -1,7 +1,5 @@
 import Foundation
-import Logging
 import Postgres
-import Scoring
 import Server
 import TestSupport
 import Testing
@@ -85,26 +83,6 @@ struct LenderScene: Sendable {
       if fields[2].isEmpty { expected[row + 1] = Double(fields[1]) }
     }
     return expected
-  }
-
-  /// A worker that scores jobs while the body runs.
-  func withWorker(_ body: () async throws -> Void) async throws {
-    var configuration = WorkerConfiguration(settings: admin)
-    configuration.laneCount = 1
-    let worker = Worker(
-      configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    ) { _ in }
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await worker.run() }
-      do {
-        try await body()
-      } catch {
-        worker.stop()
-        throw error
-      }
-      worker.stop()
-      try await group.waitForAll()
-    }
   }
 
   /// Looks until the job is over.

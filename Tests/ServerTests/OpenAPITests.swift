@@ -7,6 +7,10 @@ import Testing
 @Suite(.database) struct OpenAPITests {
   private typealias Object = [String: Any]
 
+  private static func serve(_ body: (ServerScene) async throws -> Void) async throws {
+    try await ServerScene.run({ $0.needsKeys = false }, body)
+  }
+
   private static func document(_ scene: ServerScene) async throws -> Object {
     let answer = try await scene.get("/openapi.json")
     #expect(answer.status == 200)
@@ -27,7 +31,7 @@ import Testing
   }
 
   @Test func everyRouteHasItsEntryAndNothingElseHasOne() async throws {
-    try await ServerScene.run { scene in
+    try await Self.serve { scene in
       let document = try await Self.document(scene)
       #expect(document["openapi"] as? String == "3.1.0")
       let operations = try Self.operations(document)
@@ -46,7 +50,7 @@ import Testing
   }
 
   @Test func parametersOfPathsAreDeclared() async throws {
-    try await ServerScene.run { scene in
+    try await Self.serve { scene in
       for (name, operation) in try Self.operations(try await Self.document(scene)) {
         let inBraces = name.split(separator: "/").filter { $0.hasPrefix("{") }
           .map { String($0.dropFirst().dropLast()) }
@@ -64,7 +68,7 @@ import Testing
   }
 
   @Test func refusalsFollowFromAccessAndBody() async throws {
-    try await ServerScene.run { scene in
+    try await Self.serve { scene in
       let operations = try Self.operations(try await Self.document(scene))
       for route in scene.server.endpoints {
         let operation = try #require(operations["\(route.method) \(route.path)"])
@@ -95,7 +99,7 @@ import Testing
   }
 
   @Test func everyReferenceLeadsSomewhereAndEverySchemaIsUsed() async throws {
-    try await ServerScene.run { scene in
+    try await Self.serve { scene in
       let document = try await Self.document(scene)
       let components = try #require(document["components"] as? Object)
       let schemas = try #require(components["schemas"] as? Object)
@@ -117,7 +121,7 @@ import Testing
   }
 
   @Test func otherMethodsAreRefusedByName() async throws {
-    try await ServerScene.run { scene in
+    try await Self.serve { scene in
       for route in scene.server.endpoints {
         let path = route.path.replacing("{", with: "").replacing("}", with: "")
         let own = Set(scene.server.endpoints.filter { $0.path == route.path }.map(\.method))

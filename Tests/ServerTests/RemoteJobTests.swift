@@ -31,7 +31,7 @@ import Testing
         insert into customer select n, n / 100.0, 10, 1, 0.5, n % 7 from generate_series(1, 6000) as n
         """)
       let headers = try await lender.headers(scene)
-      try await lender.withWorker {
+      try await ServerScene.withWorker {
         let made = try await scene.post(
           "/v1/jobs", #"{"model": "bank", "table": "public.customer"}"#, headers: headers)
         #expect(made.status == 202)
@@ -70,7 +70,7 @@ import Testing
     try await LenderScene.run { lender, scene in
       let csv = try LenderScene.csv()
       let headers = try await lender.headers(scene, type: "text/csv")
-      try await lender.withWorker {
+      try await ServerScene.withWorker {
         let made = try await scene.post(
           "/v1/jobs?model=bank", csv.joined(separator: "\n"), headers: headers)
         #expect(made.status == 202, "\(made.text)")

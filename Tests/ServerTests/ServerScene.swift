@@ -2,6 +2,7 @@ import Foundation
 import FoundationNetworking
 import Inference
 import Logging
+import ModelFixtures
 import Postgres
 import Scoring
 import Server
@@ -69,6 +70,26 @@ struct ServerScene: Sendable {
 
   func connect() throws -> Connection { try Connection(connection) }
 
+  /// A worker that scores what is in tables while the body runs.
+  static func withWorker(_ body: () async throws -> Void) async throws {
+    var configuration = WorkerConfiguration(settings: Database.current.settings)
+    configuration.laneCount = 1
+    let worker = Worker(
+      configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ) { _ in }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await worker.run() }
+      do {
+        try await body()
+      } catch {
+        worker.stop()
+        throw error
+      }
+      worker.stop()
+      try await group.waitForAll()
+    }
+  }
+
   /// Registers a fixture of the engine's tests.
   @discardableResult
   static func push(
@@ -81,13 +102,21 @@ struct ServerScene: Sendable {
 
   @discardableResult
   static func push(
-    _ bytes: [UInt8], as name: String, alias: String? = "champion", labels: [String]? = nil
+    _ bytes: [UInt8], as name: String, alias: String? = "champion", labels: [String]? = nil,
+    setup: ModelSetup = ModelSetup()
   ) throws -> Int {
     let connection = try Database.current.connect()
     defer { connection.close() }
     return try Registry(connection).push(
-      .init(name: name, bytes: bytes, alias: alias, labels: labels)
+      .init(name: name, bytes: bytes, alias: alias, labels: labels, setup: setup)
     ).version
+  }
+
+  /// Registers the classifier of pictures as `colours`.
+  static func pushColours() throws {
+    try push(
+      ColourModel.bytes, as: "colours", labels: ColourModel.labels,
+      setup: ModelSetup.read(json: ColourModel.setup))
   }
 
   /// The rows of a fixture, and what its trainer says of them.

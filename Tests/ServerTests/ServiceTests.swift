@@ -9,32 +9,9 @@ import Testing
 
 /// A text or an image in, ranked answers out.
 @Suite(.database) struct ServiceTests {
-  private static var examples: URL {
-    URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "../../sql/examples/models/faq").standardized
-  }
-
   /// The matcher of questions and entries, with its entries as candidates.
   private static func serve(_ body: (ServerScene) async throws -> Void) async throws {
-    try ServerScene.push(
-      [UInt8](Data(contentsOf: examples.appending(path: "model.onnx"))), as: "faq")
-    let connection = try Database.current.connect()
-    try connection.runScript(
-      "create schema help; create table help.entry (entry_id int primary key, entry text not null)")
-    for line in try String(contentsOf: examples.appending(path: "entries.tsv"), encoding: .utf8)
-      .split(separator: "\n")
-    {
-      let fields = line.split(separator: "\t").map(String.init)
-      try connection.run(
-        "insert into help.entry values (\(try #require(Int32(fields[0]))), \(fields[1]))")
-    }
-    let count = try connection.run(
-      """
-      select rowcast.create_service('help', 'faq', \
-      'select entry_id as question_id, entry_id * 10 as answer_id, entry from help.entry')
-      """
-    ).value(0, 0, as: Int32.self)
-    #expect(count == 8)
+    try FaqScene.prepare(try FaqFixture.madeUp())
     try await ServerScene.run({ $0.needsKeys = false }, body)
   }
 
@@ -48,8 +25,7 @@ import Testing
   }
 
   @Test func aQuestionIsAnsweredAsTheModelSays() async throws {
-    let model = try Model.load(
-      [UInt8](Data(contentsOf: Self.examples.appending(path: "model.onnx"))))
+    let model = try Model.load(try FaqFixture.madeUp().model)
     try await Self.serve { scene in
       let entries = try scene.connect().run("select entry_id, entry from help.entry order by 1")
       for question in [

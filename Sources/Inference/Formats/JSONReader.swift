@@ -286,15 +286,22 @@ package struct JSONReader: DocumentReader {
   private func unescaped(_ range: Range<Int>) throws(ModelError) -> String {
     var units: [UInt16] = []
     var result = ""
-    func flush() {
-      result += String(decoding: units, as: UTF16.self)
+    /// Characters beyond 16 bits are written as two escapes, which stand side by side.
+    func flush() throws(ModelError) {
+      guard !units.isEmpty else { return }
+      guard let text = String(validating: units, as: UTF16.self) else {
+        throw ModelError(
+          .malformed,
+          "an escape is half of a character (byte \(range.lowerBound))")
+      }
+      result += text
       units.removeAll()
     }
     var index = range.lowerBound
     while index < range.upperBound {
       guard bytes[index] == UInt8(ascii: "\\") else {
         let end = bytes[index..<range.upperBound].firstIndex(of: UInt8(ascii: "\\"))
-        flush()
+        try flush()
         result += String(decoding: bytes[index..<(end ?? range.upperBound)], as: UTF8.self)
         index = end ?? range.upperBound
         continue
@@ -318,7 +325,7 @@ package struct JSONReader: DocumentReader {
       default: throw ModelError(.malformed, "an escape is not known (byte \(index - 1))")
       }
     }
-    flush()
+    try flush()
     return result
   }
 }

@@ -39,6 +39,9 @@ struct ServiceInput: Sendable {
         }
       }
       try reader.end()
+      if case .text = content, String(validating: body, as: UTF8.self) == nil {
+        throw ModelError(.malformed, "it is not UTF-8")
+      }
       guard let content else {
         throw ModelError(.mismatch, "the body has no \"input\"", hint: #"Send {"input": "…"}."#)
       }

@@ -93,6 +93,10 @@ struct ServicePlan: Sendable {
     let own: Column
     switch (features[input].type, content) {
     case (.string, .text(let text)):
+      // The same question has the same answer in a table, or none.
+      guard !text.utf8.contains(0) else {
+        throw .badRequest("the text has a character 0, which no text in PostgreSQL has")
+      }
       own = Column(.string(Array(repeating: text, count: rowCount)))
     case (.bytes, .image(let bytes)):
       own = Column(.bytes(Array(repeating: bytes, count: rowCount)))
