@@ -51,9 +51,12 @@ import Testing
     }
   }
 
+  /// What stands before the server in these tests.
+  private static let loopback = [AddressRange("127.0.0.0/8")].compactMap { $0 }
+
   @Test func overTLSTheCookieIsForTLSAlone() async throws {
     let key = try ServerScene.key()
-    try await ServerScene.run { scene in
+    try await ServerScene.run({ $0.trustedProxies = Self.loopback }) { scene in
       var browser = try await ConsoleBrowser.signedIn(scene, key.key)
       let answer = try await browser.post(
         "/console/sign-in", ["key": key.key],
@@ -64,6 +67,23 @@ import Testing
       #expect(try await browser.get("/", ["X-Forwarded-Proto": "https"]).status == 401)
       browser.cookie = field.split(separator: ";").first.map(String.init)
       #expect(try await browser.get("/", ["X-Forwarded-Proto": "https"]).status == 200)
+    }
+  }
+
+  /// Whoever says that he is behind TLS, without a proxy that is trusted, is not.
+  @Test func strangersAreNotBelievedThatTheySpeakTLS() async throws {
+    let key = try ServerScene.key()
+    try await ServerScene.run { scene in
+      var browser = try await ConsoleBrowser.signedIn(scene, key.key)
+      for headers in [["X-Forwarded-Proto": "https"], ["Forwarded": "for=1.2.3.4;proto=https"]] {
+        #expect(try await browser.get("/", headers).status == 200)
+        let answer = try await browser.post(
+          "/console/sign-in", ["key": key.key],
+          headers.merging(["Sec-Fetch-Site": "same-origin"]) { $1 })
+        let field = try #require(answer.headers["set-cookie"])
+        #expect(field.hasPrefix("rowcast=") && !field.contains("Secure"))
+        browser.cookie = field.split(separator: ";").first.map(String.init)
+      }
     }
   }
 
@@ -120,6 +140,29 @@ import Testing
         }
       }
       #expect(statuses.first == 401 && statuses.last == 429)
+    }
+  }
+
+  /// Attempts are the client's, not the proxy's; who is no proxy cannot pass for many.
+  @Test func eachClientOfAProxyHasAttemptsOfItsOwn() async throws {
+    for isTrusted in [true, false] {
+      try await ServerScene.run({ $0.trustedProxies = isTrusted ? Self.loopback : [] }) { scene in
+        let browser = ConsoleBrowser(scene: scene)
+        func status(_ client: String) async throws -> Int {
+          try await browser.post(
+            "/console/sign-in", ["key": "rck_a_b"],
+            ["Sec-Fetch-Site": "same-origin", "X-Forwarded-For": client]
+          ).status
+        }
+        // At least ten at once; they come back one by one, every five seconds.
+        var tried = 0
+        while try await status("198.51.100.7") == 401, tried < 30 { tried += 1 }
+        #expect((10..<30).contains(tried), "\(tried)")
+        let others = ["198.51.100.8", "2001:db8:1:2::1", "203.0.113.1, 198.51.100.9"]
+        for other in others { #expect(try await status(other) == (isTrusted ? 401 : 429)) }
+        // What stands before the last hop anybody may have written.
+        #expect(try await status("203.0.113.1, 198.51.100.7") == 429)
+      }
     }
   }
 
