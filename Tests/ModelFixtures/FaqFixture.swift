@@ -1,4 +1,4 @@
-package import Foundation
+internal import Foundation
 
 /// Entries of an FAQ, questions about them, a model that matches the two, and what Python says of each pair.
 package struct FaqFixture: Sendable {

@@ -27,17 +27,20 @@ import Testing
     ]
 
   /// What is no JSON in UTF-8, or no text that PostgreSQL has: neither reads it.
-  private static let broken: [[UInt8]] =
-    [
+  private static let broken: [[UInt8]] = {
+    let texts = [
       #"{"input": "a\u0000b"}"#, #"{"input": "\u0000"}"#, #"{"input": "\ud800"}"#,
       #"{"input": "a\udc00b"}"#, #"{"input": "\ud83c\ud83c"}"#, #"{"input": "\ud83cx\udf89"}"#,
       #"{"input": "\u12"}"#, #"{"input": "\x41"}"#, #"{"input": "\"}"#, #"{"input": "a"#,
       "{\"input\": \"a\nb\"}", "{\"input\": \"a\u{0}b\"}", #"{"input": "a"} x"#,
       #"{"input": 'a'}"#, #"{"input" "a"}"#, "",
-    ].map { Array($0.utf8) }
-    + [[0xFF], [0xC3], [0xED, 0xA0, 0x80], [0xC0, 0x80], [0xF4, 0x90, 0x80, 0x80]].map {
-      Array(#"{"input": "a"#.utf8) + $0 + Array(#"b"}"#.utf8)
-    }
+    ]
+    let bytes: [[UInt8]] = [
+      [0xFF], [0xC3], [0xED, 0xA0, 0x80], [0xC0, 0x80], [0xF4, 0x90, 0x80, 0x80],
+    ]
+    let (head, tail) = (Array(#"{"input": "a"#.utf8), Array(#"b"}"#.utf8))
+    return texts.map { Array($0.utf8) } + bytes.map { head + $0 + tail }
+  }()
 
   private static func body(_ question: String) -> String {
     String(decoding: (try? JSONEncoder().encode(["input": question])) ?? Data(), as: UTF8.self)

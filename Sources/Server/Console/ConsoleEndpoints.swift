@@ -264,8 +264,10 @@ struct ConsoleEndpoints: Sendable {
       if let caller, let owner = caller.name {
         let cookie = access.cookie(request, context)
         if let old = cookie.number(in: request.headers) { access.sessions.end(old) }
+        let credential: ConsoleSessions.Credential =
+          if let id = caller.keyID { .key(id: id) } else { .token(shown) }
         response.headers[.setCookie] = cookie.field(
-          access.sessions.begin(caller.keyID.map { .key(id: $0) } ?? .token(shown), of: owner))
+          access.sessions.begin(credential, of: owner))
       }
       return response
     } catch let problem as Problem {
