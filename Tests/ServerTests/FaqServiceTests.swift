@@ -7,20 +7,22 @@ import Testing
 
 /// A question over HTTP and the same question in a table: one model, one answer.
 @Suite(.database, .timeLimit(.minutes(10))) struct FaqServiceTests {
+  private static let questions = [
+    "I forgot my password, can you help me?", "", " ", "   \t\r\n  ", "?!", "\u{1}\u{7F}",
+    "🎉 wo ist <b>mein</b> Paket? 👩‍👩‍👧‍👦 🇩🇪",
+    "<script>alert(\"reset my password\")</script> &lt;a href='?'&gt; &amp;",
+    "\u{202E}היכן ההזמנה שלי? أين طلبي؟ where is my order\u{202C}",
+    "where\u{A0}is\u{2003}my\u{3000}order\u{200B}\u{FEFF}",
+    "Wo ist meine Bestellung, Straße İI ﬁ ǅ",
+    "caf\u{E9} \u{212B}", "cafe\u{301} \u{C5}", "e\u{301}\u{301}\u{301}",
+    "\u{FFFD}\u{FFFF}\u{10FFFF}",
+    "'; drop table help.entry; --", "$1 %s \\ \\n {} []", "{ where is my order }",
+    "[\"where is my order\"]", "null",
+  ]
+
   /// Bodies as a client may write them; PostgreSQL reads the question out of the same bytes.
   private static let bodies: [String] =
-    [
-      "I forgot my password, can you help me?", "", " ", "   \t\r\n  ", "?!", "\u{1}\u{7F}",
-      "🎉 wo ist <b>mein</b> Paket? 👩‍👩‍👧‍👦 🇩🇪",
-      "<script>alert(\"reset my password\")</script> &lt;a href='?'&gt; &amp;",
-      "\u{202E}היכן ההזמנה שלי? أين طلبي؟ where is my order\u{202C}",
-      "where\u{A0}is\u{2003}my\u{3000}order\u{200B}\u{FEFF}",
-      "Wo ist meine Bestellung, Straße İI ﬁ ǅ",
-      "e\u{301}\u{301}\u{301} é Å Å", "\u{FFFD}\u{FFFF}\u{10FFFF}",
-      "'; drop table help.entry; --", "$1 %s \\ \\n {} []", "{ where is my order }",
-      "[\"where is my order\"]", "null",
-    ].map(body)
-    + [
+    questions.map(body) + [
       #"{"input": "caf\u00e9 \ud83c\udf89 \u0061\/\b\f\n\r\t\"\\"}"#,
       #" { "top_k" : 1000, "input" : "my order", "more" : [{"input": "other"}] } "#,
       #"{"input": "where", "input": "close my account"}"#,
