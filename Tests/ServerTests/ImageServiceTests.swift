@@ -87,7 +87,10 @@ import Testing
   }
 
   /// What a scorer makes of images in a table.
-  private static func inSQL(_ images: [Image]) async throws -> [Verdict] {
+  ///
+  /// - Parameter together: Whether it scores many at once: products of matrices then add in another order than
+  ///   for an image alone, and differ in the last bits.
+  private static func inSQL(_ images: [Image], together: Bool) async throws -> [Verdict] {
     let settings = Database.current.settings
     let work: @Sendable () throws -> [Verdict] = {
       let connection = try Connection(settings)
@@ -97,11 +100,12 @@ import Testing
         select count(*) from rowcast.create_scorer('shot_colour', 'public.shot', \
         model => 'colours', top_k => 3)
         """)
-      try connection.runScript("begin")
+      if together { try connection.runScript("begin") }
       for (id, image) in images.enumerated() {
         try connection.run("insert into shot values (\(Int32(id)), \(image.bytes))")
+        if !together { try connection.run("call rowcast.wait('shot_colour', '2 minutes')") }
       }
-      try connection.runScript("commit")
+      if together { try connection.runScript("commit") }
       try connection.run("call rowcast.wait('shot_colour', '2 minutes')")
       return try images.indices.map { try verdict(of: Int32($0), connection) }
     }
@@ -160,7 +164,7 @@ import Testing
     }
     try await Self.serve { scene in
       var found: [String: Verdict] = [:]
-      for (image, wanted) in zip(images, try await Self.inSQL(images)) {
+      for (image, wanted) in zip(images, try await Self.inSQL(images, together: false)) {
         #expect(!wanted.isRefusal, "\(image.name): \(wanted)")
         let object = Self.coded(image)
         let string = String(decoding: try JSONEncoder().encode(object), as: UTF8.self)
@@ -242,10 +246,11 @@ import Testing
     try await Self.serve { scene in
       let refused = cut + bombs + strangers
       let images = refused + changed
-      for (place, (image, wanted)) in zip(images, try await Self.inSQL(images)).enumerated() {
+      let verdicts = try await Self.inSQL(images, together: true)
+      for (place, (image, wanted)) in zip(images, verdicts).enumerated() {
         let answer = try await Self.post(image, scene)
         let verdict = try Self.verdict(answer, image.name)
-        #expect(verdict == wanted, "\(image.name)")
+        #expect(verdict == wanted || verdict.distance(to: wanted) < 1e-6, "\(image.name)")
         if place < refused.count { #expect(wanted.isRefusal, "\(image.name)") }
       }
       for image in bombs + strangers {
