@@ -33,8 +33,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
           and not r.is_held and r.last_failed_at > clock_timestamp() - interval '1 hour'
         union all
         -- A quarter is what practitioners call a shift; small samples have one by chance.
-        select 'warn', 'drift', d.scorer, d.column_name, format('index %s over %s rows', round(d.psi::numeric, 2), d.rows),
-               d.hour
+        select 'warn', 'drift', d.scorer, d.column_name,
+               format('index %s over %s rows', round(d.psi::numeric, 2), to_char(d.rows, 'FM999,999,999,999,999')), d.hour
         from rowcast.drift as d
         where d.hour = (select max(o.hour) from rowcast.observation as o
                         where o.hour >= date_trunc('hour', clock_timestamp()) - interval '1 hour')

@@ -60,7 +60,7 @@ enum ConsoleStyle {
 
     main { max-width: 1240px; margin: 0 auto; padding: 1.75rem 2rem 2rem; }
     .crumbs { margin-bottom: .3rem; font-size: .92rem; }
-    .crumbs li { display: inline; } .crumbs li::after { content: " /"; color: var(--soft); }
+    .crumbs li { display: inline; } .crumbs li::after { content: "\a0/\a0"; color: var(--soft); }
     .head { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1.5rem; }
     h1 { flex: 1 1 auto; font-size: 1.7rem; line-height: 1.2; letter-spacing: -.02em; font-weight: 680; overflow-wrap: anywhere; }
     .lead { margin-top: .35rem; color: var(--soft); max-width: 75ch; overflow-wrap: anywhere; }
@@ -126,6 +126,8 @@ enum ConsoleStyle {
     tbody th, td { text-align: left; vertical-align: top; padding: .6rem .9rem; border-top: 1px solid var(--line); overflow-wrap: anywhere; }
     tbody tr:first-child > * { border-top: 0; }
     tbody th { font-weight: 600; min-width: 8rem; }
+    /* A word or a moment stays whole beside long names. */
+    td:not(.number) { min-width: 6.6rem; }
     .number .fine, .late { white-space: nowrap; }
     .number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
     td .label { display: none; }
@@ -140,7 +142,7 @@ enum ConsoleStyle {
     progress { width: 100%; min-width: 6rem; height: .6rem; accent-color: var(--accent); appearance: none; border: 0; border-radius: 99px; background: var(--idle-soft); overflow: hidden; vertical-align: middle; }
     progress::-webkit-progress-bar { background: var(--line); } progress::-webkit-progress-value { background: var(--accent); }
     progress::-moz-progress-bar { background: var(--accent); }
-    .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .8rem 1.5rem; background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: 1rem 1.1rem; }
+    .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.3rem, 1fr)); gap: .8rem 1.5rem; background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: 1rem 1.1rem; }
     .facts dt { color: var(--soft); font-size: .88rem; } .facts dd { font-weight: 550; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
     .pages { margin-top: .9rem; display: flex; gap: .6rem; }
     details { margin-top: .8rem; } summary { cursor: pointer; color: var(--accent); font-weight: 550; padding: .2rem 0; width: fit-content; }
@@ -190,9 +192,13 @@ enum ConsoleStyle {
       nav.main a { padding: .35rem .55rem; } nav.main ul { margin-left: -.55rem; }
       h1 { font-size: 1.4rem; }
       .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; } .tile { padding: .7rem .85rem .8rem; } .tile dd { font-size: 1.4rem; } .tile:last-child:nth-child(odd) { grid-column: 1 / -1; }
-      table, tbody, tr, td, tbody th, caption { display: block; } thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+    }
+    /* Too narrow for the widest table: each row is a card. */
+    @media (max-width: 960px) {
+      table, tr, td, tbody th, caption { display: block; } thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
       table { background: none; border: 0; }
-      tbody tr { background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: .35rem .9rem; margin-bottom: .7rem; }
+      tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: .7rem; }
+      tbody tr { background: var(--surface); border: 1px solid var(--line); border-radius: 12px; padding: .35rem .9rem; }
       tbody tr:first-child > *, td, tbody th { padding: .42rem 0; }
       tbody tr > td { border-top: 1px solid var(--line) !important; } tbody th { border: 0; }
       td, td.number { display: flex; justify-content: space-between; gap: 1rem; text-align: right; }

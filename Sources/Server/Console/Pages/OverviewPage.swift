@@ -97,7 +97,7 @@ struct OverviewPage {
       ("99 of 100 within", http.most.map { "\(ConsoleText.duration($0))" } ?? ConsoleParts.none),
       ("Rows scored a second", "\(ConsoleText.rate(Double(http.scoredRows) / http.seconds))"),
       ("Waiting now", "\(ConsoleText.count(http.waiting))"),
-      ("Refused, too many waited", "\(ConsoleText.count(http.refused))"),
+      ("Refused, too many", "\(ConsoleText.count(http.refused))"),
     ])
   }
 }
