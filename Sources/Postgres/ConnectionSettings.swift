@@ -16,7 +16,7 @@ public struct ConnectionSettings: Sendable, Hashable {
       PQfreemem(message)
       throw PostgresError(
         sqlState: "22023", message: "connection string cannot be read",
-        detail: reason.trimmed,
+        detail: Self.withoutValues(reason.trimmed),
         hint: "Use a URI, as postgresql://user@host/database, or keywords, as host=db user=me.")
     }
     defer { PQconninfoFree(options) }
@@ -27,6 +27,14 @@ public struct ConnectionSettings: Sendable, Hashable {
       }
       option += 1
     }
+  }
+
+  /// What libpq says of a string, without what it quotes of it, which may be half a password: only the name of a
+  /// keyword that it does not know is kept.
+  private static func withoutValues(_ reason: String) -> String {
+    let parts = reason.split(separator: "\"", omittingEmptySubsequences: false)
+    guard !reason.hasPrefix("invalid connection option"), parts.count > 2 else { return reason }
+    return parts.enumerated().map { $0.offset % 2 == 0 ? $0.element : "…" }.joined(separator: "\"")
   }
 
   /// A copy in which the keyword has the value; libpq refuses unknown keywords when it connects.

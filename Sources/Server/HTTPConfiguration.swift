@@ -75,6 +75,8 @@ public struct HTTPConfiguration: Sendable {
   /// How long a client may take for its headers, for its body, or with nothing in between.
   public var patience = Duration.seconds(30)
   public var connectionCount = 4096
+  /// Of the bodies that bring rows to be scored, how many are logged; none where 0, all where 1.
+  public var payloadShare = 0.0
   /// How long keys count as valid while the database cannot be asked.
   public var keyTrust = Duration.seconds(60)
 

@@ -49,8 +49,10 @@ public final class HTTPServer: Service, Sendable {
       tokens: configuration.tokens.map { TokenIssuer($0, logger: logger) },
       roles: RoleBook(trust: configuration.keyTrust))
     tokens = admission.tokens
+    let recorder = RequestRecorder(settings: configuration.settings, logger: logger)
     control = ControlSession(
-      settings: configuration.settings, library: library, admission: admission, logger: logger)
+      settings: configuration.settings, library: library, admission: admission,
+      recorder: recorder, logger: logger)
     var limits = ScoringQueue.Limits()
     limits.batchRows = configuration.batchRows
     limits.longestWait = configuration.longestWait
@@ -65,7 +67,8 @@ public final class HTTPServer: Service, Sendable {
       spool: Spool(patience: configuration.patience),
       limits: StreamLimits(
         model: configuration.modelBodyByteCount, upload: configuration.uploadByteCount),
-      admission: configuration.needsKeys ? admission : nil)
+      admission: configuration.needsKeys ? admission : nil, recorder: recorder,
+      payloads: PayloadLog(share: configuration.payloadShare, logger: logger))
     services = ServiceEndpoints(server: parts)
     metrics = MetricsEndpoint(server: parts)
     proxies = TrustedProxies(configuration.trustedProxies)
@@ -116,6 +119,7 @@ public final class HTTPServer: Service, Sendable {
         WorkThread(name: "rowcast http") { [control] in control.run() },
         WorkThread(name: "rowcast load") { [loader] in loader.run() },
         WorkThread(name: "rowcast look") { [console] in console.reader.run() },
+        WorkThread(name: "rowcast record") { [recorder = parts.recorder] in recorder.run() },
       ] + parts.database.start()
     let lanes = (0..<configuration.laneCount).map { number in
       WorkThread(name: "rowcast http \(number)") { [queue = parts.queue] in
@@ -141,6 +145,7 @@ public final class HTTPServer: Service, Sendable {
     console.reader.stop()
     control.stop()
     parts.database.stop()
+    parts.recorder.stop()
     for thread in threads { await thread.wait() }
   }
 
@@ -162,8 +167,10 @@ public final class HTTPServer: Service, Sendable {
     for route in routes {
       router.on(RouterPath(route.path), method: route.method) { request, context in
         do {
-          return try await route.handler(
-            request, context, try gate.admit(request, context, to: route.access))
+          var context = context
+          context.origin.route = route.path
+          context.origin.caller = try gate.admit(request, context, to: route.access)
+          return try await route.handler(request, context, context.origin.caller)
         } catch let problem as Problem {
           guard let refusal = route.refusal else { throw problem }
           return refusal(problem, request)

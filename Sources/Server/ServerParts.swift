@@ -1,3 +1,4 @@
+internal import Hummingbird
 internal import Inference
 internal import Scoring
 
@@ -23,6 +24,8 @@ struct ServerParts: Sendable {
   let limits: StreamLimits
   /// nil where anybody is let in.
   let admission: Admission?
+  let recorder: RequestRecorder
+  let payloads: PayloadLog
 
   /// Longer silence of the database than this, and the server is not ready for more requests.
   private static let longestSilence = Duration.seconds(5)
@@ -30,15 +33,30 @@ struct ServerParts: Sendable {
   /// Whether models and keys are known, and the database that they come from is there.
   var isReady: Bool { library.silence.map { $0 < Self.longestSilence } ?? false }
 
-  /// Scores rows of a request.
+  /// Calls with the whole body of a request that brings rows, as `BodyReader` does, and logs it where that is wanted.
+  func withRows<Value: Sendable>(
+    of request: Request, _ context: ServerContext, _ use: ([UInt8]) async throws -> Value
+  ) async throws -> Value {
+    try await bodies.withBody(of: request) { body in
+      payloads.note(body, request, from: context.origin)
+      return try await use(body)
+    }
+  }
+
+  /// Scores rows of a request, and has that recorded where it is wanted.
   ///
-  /// - Parameter timeout: How long its caller waits; the server's own deadline where that is sooner.
+  /// - Parameters:
+  ///   - timeout: How long its caller waits; the server's own deadline where that is sooner.
+  ///   - unreadable: Rows that could not be read, whatever is predicted for them.
   func predict(
-    _ model: LoadedModel, _ batch: Batch, _ context: ServerContext, timeout: Duration? = nil
+    _ model: LoadedModel, _ batch: Batch, _ context: ServerContext, timeout: Duration? = nil,
+    unreadable: [Int: String] = [:]
   ) async throws -> Predictions {
     guard batch.rowCount > 0 else { throw Problem.badRequest("the request has no rows") }
     let time = timeout.map { min($0, deadline) } ?? deadline
-    return try await queue.predict(
+    let predictions = try await queue.predict(
       model, batch, by: .now.advanced(by: time), for: clients.presence(of: context.channel))
+    recorder.add(model, batch, predictions, unreadable: unreadable, from: context.origin)
+    return predictions
   }
 }

@@ -33,7 +33,7 @@ struct CommandError: Error {
     var text = "rowcast: error: \(message)\n"
     if let detail, !detail.isEmpty { text += "rowcast: detail: \(detail)\n" }
     if let hint, !hint.isEmpty { text += "rowcast: hint: \(hint)\n" }
-    FileHandle.standardError.write(Data(text.utf8))
+    FileHandle.standardError.write(Data(Scrubber.scrub(text).utf8))
   }
 }
 

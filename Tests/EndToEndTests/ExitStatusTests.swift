@@ -11,6 +11,7 @@ struct ExitStatusTests {
       ["push", "file"],
       ["push", "f", "--name", ""],
       ["up", "--listen", "70000"], ["up", "--lanes", "0"], ["worker", "--log-level", "loud"],
+      ["serve", "--log-payloads", "2"],
       ["demo", "--seconds", "-1"], ["bench", "sideways"], ["bench", "--rows", "3"],
       ["bench", "soak", "--minutes", "0"], ["worker", "--model-memory", "0"],
       ["bench", "engine", "--batches", "0"], ["bench", "load", "--times", "-1"],

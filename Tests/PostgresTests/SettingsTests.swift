@@ -26,11 +26,15 @@ import Testing
     #expect(try ConnectionSettings(settings.description)["dbname"] == "it's a \\ name")
   }
 
-  @Test(arguments: ["host", "nonsense=1", "postgresql://[::1", "password='s3cret"])
+  @Test(arguments: [
+    "host", "nonsense=1", "postgresql://[::1", "password='s3cret", "password=my s3cret",
+    "postgresql://me:s3cret@[::1/app", "postgresql://me:s3cret%zz@db/app",
+  ])
   func anUnreadableStringIsRefused(_ conninfo: String) {
     let error = #expect(throws: PostgresError.self) { try ConnectionSettings(conninfo) }
     #expect(error?.sqlState == "22023")
     #expect(error?.description.contains("s3cret") == false)
+    #expect(error?.detail?.contains("s3cret") == false)
   }
 
   @Test func delaysGrowBetweenTheirBounds() {

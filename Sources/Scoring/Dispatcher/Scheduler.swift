@@ -55,7 +55,8 @@ final class Scheduler {
       if made > 0 { context.events(.jobsScheduled(count: Int(made))) }
     } catch {
       guard connection.isUsable, !context.isStopping else { throw error }
-      try connection.run("select rowcast.fail_schedule(\(number), \(error.message))")
+      try connection.run(
+        "select rowcast.fail_schedule(\(number), \(Scrubber.scrub(error.message)))")
       context.events(
         .maintenanceFailed(step: "schedules", reason: "schedule \(number): \(error.message)"))
     }

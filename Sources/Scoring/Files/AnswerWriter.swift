@@ -1,7 +1,7 @@
-internal import Inference
+package import Inference
 
 /// Writes records with their predictions, in the order of the file.
-struct AnswerWriter: Sendable {
+package struct AnswerWriter: Sendable {
   let format: RecordFormat
   let plan: RecordPlan
   let hasFailures: Bool
@@ -194,7 +194,7 @@ extension AnswerWriter {
   }
 
   /// What JSON has no number for is a string, which this program reads back.
-  static func append(json column: Column, _ row: Int, to bytes: inout [UInt8]) {
+  package static func append(json column: Column, _ row: Int, to bytes: inout [UInt8]) {
     guard column.shape.isEmpty else {
       bytes.append(contentsOf: column.array(row, asJSON: true).utf8)
       return
@@ -211,7 +211,7 @@ extension AnswerWriter {
     value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity"
   }
 
-  static func append(json text: String, to bytes: inout [UInt8]) {
+  package static func append(json text: String, to bytes: inout [UInt8]) {
     bytes.append(0x22)
     for byte in text.utf8 {
       switch byte {

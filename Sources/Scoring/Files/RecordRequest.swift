@@ -26,6 +26,9 @@ package struct RecordRequest: Sendable {
 
   package var batch: Batch { Batch(rowCount: records.rowCount, columns: records.columns) }
 
+  /// Why rows could not be read, by row.
+  package var unreadable: [Int: String] { records.unreadable }
+
   /// A line for each record, with a head where the format has one. What could not be scored has no
   /// outputs, and says why in `failure`.
   package func answer(_ predictions: Predictions, as format: RecordFormat) -> [UInt8] {

@@ -123,7 +123,7 @@ struct CanaryPredictor {
       try connection.run(
         """
         select rowcast.fail_canary(\(canary.id), \
-        \("version \(canary.model.version) cannot score: \(error.message)"))
+        \(Scrubber.scrub("version \(canary.model.version) cannot score: \(error.message)")))
         """)
     }
     state = .refused

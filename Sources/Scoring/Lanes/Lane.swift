@@ -225,7 +225,7 @@ struct LaneSession {
     context.events(.chunkFailed(chunk: chunk.id, scorer: name, reason: reason))
     try report(chunk) { () throws(PostgresError) in
       try connection.run(
-        "select rowcast.fail_chunk(\(chunk.id), \(chunk.attempt), \(reason))")
+        "select rowcast.fail_chunk(\(chunk.id), \(chunk.attempt), \(Scrubber.scrub(reason)))")
     }
   }
 
@@ -234,7 +234,7 @@ struct LaneSession {
       context.events(.chunkFailed(chunk: chunk.id, scorer: "job \(job)", reason: reason))
       jobs.forget(job)
       try report(chunk) { () throws(PostgresError) in
-        try connection.run("select rowcast.fail_job(\(job), \(reason))")
+        try connection.run("select rowcast.fail_job(\(job), \(Scrubber.scrub(reason)))")
       }
       return
     }
@@ -243,7 +243,10 @@ struct LaneSession {
     try report(chunk) { () throws(PostgresError) in
       // Not suspended where the source only has another name since the chunk was claimed.
       let isSuspended = try connection.run(
-        "select rowcast.suspend_scorer(\(chunk.scorer), \(reason), \(chunk.scorerRevision))"
+        """
+        select rowcast.suspend_scorer(\(chunk.scorer), \(Scrubber.scrub(reason)), \
+        \(chunk.scorerRevision))
+        """
       ).value(0, 0, as: Bool.self)
       context.events(
         isSuspended

@@ -53,7 +53,7 @@ extension Question {
       case .refusal(let code, let message, let hint):
         rows.append(nil)
         codes.append(code)
-        messages.append(message)
+        messages.append(Scrubber.scrub(message))
         hints.append(hint)
       }
     }

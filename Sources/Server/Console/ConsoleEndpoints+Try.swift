@@ -156,7 +156,8 @@ extension ConsoleEndpoints {
         error.message.replacing("the file", with: "the record"), hint: error.hint)
     }
     let start = ContinuousClock.now
-    let predictions = try await server.predict(model, records.batch, context)
+    let predictions = try await server.predict(
+      model, records.batch, context, unreadable: records.unreadable)
     if let reason = records.failures(in: predictions)[0] {
       throw Problem(.unprocessableContent, "not_scored", reason)
     }

@@ -84,6 +84,16 @@ struct MetricsEndpoint: Sendable {
     metrics.single(
       "rowcast_http_abandoned_requests_total", .counter,
       "Requests not scored because their client was gone.", Double(figures.abandoned))
+    let records = server.recorder.figures
+    metrics.single(
+      "rowcast_http_recorded_requests_total", .counter, "Requests written to the record.",
+      Double(records.written))
+    metrics.single(
+      "rowcast_http_unrecorded_requests_total", .counter,
+      "Requests that were to be recorded and were not.", Double(records.lost))
+    metrics.single(
+      "rowcast_http_waiting_records", .gauge, "Requests that wait to be recorded.",
+      Double(records.waiting))
     metrics.single(
       "rowcast_model_memory_bytes", .gauge, "Memory of the models that are loaded.",
       Double(server.library.byteCount))

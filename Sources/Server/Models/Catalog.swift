@@ -41,8 +41,17 @@ struct Catalog: Sendable {
     var revision: Int64
   }
 
+  /// Which requests for a model are recorded, and what of them.
+  struct Recording: Sendable {
+    /// Above 0, up to 1.
+    var share: Double
+    var hasInputs: Bool
+  }
+
   var entries: [String: Entry] = [:]
   var services: [String: Service] = [:]
+  /// By model.
+  var recordings: [Int32: Recording] = [:]
   /// Grows with each change.
   var revision: Int64 = 0
 
@@ -127,6 +136,12 @@ extension Catalog {
         alias: try services.value(row, "alias"), input: try services.value(row, "input"),
         candidates: isMatching ? candidates : nil, places: isMatching ? places : nil,
         revision: revision)
+    }
+    let recordings = try connection.run("select * from rowcast.recording_catalog()")
+    for row in 0..<recordings.count {
+      catalog.recordings[try recordings.value(row, "model_id")] = Recording(
+        share: try recordings.value(row, "share"),
+        hasInputs: try recordings.value(row, "with_inputs"))
     }
     return catalog
   }

@@ -3,7 +3,7 @@ internal import Postgres
 internal import Scoring
 internal import Synchronization
 
-/// Keeps what the server knows of the database true: its models, its keys and its roles.
+/// Keeps what the server knows of the database true: its models, its keys, its roles, and what is recorded.
 ///
 /// The session listens for what is told of changes, and looks each second whether it missed some; so a key
 /// that is revoked is refused within two seconds, whatever becomes of the notification.
@@ -11,6 +11,7 @@ final class ControlSession: Sendable {
   private let settings: ConnectionSettings
   private let library: ModelLibrary
   private let admission: Admission
+  private let recorder: RequestRecorder
   private let logger: Logger
   private let stopping = WakeUp()
   private let isStopping = Atomic<Bool>(false)
@@ -18,11 +19,13 @@ final class ControlSession: Sendable {
   private static let interval = Duration.seconds(1)
 
   init(
-    settings: ConnectionSettings, library: ModelLibrary, admission: Admission, logger: Logger
+    settings: ConnectionSettings, library: ModelLibrary, admission: Admission,
+    recorder: RequestRecorder, logger: Logger
   ) {
     self.settings = settings.setting("application_name", to: "rowcast http")
     self.library = library
     self.admission = admission
+    self.recorder = recorder
     self.logger = logger
   }
 
@@ -61,7 +64,9 @@ final class ControlSession: Sendable {
       if now == revision {
         library.confirm()
       } else {
-        library.replace(with: try Catalog.read(on: connection, revision: now))
+        let catalog = try Catalog.read(on: connection, revision: now)
+        library.replace(with: catalog)
+        recorder.replace(with: catalog.recordings)
         revision = now
       }
       try waitForChange(on: connection)

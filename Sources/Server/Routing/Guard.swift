@@ -21,6 +21,8 @@ struct Guard: RouterMiddleware {
   ) async throws -> Response {
     let start = ContinuousClock.now
     let id = RequestName(request.headers[.requestID]) ?? RequestName(context.id)
+    var context = context
+    context.origin = RequestOrigin(id: id?.text ?? "", arrivedAt: start)
     var response = try await answer(request, context, id, next)
     response.headers[.xContentTypeOptions] = "nosniff"
     // Pages for people say these themselves.

@@ -9,7 +9,8 @@ internal import Scoring
 /// Why a request is refused, as its answer says it: `{"error": …, "code": …, "hint": …}`.
 ///
 /// Every route answers errors so; `error` is the member that the Open Inference Protocol asks for. The text
-/// is fit for strangers: it may name what the request named, and never a secret or the database.
+/// is fit for strangers: it may name what the request named, and never a secret, even the request's own, or the
+/// database.
 struct Problem: Error, Equatable {
   var status: HTTPResponse.Status
   /// One word to switch on.
@@ -29,8 +30,8 @@ struct Problem: Error, Equatable {
   ) {
     self.status = status
     self.code = code
-    self.message = message
-    self.hint = hint
+    self.message = Scrubber.scrub(message)
+    self.hint = hint.map { Scrubber.scrub($0) }
     self.retryAfter = retryAfter
   }
 

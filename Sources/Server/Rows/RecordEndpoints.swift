@@ -34,7 +34,7 @@ struct RecordEndpoints: Sendable {
           try caller.requireModel(name)
           let target = try server.library.target(
             name, context.parameters.get("version")?.removingPercentEncoding)
-          return try await server.bodies.withBody(of: request) { body in
+          return try await server.withRows(of: request, context) { body in
             try await predict(request, body, target, context)
           }
         })
@@ -79,7 +79,8 @@ struct RecordEndpoints: Sendable {
         error.message.replacing("the file", with: "the body"),
         hint: error.hint?.replacing("--keep", with: "\"keep\""))
     }
-    let predictions = try await server.predict(model, records.batch, context)
+    let predictions = try await server.predict(
+      model, records.batch, context, unreadable: records.unreadable)
     var bytes = records.answer(predictions, as: wanted.format)
     if wanted == .json {
       if isSingle, let reason = records.failures(in: predictions)[0] {

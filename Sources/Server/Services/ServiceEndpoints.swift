@@ -69,7 +69,7 @@ struct ServiceEndpoints: Sendable {
   ) async throws -> Response {
     try caller.requireModel(service.model)
     let wanted = try RequestQuery(request, known: nil).integer("top_k", in: 0...Int(Int32.max))
-    return try await server.bodies.withBody(of: request) { body in
+    return try await server.withRows(of: request, context) { body in
       let input = try ServiceInput.read(body, contentType: request.headers[.contentType])
       let answer = try await answer(service, input.content, most: wanted ?? input.most, context)
       return Response(

@@ -57,7 +57,7 @@ struct InferenceEndpoints: Sendable {
         .post(path + "/infer", .key(.score), Self.inferOperation(suffix)) {
           request, context, caller in
           let target = try target(context, caller)
-          return try await server.bodies.withBody(of: request) { body in
+          return try await server.withRows(of: request, context) { body in
             try await infer(request, body, target, context)
           }
         },

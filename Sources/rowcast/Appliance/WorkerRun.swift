@@ -61,7 +61,7 @@ enum WorkerRun {
   /// A logger that writes to standard error, since standard output is for results.
   static func logger(level: Logger.Level) -> Logger {
     var logger = Logger(label: "rowcast") { label in
-      StreamLogHandler.standardError(label: label)
+      ScrubbingLogHandler(StreamLogHandler.standardError(label: label))
     }
     logger.logLevel = level
     return logger

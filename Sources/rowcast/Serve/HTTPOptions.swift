@@ -62,6 +62,14 @@ struct HTTPOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Connections at most.", valueName: "count"))
   var maxConnections = 4096
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Of the bodies that bring rows to be scored the share, from 0 to 1, whose beginning is logged, without \
+      secrets that can be told by their form.
+      """, valueName: "share"))
+  var logPayloads = 0.0
+
   @OptionGroup var access: AccessOptions
 
   func validate() throws {
@@ -94,6 +102,9 @@ struct HTTPOptions: ParsableArguments {
     guard (1...1_000_000).contains(maxConnections) else {
       throw ValidationError("--max-connections must be from 1 to 1000000")
     }
+    guard (0...1).contains(logPayloads) else {
+      throw ValidationError("--log-payloads must be from 0 to 1")
+    }
   }
 
   func configuration(
@@ -117,6 +128,7 @@ struct HTTPOptions: ParsableArguments {
     configuration.modelBodyByteCount = maxModel << 20
     configuration.uploadByteCount = maxUpload << 20
     configuration.connectionCount = maxConnections
+    configuration.payloadShare = logPayloads
     access.apply(to: &configuration)
     return configuration
   }

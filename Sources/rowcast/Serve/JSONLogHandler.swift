@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Scoring
 
 /// Writes each event as an object of JSON on a line of standard error, for programs that gather logs.
 struct JSONLogHandler: LogHandler {
@@ -8,7 +9,7 @@ struct JSONLogHandler: LogHandler {
 
   /// A logger that writes so.
   static func logger(level: Logger.Level) -> Logger {
-    var logger = Logger(label: "rowcast") { _ in JSONLogHandler() }
+    var logger = Logger(label: "rowcast") { _ in ScrubbingLogHandler(JSONLogHandler()) }
     logger.logLevel = level
     return logger
   }
