@@ -65,8 +65,8 @@ final class ControlSession: Sendable {
         library.confirm()
       } else {
         let catalog = try Catalog.read(on: connection, revision: now)
-        library.replace(with: catalog)
         recorder.replace(with: catalog.recordings)
+        library.replace(with: catalog)
         revision = now
       }
       try waitForChange(on: connection)
