@@ -267,7 +267,7 @@ import Testing
   /// Texts with zero characters, secrets and megabytes, images, and numbers that are none.
   @Test func anyInputCanBeRecorded() async throws {
     try ImageServiceTests.pushColours()
-    try ServerScene.push(ServiceTests.faq(), as: "faq")
+    try ServerScene.push(FaqFixture.madeUp().model, as: "faq")
     try await ServerScene.run({ $0.needsKeys = false }) { scene in
       let connection = try scene.connect()
       for model in ["faq", "colours"] {

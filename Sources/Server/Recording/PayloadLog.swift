@@ -18,13 +18,29 @@ struct PayloadLog: Sendable {
 
   func note(_ body: [UInt8], _ request: Request, from origin: RequestOrigin) {
     guard share > 0, share >= 1 || Double.random(in: 0..<1) < share else { return }
-    let type = request.headers[.contentType] ?? "no type"
     logger.notice(
       "payload",
       metadata: [
-        "request.id": "\(origin.id)", "route": "\(origin.route)", "type": "\(type.prefix(100))",
+        "request.id": "\(origin.id)", "route": "\(origin.route)",
+        "type": "\(Self.type(request.headers[.contentType]))",
         "bytes": "\(body.count)", "body": "\(Self.shown(body))",
       ])
+  }
+
+  /// A media type without its parameters; anything else may hold anything.
+  private static func type(_ field: String?) -> String {
+    guard let field else { return "none" }
+    let type = field.prefix { $0 != ";" }
+    let isPlain = type.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "-"),
+        UInt8(ascii: "+"), UInt8(ascii: "."):
+        true
+      default: false
+      }
+    }
+    return isPlain && type.utf8.count <= 60 ? String(type) : "other"
   }
 
   /// Nothing of what is no text; what would begin a line of its own is written as an escape.
