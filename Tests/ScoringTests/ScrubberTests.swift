@@ -18,7 +18,7 @@ import Testing
   private static let secrets: [(text: String, left: String)] = [
     // Header fields.
     ("Authorization: Basic bWU6aHVzaA==", "Authorization: [redacted]"),
-    ("authorization: Digest username=\"me\"", "authorization: [redacted]\"me\""),
+    ("authorization: Digest username=\"me\"", "authorization: [redacted]"),
     (#"{"Authorization": "Bearer abc"}"#, #"{"Authorization": "[redacted]"}"#),
     ("Cookie: a=b; c=d\nHost: x", "Cookie: [redacted]\nHost: x"),
     ("X-API-Key: hush", "X-API-Key: [redacted]"),

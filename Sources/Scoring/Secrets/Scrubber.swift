@@ -73,7 +73,11 @@ package struct ScrubbingLogHandler: LogHandler {
 
   package var metadataProvider: Logger.MetadataProvider? {
     get { sink.metadataProvider }
-    set { sink.metadataProvider = newValue.map { own in .init { Scrubber.scrub(own.get()) } } }
+    set {
+      sink.metadataProvider = newValue.map { own in
+        Logger.MetadataProvider { Scrubber.scrub(own.get()) }
+      }
+    }
   }
 
   package var metadata: Logger.Metadata {

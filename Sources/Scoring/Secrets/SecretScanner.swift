@@ -135,7 +135,8 @@ struct SecretScanner {
     let value = start..<end(from: start) { $0.isOfURLBase64 || $0.isOneOf("+/~=.") }
     guard value.count >= (value.contains { bytes[$0].isDigit } ? 8 : 16) else { return nil }
     // The id of a key of ours may be told.
-    return ownKey(at: start) ?? value
+    let isMarkedKey = has("rck_", at: start) && has("[redacted]", at: value.upperBound)
+    return isMarkedKey ? nil : ownKey(at: start) ?? value
   }
 
   // MARK: Blocks and URIs
@@ -181,7 +182,7 @@ struct SecretScanner {
     if let quoted = quoted(at: start) { return quoted }
     let value =
       start..<end(from: start) { byte in
-        name.isField ? !byte.isOneOf("\r\n\"]") : byte > 0x20 && !byte.isOneOf("&;,)}]\"'<>")
+        name.isField ? !byte.isOneOf("\r\n") : byte > 0x20 && !byte.isOneOf("&;,)}]\"'<>")
       }
     if isLiteral(value) { return nil }
     // A word that others use for other things.

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import FoundationEssentials
 internal import Inference
 internal import Scoring
 

@@ -72,7 +72,7 @@ final class RequestRecorder: Sendable {
     let record = RequestRecord(
       model, origin, inputs: recording.hasInputs ? batch.columns : nil, predictions,
       unreadable: unreadable, rowCount: batch.rowCount)
-    let (isTaken, isNew) = state.withLock { state in
+    let (isTaken, isNew): (Bool, Bool) = state.withLock { state in
       let fits =
         state.waiting.count < limits.requests
         && (state.waiting.isEmpty || state.byteCount + record.byteCount <= limits.byteCount)
@@ -192,7 +192,7 @@ final class RequestRecorder: Sendable {
 
   /// Takes off those that have waited longest.
   private func end(_ records: [RequestRecord], areWritten: Bool) {
-    let isMended = state.withLock { state in
+    let isMended: Bool = state.withLock { state in
       state.waiting.removeFirst(records.count)
       state.byteCount -= records.reduce(0) { $0 + $1.byteCount }
       if areWritten {
