@@ -25,7 +25,7 @@ import Testing
     // Tokens.
     ("sent Bearer mF_9.B5f-4.1JqM to", "sent Bearer [redacted] to"),
     ("BEARER abcdefghijklmnopqrstuvwx", "BEARER [redacted]"),
-    ("basic bWU6aHVzaDE=", "basic [redacted]"),
+    ("basic bWU6aHVzaDE=", "basic [redacted]"), ("Basic aHVzaDpodXNo", "Basic [redacted]"),
     ("the token \(token) is", "the token [redacted] is"),
     ("\"\(token.prefix(40))", "\"[redacted]"),
     ("ghp_16C7e42F292c6912E7710c838347Ae178B4a", "[redacted]"),
@@ -81,7 +81,8 @@ import Testing
     "", "request", "row 3: amount is not a number", "model \"churn\" has no version 7",
     "password authentication failed for user \"me\"", "password::text", "{\"password\":null}",
     "the passwords are 12", "max_tokens=512", "token: unexpected end", "unexpected token: }",
-    "bearer of bad news", "basic information", "Bearer", "Authorization", "secretary: Ada",
+    "bearer of bad news", "basic information", "BASIC INFORMATION", "Basic Training", "Bearer",
+    "Authorization", "secretary: Ada",
     "rck_", "rck__", "rock_a_b", "rck_3f1c0a9be4d2", "eyJ", "eyJhbGci", "AKIA", "-----",
     "postgresql://me@db.example:5432/app", "https://id.example:443/a?b=c@d", "a://b", "12:30:45",
     // Orders, moments, sums, and hashes.

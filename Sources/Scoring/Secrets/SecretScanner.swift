@@ -133,10 +133,20 @@ struct SecretScanner {
     let start = end(from: scheme) { $0 == UInt8(ascii: " ") }
     guard start > scheme else { return nil }
     let value = start..<end(from: start) { $0.isOfURLBase64 || $0.isOneOf("+/~=.") }
-    guard value.count >= (value.contains { bytes[$0].isDigit } ? 8 : 16) else { return nil }
+    guard value.count >= (isWord(value) ? 16 : 8) else { return nil }
     // The id of a key of ours may be told.
     let isMarkedKey = has("rck_", at: start) && has("[redacted]", at: value.upperBound)
     return isMarkedKey ? nil : ownKey(at: start) ?? value
+  }
+
+  /// Whether it may be one of a sentence: no digits, and capitals at its beginning or everywhere.
+  private func isWord(_ range: Range<Int>) -> Bool {
+    let hasSmall = range.contains { bytes[$0] >= UInt8(ascii: "a") }
+    return range.allSatisfy { index in
+      let byte = bytes[index]
+      let isCapital = byte != byte.lowercased
+      return !byte.isDigit && (!isCapital || !hasSmall || index == range.lowerBound)
+    }
   }
 
   // MARK: Blocks and URIs
