@@ -15,11 +15,14 @@ package enum Scrubber {
   /// The text without its secrets; the same storage where it has none.
   ///
   /// - Complexity: One pass, some nanoseconds a byte; nothing is allocated for a text without secrets.
-  package static func scrub(_ text: String) -> String {
+  package static func scrub(_ text: String) -> String { scrubbed(text) ?? text }
+
+  /// nil where it has none.
+  private static func scrubbed(_ text: String) -> String? {
     let secrets =
       text.utf8.withContiguousStorageIfAvailable { SecretScanner($0).secrets() }
       ?? Array(text.utf8).withUnsafeBufferPointer { SecretScanner($0).secrets() }
-    guard !secrets.isEmpty else { return text }
+    guard !secrets.isEmpty else { return nil }
     let bytes = Array(text.utf8)
     var result: [UInt8] = []
     result.reserveCapacity(bytes.count)
@@ -41,22 +44,28 @@ package enum Scrubber {
 }
 
 extension Scrubber {
-  /// The value without its secrets, all the way down.
-  static func scrub(_ value: Logger.MetadataValue) -> Logger.MetadataValue {
-    switch value {
-    case .string(let text): return .string(scrub(text))
-    case .stringConvertible(let own): return .string(scrub(own.description))
-    case .array(let values): return .array(values.map { scrub($0) })
-    case .dictionary(let members): return .dictionary(scrub(members))
-    }
-  }
-
+  /// The metadata without their secrets, all the way down; not copied where they have none.
   static func scrub(_ metadata: Logger.Metadata) -> Logger.Metadata {
     var scrubbed = metadata
     for (key, value) in metadata {
-      scrubbed[key] = isSecret(name: key) ? .string(mark) : scrub(value)
+      if isSecret(name: key) {
+        scrubbed[key] = .string(mark)
+      } else if let clean = Self.scrubbed(value) {
+        scrubbed[key] = clean
+      }
     }
     return scrubbed
+  }
+
+  /// nil where it has none.
+  private static func scrubbed(_ value: Logger.MetadataValue) -> Logger.MetadataValue? {
+    switch value {
+    case .string(let text): scrubbed(text).map { .string($0) }
+    // What describes itself may do so otherwise the next time.
+    case .stringConvertible(let own): .string(scrub(own.description))
+    case .array(let values): .array(values.map { scrubbed($0) ?? $0 })
+    case .dictionary(let members): .dictionary(scrub(members))
+    }
   }
 }
 
