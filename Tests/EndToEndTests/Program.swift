@@ -103,6 +103,9 @@ final class RunningProgram {
 
   func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
+  /// nil while it runs.
+  var exitStatus: Int32? { process.isRunning ? nil : process.terminationStatus }
+
   func waitForExit(timeout: Duration = .seconds(60)) throws -> Int32 {
     let end = ContinuousClock.now + timeout
     while process.isRunning {

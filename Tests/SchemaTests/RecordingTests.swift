@@ -10,8 +10,8 @@ import Testing
     try connection.run(
       """
       select rowcast.add_request_records(
-          array_agg(now() - d * interval '1 day'), array_agg('double'), array_agg(7), array_agg('r' || d),
-          array_agg('/predict'), array_agg(null::text), array_agg(null::text), array_agg(1500::bigint),
+          array_agg(now() - d * interval '1 day'), array_agg('double'::text), array_agg(7), array_agg('r' || d),
+          array_agg('/predict'::text), array_agg(null::text), array_agg(null::text), array_agg(1500::bigint),
           array_agg(256), array_agg(case d when 0 then '[{"x": 1}, {"x": null}, {"x": 3}]'::jsonb end),
           array_agg('[{"y": 2}, null, {"y": 6}]'::jsonb), array_agg('{"1": "x is null"}'::jsonb))
       from generate_series(0, \(Int32(days)) - 1) as d

@@ -90,7 +90,7 @@ extension TryForm.Field {
       if let number = Double(digits), number.isFinite { return Array("\(number)".utf8) }
     case .bool, .string, .bytes: break
     }
-    throw .badRequest("feature \"\(feature.name)\" is not \(kind): \"\(value.prefix(40))\"")
+    throw .badRequest("feature \"\(feature.name)\" is not \(kind): \"\(value.excerpt(40))\"")
   }
 
   private func list(_ text: String) throws(Problem) -> [UInt8] {

@@ -68,7 +68,7 @@ struct JobRequest: Decodable, Sendable {
   init(from decoder: any Decoder) throws {
     for name in try decoder.container(keyedBy: Name.self).allKeys
     where CodingKeys(rawValue: name.stringValue) == nil {
-      throw Problem.badRequest("a job has no member \"\(name.stringValue.prefix(40))\"")
+      throw Problem.badRequest("a job has no member \"\(name.stringValue.excerpt(40))\"")
     }
     let members = try decoder.container(keyedBy: CodingKeys.self)
     model = try members.decode(String.self, forKey: .model)

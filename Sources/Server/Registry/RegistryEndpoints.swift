@@ -70,7 +70,7 @@ struct RegistryEndpoints: Sendable {
   private func version(of name: String, _ wanted: String) throws(Problem) -> Int32 {
     let entry = try server.library.catalog.entry(name)
     guard let number = Int32(wanted) ?? entry.aliases[wanted], entry.versions[number] != nil else {
-      throw .notFound("model \"\(name)\" has no version or alias \"\(wanted.prefix(100))\"")
+      throw .notFound("model \"\(name)\" has no version or alias \"\(wanted.excerpt(100))\"")
     }
     return number
   }

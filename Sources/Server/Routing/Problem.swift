@@ -100,6 +100,12 @@ struct Problem: Error, Equatable {
   }
 }
 
+extension StringProtocol {
+  /// The beginning, as a message may show it: cut after secrets were taken out, since half of one is not known for
+  /// one.
+  func excerpt(_ count: Int) -> Substring { Scrubber.scrub(String(self)).prefix(count) }
+}
+
 extension Problem: HTTPResponseError {
   func response(from request: Request, context: some RequestContext) throws -> Response { response }
 }

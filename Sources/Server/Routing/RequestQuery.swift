@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Hummingbird
 
 /// The query of a request: what stands there is what the route takes, or the request is refused.
@@ -8,11 +9,12 @@ struct RequestQuery {
   /// - Throws: 400 for a name that is not known, or comes twice.
   init(_ request: Request, known: Set<String>?) throws(Problem) {
     for (name, value) in request.uri.queryParameters {
+      let shown = (name.removingPercentEncoding ?? "").excerpt(40)
       guard known?.contains(String(name)) ?? true else {
-        throw .badRequest("the query has \"\(name.prefix(40))\", which is not known")
+        throw .badRequest("the query has \"\(shown)\", which is not known")
       }
       guard values.updateValue(String(value), forKey: String(name)) == nil || known == nil else {
-        throw .badRequest("the query has \"\(name.prefix(40))\" twice")
+        throw .badRequest("the query has \"\(shown)\" twice")
       }
     }
   }

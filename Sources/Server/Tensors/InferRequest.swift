@@ -91,7 +91,7 @@ struct InferRequest: Sendable {
         let name = try reader.string()
         guard let type = TensorType(rawValue: name) else {
           throw ModelError(
-            .mismatch, "datatype \"\(name.prefix(20))\" is not one of the protocol's",
+            .mismatch, "datatype \"\(name.excerpt(20))\" is not one of the protocol's",
             hint: "Use \(TensorType.allCases.map(\.rawValue).joined(separator: ", ")).")
         }
         input.type = type

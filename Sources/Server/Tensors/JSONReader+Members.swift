@@ -7,7 +7,7 @@ extension JSONReader {
     case "true": return true
     case "false": return false
     case let word:
-      throw ModelError(.mismatch, "\"\(word.prefix(40))\" is neither true nor false")
+      throw ModelError(.mismatch, "\"\(word.excerpt(40))\" is neither true nor false")
     }
   }
 
@@ -16,7 +16,7 @@ extension JSONReader {
     let word = try number()
     guard word.utf8.first != UInt8(ascii: "+"),
       let value = Int(word) ?? Double(word).flatMap({ Int(exactly: $0) })
-    else { throw ModelError(.mismatch, "\"\(word.prefix(40))\" is not a whole number") }
+    else { throw ModelError(.mismatch, "\"\(word.excerpt(40))\" is not a whole number") }
     return value
   }
 }
