@@ -167,6 +167,6 @@ import Testing
     #expect(
       try connection.value(
         "select count(*) from rowcast.retention where last_run_at is not null and error is null",
-        as: Int.self) == 4)
+        as: Int.self) == 5)
   }
 }

@@ -51,6 +51,7 @@ import Testing
     // URIs.
     ("postgresql://me:hush@db.example/app", "postgresql://me:[redacted]@db.example/app"),
     ("redis://:hu@sh@cache:6379 and", "redis://:[redacted]@cache:6379 and"),
+    (#"amqp:\/\/me:hush@mq\/a"#, #"amqp:\/\/me:[redacted]@mq\/a"#),
     // Blocks.
     ("key \(pem) end", "key [redacted] end"),
     (String(pem.prefix(60)), "[redacted]"),

@@ -162,10 +162,11 @@ struct SecretScanner {
     return index..<min(last + 5, bytes.count)
   }
 
-  /// The password of `scheme://user:password@host`.
+  /// The password of `scheme://user:password@host`, also as JSON may write slashes.
   private func userInfo(at index: Int) -> Range<Int>? {
-    guard has("://", at: index) else { return nil }
-    let start = index + 3
+    let isEscaped = has(#":\/\/"#, at: index)
+    guard isEscaped || has("://", at: index) else { return nil }
+    let start = index + (isEscaped ? 5 : 3)
     let end = end(from: start) { $0 > 0x20 && !$0.isOneOf("/?#\"'<>") }
     // A password that holds an @ itself is not told in part.
     guard let at = bytes[start..<end].lastIndex(of: UInt8(ascii: "@")),
