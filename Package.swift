@@ -74,7 +74,7 @@ let package = Package(
     .target(
       name: "Server",
       dependencies: [
-        "Inference", "Postgres", "Scoring",
+        "Inference", "Postgres", "Schema", "Scoring",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),

@@ -8,7 +8,7 @@ extension Migrator {
   ///
   /// - Throws: `SchemaError` with the code `older`; `PostgresError` for the connection.
   public static func requireSchema(on connection: Connection) throws {
-    let needed = SQLLibrary.embedded.version
+    let needed = releaseVersion
     let found = try schemaVersion(on: connection)
     guard found >= needed else {
       throw SchemaError(
@@ -20,8 +20,11 @@ extension Migrator {
     }
   }
 
-  /// The newest migration that ran; 0 where none did.
-  private static func schemaVersion(on connection: Connection) throws(PostgresError) -> Int {
+  /// The schema that this release works with, at least.
+  package static var releaseVersion: Int { SQLLibrary.embedded.version }
+
+  /// The newest migration that ran; 0 where none did. Takes one round trip.
+  package static func schemaVersion(on connection: Connection) throws(PostgresError) -> Int {
     do throws(PostgresError) {
       return try connection.run(
         "select coalesce(max(version), 0)::int8 from rowcast.schema_migration"

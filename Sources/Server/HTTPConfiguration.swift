@@ -53,6 +53,8 @@ public struct HTTPConfiguration: Sendable {
   public var laneCount: Int
   /// Bytes of models kept loaded, where no worker of the process says it.
   public var modelByteCount: Int
+  /// Models that are loaded at once and kept, and without which the server is not ready.
+  public var pinnedModels: [PinnedModel] = []
   /// Rows that are scored at once, if several requests bring them.
   public var batchRows = 256
   /// How long a request may wait for others to be scored with.
@@ -79,6 +81,8 @@ public struct HTTPConfiguration: Sendable {
   public var payloadShare = 0.0
   /// How long keys count as valid while the database cannot be asked.
   public var keyTrust = Duration.seconds(60)
+  /// How often the database is asked for what `/metrics` tells of it, at most.
+  public var figureInterval = Duration.seconds(5)
 
   public init(settings: ConnectionSettings, laneCount: Int, modelByteCount: Int) {
     self.settings = settings

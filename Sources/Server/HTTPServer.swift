@@ -22,6 +22,7 @@ public final class HTTPServer: Service, Sendable {
   private let redirect: PlainRedirect?
   private let services: ServiceEndpoints
   private let metrics: MetricsEndpoint
+  private let reader: FigureReader
   private let console: ConsoleEndpoints
   private let proxies: TrustedProxies
   private let logger: Logger
@@ -43,7 +44,8 @@ public final class HTTPServer: Service, Sendable {
       models
       ?? ModelCache(byteCount: configuration.modelByteCount, logger: logger)
     loader = ModelLoader(cache: cache, settings: configuration.settings)
-    let library = ModelLibrary(cache: cache, loader: loader)
+    let library = ModelLibrary(cache: cache, loader: loader, pins: configuration.pinnedModels)
+    let readiness = Readiness(library)
     let admission = Admission(
       keys: KeyRing(trust: configuration.keyTrust),
       tokens: configuration.tokens.map { TokenIssuer($0, logger: logger) },
@@ -52,7 +54,7 @@ public final class HTTPServer: Service, Sendable {
     let recorder = RequestRecorder(settings: configuration.settings, logger: logger)
     control = ControlSession(
       settings: configuration.settings, library: library, admission: admission,
-      recorder: recorder, logger: logger)
+      readiness: readiness, recorder: recorder, logger: logger)
     var limits = ScoringQueue.Limits()
     limits.batchRows = configuration.batchRows
     limits.longestWait = configuration.longestWait
@@ -62,15 +64,14 @@ public final class HTTPServer: Service, Sendable {
       bodies: BodyReader(
         perRequest: configuration.bodyByteCount, together: configuration.bodiesByteCount,
         patience: configuration.patience),
-      clients: ClientRegistry(), deadline: configuration.deadline, release: release,
-      database: ServerDatabase(settings: configuration.settings),
+      clients: ClientRegistry(), readiness: readiness, deadline: configuration.deadline,
+      release: release, database: ServerDatabase(settings: configuration.settings),
       spool: Spool(patience: configuration.patience),
       limits: StreamLimits(
         model: configuration.modelBodyByteCount, upload: configuration.uploadByteCount),
       admission: configuration.needsKeys ? admission : nil, recorder: recorder,
       payloads: PayloadLog(share: configuration.payloadShare, logger: logger))
     services = ServiceEndpoints(server: parts)
-    metrics = MetricsEndpoint(server: parts)
     proxies = TrustedProxies(configuration.trustedProxies)
     console = ConsoleEndpoints(
       server: parts, services: services,
@@ -78,6 +79,11 @@ public final class HTTPServer: Service, Sendable {
         sessions: ConsoleSessions(), isSecure: configuration.tls != nil, proxies: proxies),
       reader: ConsoleReader(settings: configuration.settings, logger: logger))
     certificates = try configuration.tls.map { try Certificates($0, logger: logger) }
+    reader = FigureReader(
+      settings: configuration.settings, interval: configuration.figureInterval, logger: logger)
+    metrics = MetricsEndpoint(
+      server: parts, reader: reader, certificates: certificates,
+      connectionLimit: configuration.connectionCount)
     redirect = configuration.redirectPort.map {
       PlainRedirect(configuration, port: $0, logger: logger)
     }
@@ -120,6 +126,7 @@ public final class HTTPServer: Service, Sendable {
         WorkThread(name: "rowcast load") { [loader] in loader.run() },
         WorkThread(name: "rowcast look") { [console] in console.reader.run() },
         WorkThread(name: "rowcast record") { [recorder = parts.recorder] in recorder.run() },
+        WorkThread(name: "rowcast figures") { [reader] in reader.run() },
       ] + parts.database.start()
     let lanes = (0..<configuration.laneCount).map { number in
       WorkThread(name: "rowcast http \(number)") { [queue = parts.queue] in
@@ -143,6 +150,7 @@ public final class HTTPServer: Service, Sendable {
     parts.queue.stop()
     loader.stop()
     console.reader.stop()
+    reader.stop()
     control.stop()
     parts.database.stop()
     parts.recorder.stop()
@@ -160,7 +168,7 @@ public final class HTTPServer: Service, Sendable {
       rate.map { RateLimiter(rate: $0, burst: max(1, 2 * $0)) }
     }
     let gate = Gate(
-      admission: parts.admission, proxies: proxies,
+      admission: parts.admission, proxies: proxies, figures: parts.access,
       perKey: limiter(configuration.requestsPerSecond),
       perAddress: limiter(configuration.addressRequestsPerSecond), console: console.access)
     let routes = routes

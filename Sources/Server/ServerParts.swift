@@ -17,6 +17,8 @@ struct ServerParts: Sendable {
   let bodies: BodyReader
   let clients: ClientRegistry
   let figures = RequestFigures()
+  let access = AccessFigures()
+  let readiness: Readiness
   let deadline: Duration
   let release: String
   let database: ServerDatabase
@@ -27,11 +29,8 @@ struct ServerParts: Sendable {
   let recorder: RequestRecorder
   let payloads: PayloadLog
 
-  /// Longer silence of the database than this, and the server is not ready for more requests.
-  private static let longestSilence = Duration.seconds(5)
-
-  /// Whether models and keys are known, and the database that they come from is there.
-  var isReady: Bool { library.silence.map { $0 < Self.longestSilence } ?? false }
+  /// Whether requests may be sent here.
+  var isReady: Bool { readiness.isReady }
 
   /// Calls with the whole body of a request that brings rows, as `BodyReader` does, and logs it where that is wanted.
   func withRows<Value: Sendable>(

@@ -23,11 +23,13 @@ comment on function rowcast.failure_count(text, bigint) is
     'Rows that a scorer could not score; no more are counted than most, null for all.';
 revoke all on function rowcast.failure_count(text, bigint) from public;
 
+drop function if exists rowcast.bounded_status(bigint);
 create or replace function rowcast.bounded_status(most_failures bigint)
 returns table (
     name text, source text, model text, state text, state_reason text, backlog_rows bigint,
     oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
-    backfill_done double precision, job_id bigint, job_kind text, chunk_rows int)
+    backfill_done double precision, job_id bigint, job_kind text, chunk_rows int, scorer_id int,
+    running_rows bigint, available_chunks bigint, running_chunks bigint, change_rows bigint)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 #variable_conflict use_column
@@ -42,7 +44,10 @@ begin
     -- Each table once, whatever the number of scorers: a dashboard asks for all of them.
     return query
     with work as (
-        select c.scorer_id, sum(c.key_count) as keys, min(c.changed_at) as oldest
+        select c.scorer_id, sum(c.key_count) as keys, min(c.changed_at) as oldest,
+               coalesce(sum(c.key_count) filter (where c.state = 'running'), 0) as running_keys,
+               count(*) filter (where c.state = 'available') as available,
+               count(*) filter (where c.state = 'running') as running
         from rowcast.open_chunks() as c
         group by c.scorer_id
     ), past as (
@@ -85,7 +90,8 @@ begin
            case when job.job_id is null then 1
                 when coalesce(job.rows_total, 0) = 0 then 0
                 else least(0.999, (job.rows_made - job.open_keys)::float8 / job.rows_total) end,
-           job.job_id, job.kind, s.chunk_rows
+           job.job_id, job.kind, s.chunk_rows, s.scorer_id, coalesce(work.running_keys, 0)::bigint,
+           coalesce(work.available, 0), coalesce(work.running, 0), coalesce(past.keys, 0)::bigint
     from rowcast.scorer as s
     join rowcast.source as src on src.source_id = s.source_id
     left join rowcast.model as m on m.model_id = s.model_id
@@ -99,7 +105,8 @@ begin
 end
 $$;
 comment on function rowcast.bounded_status(bigint) is
-    'The rows of rowcast.scorer_status, of whose failures no more are counted than most_failures; null for all.';
+    'The rows of rowcast.scorer_status, of whose failures no more are counted than most_failures, null for all; and '
+    'what backlog_rows is made of: change_rows, which no tick has collected, and rows of chunks.';
 revoke all on function rowcast.bounded_status(bigint) from public;
 
 create or replace function rowcast.status_rows()
@@ -108,7 +115,9 @@ returns table (
     oldest_age interval, rows_per_second double precision, failures bigint, last_error text,
     backfill_done double precision, job_id bigint, job_kind text, chunk_rows int)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select * from rowcast.bounded_status(null)
+    select s.name, s.source, s.model, s.state, s.state_reason, s.backlog_rows, s.oldest_age, s.rows_per_second,
+           s.failures, s.last_error, s.backfill_done, s.job_id, s.job_kind, s.chunk_rows
+    from rowcast.bounded_status(null) as s
 $$;
 comment on function rowcast.status_rows() is 'The rows of rowcast.scorer_status.';
 revoke all on function rowcast.status_rows() from public;
@@ -141,7 +150,7 @@ select w.worker_id, w.name, w.host, w.pid, w.release, w.lanes, w.dispatcher, w.s
             on c.claimed_by = l.lane_id and c.state = 'running'
         where l.worker_id = w.worker_id) as chunks_running,
        w.connections_used, w.connections, w.connections_wanted, w.bulk_lanes, w.pressure, w.pressure_since,
-       w.devices
+       w.devices, w.resident_bytes, w.model_bytes
 from rowcast.worker as w
 order by w.worker_id;
 comment on view rowcast.workers is 'Processes that score, or did within the last hour.';
@@ -150,6 +159,8 @@ comment on column rowcast.workers.connections is
 comment on column rowcast.workers.bulk_lanes is
     'Lanes that take chunks of jobs; fewer than lanes while the server is under pressure.';
 comment on column rowcast.workers.devices is 'What it runs models on: cpu, gpu.';
+comment on column rowcast.workers.resident_bytes is
+    'Memory of its process; model_bytes is what its loaded models take of it.';
 comment on column rowcast.workers.pressure is 'Why it holds back with jobs; null where it does not.';
 grant select on rowcast.workers to rowcast_reader, rowcast_worker;
 
@@ -196,16 +207,35 @@ comment on view rowcast.failures is
     'in predictions.<name>_failure.';
 grant select on rowcast.failures to rowcast_reader;
 
+create or replace function rowcast.seconds_of_work(
+    state text, backlog_rows bigint, rows_per_second double precision, oldest_age interval)
+returns double precision
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select case
+        when state <> 'active' or backlog_rows = 0 then 0
+        when rows_per_second > 0 then backlog_rows / rows_per_second
+        -- Nobody works on it: it takes at least as long as it waits already.
+        else greatest(1, extract(epoch from coalesce(oldest_age, interval '1 second'))) end::float8
+$$;
+comment on function rowcast.seconds_of_work(text, bigint, double precision, interval) is
+    'How long the work that waits for a scorer would take at its present rate.';
+revoke all on function rowcast.seconds_of_work(text, bigint, double precision, interval) from public;
+
+create or replace function rowcast.job_backlog_seconds() returns double precision
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select max(greatest(1, extract(epoch from coalesce(j.eta, clock_timestamp() - j.created_at))))
+    from rowcast.job_page(null, null, null, true) as j where j.state = 'running' and j.scorer is null
+$$;
+comment on function rowcast.job_backlog_seconds() is
+    'How long the longest of the jobs that belong to no scorer would take at its present rate; null where none runs.';
+revoke all on function rowcast.job_backlog_seconds() from public;
+
 create or replace function rowcast.backlog_seconds() returns double precision
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
-    select greatest(coalesce(max(case
-        when s.state <> 'active' or s.backlog_rows = 0 then 0
-        when s.rows_per_second > 0 then s.backlog_rows / s.rows_per_second
-        -- Nobody works on it: it takes at least as long as it waits already.
-        else greatest(1, extract(epoch from coalesce(s.oldest_age, interval '1 second'))) end), 0), (
-        select max(greatest(1, extract(epoch from coalesce(j.eta, clock_timestamp() - j.created_at))))
-        from rowcast.job_rows() as j where j.state = 'running' and j.scorer is null))
-    from rowcast.status_rows() as s
+    select greatest(
+        coalesce(max(rowcast.seconds_of_work(s.state, s.backlog_rows, s.rows_per_second, s.oldest_age)), 0),
+        rowcast.job_backlog_seconds())
+    from rowcast.bounded_status(0) as s
 $$;
 comment on function rowcast.backlog_seconds() is
     'How long the work that waits would take at the present rate; for scaling workers from zero.';

@@ -21,6 +21,8 @@ public final class WorkerStatistics: Sendable {
     public var elections: Int64 = 0
     public var connectionsLost: Int64 = 0
     public var modelsLoaded: Int64 = 0
+    public var scorersSuspended: Int64 = 0
+    public var maintenanceFailures: Int64 = 0
     public var readSeconds: Double = 0
     public var predictSeconds: Double = 0
     public var writeSeconds: Double = 0
@@ -82,11 +84,13 @@ public final class WorkerStatistics: Sendable {
       case .chunkRetried: state.counts.chunksRetried += 1
       case .connectionLost, .dispatcherLost: state.counts.connectionsLost += 1
       case .modelLoaded: state.counts.modelsLoaded += 1
+      case .scorerSuspended: state.counts.scorersSuspended += 1
+      case .maintenanceFailed: state.counts.maintenanceFailures += 1
       case .workerStarted, .workerStopped, .chunksMade, .jobsScheduled, .sessionEnded,
         .laneConnected, .chunkMapped, .lagBroken, .lagKept, .connectionsShort,
-        .connectionsRestored, .pressed, .relieved, .copyRefused, .scorerSuspended, .scorerResumed,
+        .connectionsRestored, .pressed, .relieved, .copyRefused, .scorerResumed,
         .canaryStopped, .deviceMissing, .discrepanciesFound, .expectationFailed, .modelRefused,
-        .modelInspected, .maintenanceFailed:
+        .modelInspected:
         break
       }
     }

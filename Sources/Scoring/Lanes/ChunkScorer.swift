@@ -83,6 +83,9 @@ struct ChunkScorer {
       Observations.Entry(
         chunk: chunk, scorerName: prepared.plan.name, rows: rows, result: result,
         profile: prepared.profile, columns: columns, outcomes: outcomes,
+        stages: .init(
+          read: start.duration(to: read), predict: read.duration(to: predicted),
+          write: predicted.duration(to: written)),
         latency: latency, cpuSeconds: ThreadClock.seconds - cpuStart))
     return (
       Event.Completion(

@@ -72,16 +72,18 @@ struct JobScorer {
     let writer = JobWriter(
       connection: connection, chunk: chunk, plan: plan, model: binding.model)
     let isCopied = try writer.write(result, of: rows)
+    let stages = ScorerTotal.Stages(
+      read: start.duration(to: read), predict: read.duration(to: predicted),
+      write: predicted.duration(to: clock.now))
     observations.addUsage(
       .init(
         model: binding.model.name, version: binding.model.id.version, rows: rows.count,
         predictSeconds: cpuPredicted - cpuRead),
-      job: job, cpuSeconds: ThreadClock.seconds - cpuStart)
+      failed: result.failures.count, stages, job: job, cpuSeconds: ThreadClock.seconds - cpuStart)
     return Event.Completion(
       chunk: chunk.id, scorer: "job \(job)", rows: rows.count, features: rows.readCount,
-      failures: result.failures.count, isCopied: isCopied, read: start.duration(to: read),
-      predict: read.duration(to: predicted), write: predicted.duration(to: clock.now),
-      latency: nil)
+      failures: result.failures.count, isCopied: isCopied, read: stages.read,
+      predict: stages.predict, write: stages.write, latency: nil)
   }
 
   mutating func forget(_ job: Int64) { jobs[job] = nil }

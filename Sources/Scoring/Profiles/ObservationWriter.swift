@@ -6,10 +6,26 @@ internal import Postgres
 struct ObservationWriter {
   let connection: Connection
 
-  func write(_ counts: [Int32: Observations.ScorerCounts]) throws(PostgresError) {
-    guard !counts.isEmpty else { return }
+  /// - Parameter events: How often each kind of event was met since the last call, or for how many seconds.
+  func write(
+    _ counts: [Int32: Observations.ScorerCounts], events: [String: Double]
+  ) throws(PostgresError) {
+    guard !counts.isEmpty else {
+      if !events.isEmpty { try connection.run(Self.query(of: events)) }
+      return
+    }
+    var all = events
+    // These belong to no scorer that a total could be of.
+    if let jobs = counts[Observations.noScorer]?.total {
+      all["job_chunks"] = Double(jobs.chunks)
+      all["job_rows_scored"] = Double(jobs.rowsScored)
+      all["job_rows_failed"] = Double(jobs.rowsFailed)
+    }
     let scorers = counts.sorted { $0.key < $1.key }
-    var queries = [observations(scorers), minutes(scorers), usage(scorers.map(\.value))]
+    var queries = [
+      observations(scorers), minutes(scorers), usage(scorers.map(\.value)), totals(scorers),
+    ]
+    if !all.isEmpty { queries.append(Self.query(of: all)) }
     if counts.values.contains(where: { !$0.expectations.isEmpty }) {
       queries.append(expectations(scorers.map(\.value)))
     }
@@ -65,6 +81,22 @@ struct ObservationWriter {
       \(counts.map(\.rowsFailed)), \(counts.map(\.chunks)), \(counts.map(\.latencies)), \
       \(counts.map(\.latencySeconds)), \(counts.map(\.longestLatency)))
       """
+  }
+
+  private func totals(_ scorers: [(key: Int32, value: Observations.ScorerCounts)]) -> Query {
+    let totals = scorers.map(\.value.total)
+    return """
+      select rowcast.record_totals(\(scorers.map(\.key)), \(totals.map(\.rowsScored)), \
+      \(totals.map(\.rowsFailed)), \(totals.map(\.chunks)), \(totals.map(\.readSeconds)), \
+      \(totals.map(\.predictSeconds)), \(totals.map(\.writeSeconds)), \
+      \(totals.map(\.latencySeconds)), \
+      \(totals.map { "{\($0.latencyCounts.map(String.init).joined(separator: ","))}" }))
+      """
+  }
+
+  private static func query(of events: [String: Double]) -> Query {
+    let named = events.sorted { $0.key < $1.key }
+    return "select rowcast.record_events(\(named.map(\.key)), \(named.map(\.value)))"
   }
 
   private func usage(_ scorers: [Observations.ScorerCounts]) -> Query {

@@ -50,6 +50,7 @@ final class Observations: Sendable {
     var minutes: [Int64: Minute] = [:]
     var usage: [UsageKey: Usage] = [:]
     var expectations: [ExpectationKey: ExpectationJudge.Outcome] = [:]
+    var total = ScorerTotal()
     fileprivate var dirtySince: ContinuousClock.Instant?
     fileprivate var dirtyAt: ContinuousClock.Instant?
   }
@@ -63,6 +64,7 @@ final class Observations: Sendable {
     var profile: ScorerProfile
     var columns: [ProfiledColumn: ColumnStatistics]
     var outcomes: [ExpectationJudge.Outcome]
+    var stages: ScorerTotal.Stages
     var latency: Duration?
     /// Of the lane's thread, for the whole chunk.
     var cpuSeconds: Double
@@ -76,6 +78,9 @@ final class Observations: Sendable {
   }
 
   private let state = Mutex(State())
+
+  /// Where jobs that belong to no scorer are counted.
+  static let noScorer: Int32 = 0
 
   /// A scorer's counts are written when it rests for so long …
   private static let rest = Duration.seconds(1)
@@ -111,6 +116,10 @@ final class Observations: Sendable {
         own.longestLatency = max(own.longestLatency, latency)
       }
       counts.minutes[minute] = own
+
+      counts.total.add(
+        rows: entry.rows.count, failed: entry.result.failures.count, entry.stages,
+        latency: entry.latency)
 
       let rows = max(1, entry.result.shares.reduce(0) { $0 + $1.rows })
       let predict = entry.result.shares.reduce(0) { $0 + $1.predictSeconds }
@@ -151,20 +160,24 @@ final class Observations: Sendable {
   }
 
   /// What a chunk took of a job that belongs to no scorer.
-  func addUsage(_ share: ChunkResult.Share, job: Int64, cpuSeconds: Double) {
+  func addUsage(
+    _ share: ChunkResult.Share, failed: Int, _ stages: ScorerTotal.Stages, job: Int64,
+    cpuSeconds: Double
+  ) {
     let now = Int64(Date.now.timeIntervalSince1970)
     let key = ScorerCounts.UsageKey(
       model: share.model, version: share.version, job: job, hour: now - now % 3600)
     state.withLock { state in
       // No scorer has that number; and none of its name.
-      var counts = state.scorers.removeValue(forKey: 0) ?? ScorerCounts()
+      var counts = state.scorers.removeValue(forKey: Self.noScorer) ?? ScorerCounts()
       counts.usage[key, default: .init()].rows += Int64(share.rows)
       counts.usage[key]!.seconds += cpuSeconds
       counts.usage[key]!.predictSeconds += share.predictSeconds
+      counts.total.add(rows: share.rows, failed: failed, stages, latency: nil)
       let instant = ContinuousClock.now
       counts.dirtySince = counts.dirtySince ?? instant
       counts.dirtyAt = instant
-      state.scorers[0] = counts
+      state.scorers[Self.noScorer] = counts
     }
   }
 

@@ -38,10 +38,13 @@ package final class ModelCache: Sendable {
     var entries: [Key: Entry] = [:]
     var byteCount = 0
     var uses: UInt64 = 0
+    var pinned: Set<ModelVersionID> = []
+    var figures = Figures()
   }
 
   private let state = Mutex(State())
-  private let capacity: Int
+  /// Bytes that models may take together.
+  package let capacity: Int
   private let events: EventSink
   /// A refused model may be mended by a newer alias; until then lanes must not load it in a loop.
   private let refusalLifetime = Duration.seconds(10)
@@ -84,15 +87,21 @@ package final class ModelCache: Sendable {
         let start = ContinuousClock.now
         let model = try LoadedModel.load(id, reasons: reasons, on: connection)
         content = .loaded(model)
+        let duration = start.duration(to: .now)
+        state.withLock { state in
+          state.figures.loads += 1
+          state.figures.loadSeconds += duration.seconds
+        }
         events(
           .modelLoaded(
             model: model.name, version: Int(id.version), byteCount: model.model.byteCount,
-            duration: start.duration(to: .now)))
+            duration: duration))
         if model.fellBack {
           events(.deviceMissing(model: model.name, version: Int(id.version)))
         }
         return .success((model, true))
       } catch {
+        state.withLock { $0.figures.failures += 1 }
         if case .postgres = error { return .failure(error) }
         content = .refused(
           Refusal(error: error, until: .now.advanced(by: refusalLifetime)))
@@ -124,15 +133,40 @@ package final class ModelCache: Sendable {
       state.entries[key]?.byteCount = model.model.byteCount
       state.byteCount += model.model.byteCount
       guard state.byteCount > capacity else { return }
-      let oldest = state.entries.filter { $0.key != key && $0.value.byteCount > 0 }
-        .sorted { $0.value.lastUse < $1.value.lastUse }
+      let oldest = state.entries.filter {
+        $0.key != key && $0.value.byteCount > 0 && !state.pinned.contains($0.key.id)
+      }.sorted { $0.value.lastUse < $1.value.lastUse }
       for (other, entry) in oldest where state.byteCount > capacity {
         state.byteCount -= entry.byteCount
         state.entries[other] = nil
+        state.figures.unloads += 1
       }
     }
   }
 
-  /// Bytes of the models that are loaded.
-  package var byteCount: Int { state.withLock(\.byteCount) }
+  /// Never lets go of these, once they are loaded, in place of those of the last call.
+  package func pin(_ ids: Set<ModelVersionID>) { state.withLock { $0.pinned = ids } }
+
+  // MARK: Figures
+
+  package struct Figures: Sendable, Equatable {
+    /// Models that are loaded now, and their bytes.
+    package var count = 0
+    package var byteCount = 0
+    /// Since the process began.
+    package var loads = 0
+    /// Models that could not be loaded, for whatever reason.
+    package var failures = 0
+    package var unloads = 0
+    package var loadSeconds = 0.0
+  }
+
+  package var figures: Figures {
+    state.withLock { state in
+      var figures = state.figures
+      figures.count = state.entries.count { $0.value.byteCount > 0 }
+      figures.byteCount = state.byteCount
+      return figures
+    }
+  }
 }

@@ -12,11 +12,16 @@ final class Control {
   private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private let clock = ContinuousClock()
   private var pulses: Pulse
+  /// What the database was told of.
+  private var told = EventTotals()
+  private var memoryAt: ContinuousClock.Instant?
 
   /// How long a statement that was cancelled may take to end.
   private static let cancelGrace = Duration.seconds(1)
   /// How often it is looked whether there are counts to write.
   private static let writeInterval = Duration.seconds(1)
+  /// How often it says how much memory it has.
+  private static let memoryInterval = Duration.seconds(5)
 
   /// - Parameter models: The models of the process; the worker's own where nil.
   init(_ context: WorkerContext, models: ModelCache? = nil) {
@@ -213,7 +218,10 @@ final class Control {
     let writer = ObservationWriter(connection: connection)
     do throws(PostgresError) {
       let counts = context.observations.take(all: all)
-      try writer.write(counts)
+      let totals = EventTotals(context.events.statistics.snapshot(), models.figures)
+      try writer.write(counts, events: totals.since(told))
+      told = totals
+      try recordMemory(connection)
       for own in counts.values {
         for outcome in own.expectations.values where outcome.failed > 0 {
           guard outcome.action != .record, let reason = outcome.reason else { continue }
@@ -228,6 +236,17 @@ final class Control {
       guard connection.isUsable else { throw error }
       context.events(.maintenanceFailed(step: "observations", reason: error.message))
     }
+  }
+
+  private func recordMemory(_ connection: Connection) throws(PostgresError) {
+    guard let worker = context.workerID, memoryAt.map({ clock.now >= $0 }) ?? true else { return }
+    memoryAt = clock.now.advanced(by: Self.memoryInterval)
+    let figures = models.figures
+    try connection.run(
+      """
+      select rowcast.record_memory(\(worker), \(Int64(Machine.residentByteCount)), \
+      \(Int64(figures.byteCount)), \(Int32(figures.count)))
+      """)
   }
 
   // MARK: Stopping

@@ -20,6 +20,13 @@ public enum Machine {
     return min(physical, ControlGroups().memoryByteCount ?? physical)
   }
 
+  /// Bytes of this process that are in memory; 0 where the kernel does not tell.
+  package static var residentByteCount: Int {
+    // All pages, then those in memory.
+    let fields = File.firstLine(of: "/proc/self/statm")?.split(separator: " ") ?? []
+    return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
+  }
+
   /// The machine's name, as the worker view shows it.
   public static var hostName: String {
     var buffer = [CChar](repeating: 0, count: 256)

@@ -10,11 +10,7 @@ struct Admission: Sendable {
   /// - Throws: 401 without a valid key or token, 403 where it is not for the action, 503 where that cannot be
   ///   told.
   func admit(_ headers: HTTPFields, to action: Action) throws(Problem) -> Caller {
-    guard let presented = Self.presented(in: headers) else {
-      throw Problem(
-        .unauthorized, "unauthorized", "no key was given",
-        hint: "Send \"Authorization: Bearer\" with a key.")
-    }
+    guard let presented = Self.presented(in: headers) else { throw Self.missing }
     // A field for keys takes no token.
     guard headers[.authorization] != nil else { return try keys.admit(presented, to: action) }
     return try admit(presented, to: action)
@@ -43,6 +39,11 @@ struct Admission: Sendable {
     case .token(let text): try admit(text, to: action)
     }
   }
+
+  /// Who shows nothing that could be a key or a token.
+  static let missing = Problem(
+    .unauthorized, "unauthorized", "no key was given",
+    hint: "Send \"Authorization: Bearer\" with a key.")
 
   private static func presented(in headers: HTTPFields) -> String? {
     if let authorization = headers[.authorization] {

@@ -17,6 +17,7 @@ final class Certificates: Sendable, Service {
 
   private let paths: HTTPConfiguration.TLS
   private let pair: Mutex<Pair>
+  private let refusals = Atomic<Int>(0)
   private let logger: Logger
 
   /// - Throws: Where the files cannot be read, or the key is not the certificate's.
@@ -41,6 +42,12 @@ final class Certificates: Sendable, Service {
     }
     return configuration
   }
+
+  /// When the first of the chain that is shown expires, in seconds since 1970.
+  var expiry: Int { pair.withLock { $0.chain.map { Int($0.notValidAfter) }.min() ?? 0 } }
+
+  /// How often files that had changed could not be used.
+  var refusalCount: Int { refusals.load(ordering: .relaxed) }
 
   private static func configuration(_ pair: Pair) -> TLSConfiguration {
     var configuration = TLSConfiguration.makeServerConfiguration(
@@ -70,6 +77,7 @@ final class Certificates: Sendable, Service {
       logger.notice("the certificate was renewed")
     } catch {
       // Perhaps half of the pair is written; the next look tries again.
+      refusals.add(1, ordering: .relaxed)
       logger.warning("the certificate's files cannot be used, the one before stays")
     }
   }

@@ -1,5 +1,6 @@
 internal import Logging
 internal import Postgres
+internal import Schema
 internal import Scoring
 internal import Synchronization
 
@@ -12,6 +13,7 @@ final class ControlSession: Sendable {
   private let library: ModelLibrary
   private let admission: Admission
   private let recorder: RequestRecorder
+  private let readiness: Readiness
   private let logger: Logger
   private let stopping = WakeUp()
   private let isStopping = Atomic<Bool>(false)
@@ -20,11 +22,12 @@ final class ControlSession: Sendable {
 
   init(
     settings: ConnectionSettings, library: ModelLibrary, admission: Admission,
-    recorder: RequestRecorder, logger: Logger
+    readiness: Readiness, recorder: RequestRecorder, logger: Logger
   ) {
     self.settings = settings.setting("application_name", to: "rowcast http")
     self.library = library
     self.admission = admission
+    self.readiness = readiness
     self.recorder = recorder
     self.logger = logger
   }
@@ -55,20 +58,34 @@ final class ControlSession: Sendable {
     try connection.runScript("set statement_timeout = '5s'; set jit = off")
     try connection.listen(Channel.control)
     var revision: Int64?
+    var isFit = true
     while !isStopping.load(ordering: .acquiring) {
+      let schema = try Migrator.schemaVersion(on: connection)
+      let wasFit = isFit
+      isFit = readiness.note(schemaVersion: schema)
+      guard isFit else {
+        if wasFit {
+          logger.error(
+            "the database's schema is older than this release's",
+            metadata: ["schema": "\(schema)", "needed": "\(Readiness.neededVersion)"])
+        }
+        readiness.confirm()
+        try waitForChange(on: connection)
+        continue
+      }
       admission.keys.replace(with: try KeyRing.Key.live(on: connection))
       if admission.tokens != nil {
         admission.roles.replace(with: try RoleBook.Rights.all(on: connection))
       }
       let now = try Catalog.revision(on: connection)
-      if now == revision {
-        library.confirm()
-      } else {
+      if now != revision {
         let catalog = try Catalog.read(on: connection, revision: now)
         recorder.replace(with: catalog.recordings)
         library.replace(with: catalog)
         revision = now
       }
+      library.attendPinned()
+      readiness.confirm()
       try waitForChange(on: connection)
     }
   }

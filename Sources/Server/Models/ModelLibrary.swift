@@ -10,11 +10,13 @@ internal import Synchronization
 final class ModelLibrary: Sendable {
   private struct State {
     var catalog: Catalog?
-    var confirmedAt: ContinuousClock.Instant?
     /// How versions that were asked for read and write tensors.
     var plans: [ModelVersionID: TensorPlan] = [:]
     /// What each name and alias that was asked for came to last.
     var followed: [Followed: ModelVersionID] = [:]
+    /// What of the pinned was loaded last.
+    var pinned: [PinnedModel: ModelVersionID] = [:]
+    var hasWhatIsPinned = false
   }
 
   private struct Followed: Hashable {
@@ -25,10 +27,13 @@ final class ModelLibrary: Sendable {
   private let state = Mutex(State())
   private let cache: ModelCache
   private let loader: ModelLoader
+  private let pins: [PinnedModel]
 
-  init(cache: ModelCache, loader: ModelLoader) {
+  /// - Parameter pins: What is loaded as soon as it is known, and kept.
+  init(cache: ModelCache, loader: ModelLoader, pins: [PinnedModel]) {
     self.cache = cache
     self.loader = loader
+    self.pins = pins
   }
 
   // MARK: What there is
@@ -48,7 +53,6 @@ final class ModelLibrary: Sendable {
   func replace(with catalog: Catalog) {
     let moved = state.withLock { state in
       state.catalog = catalog
-      state.confirmedAt = .now
       let known = Set(catalog.entries.values.map(\.id))
       state.plans = state.plans.filter { known.contains($0.key.model) }
       var moved: [Catalog.Target] = []
@@ -67,14 +71,36 @@ final class ModelLibrary: Sendable {
     for target in moved where cache.loadedModel(target.id) == nil { loader.preload(target.id) }
   }
 
-  /// Says that the catalog is still what the database has.
-  func confirm() { state.withLock { $0.confirmedAt = .now } }
+  /// Has those loaded that are pinned and are not, and notes whether they are.
+  ///
+  /// A pinned alias that moves counts as loaded while its next version is on the way: else all servers of a
+  /// database would leave at once.
+  func attendPinned() {
+    guard let catalog = state.withLock(\.catalog) else { return }
+    let targets = pins.map { ($0, try? catalog.target($0.name, $0.version).id) }
+    cache.pin(Set(targets.compactMap(\.1)))
+    var loaded = state.withLock(\.pinned)
+    for (pin, target) in targets {
+      guard let target else {
+        loaded[pin] = nil
+        continue
+      }
+      if cache.loadedModel(target) != nil { loaded[pin] = target } else { loader.preload(target) }
+    }
+    state.withLock { state in
+      state.pinned = loaded
+      state.hasWhatIsPinned = loaded.count == Set(pins).count
+    }
+  }
 
-  /// How long ago the database was heard of; nil where it never was.
-  var silence: Duration? { state.withLock(\.confirmedAt).map { .now - $0 } }
+  /// Whether models are known, and those that are pinned were loaded.
+  var hasWhatIsPinned: Bool { state.withLock(\.hasWhatIsPinned) }
 
-  /// Of the models that are loaded.
-  var byteCount: Int { cache.byteCount }
+  /// Of models and their loading.
+  var figures: ModelCache.Figures { cache.figures }
+
+  /// Bytes that models may take together.
+  var capacity: Int { cache.capacity }
 
   // MARK: One model
 

@@ -66,6 +66,8 @@ struct Gate: Sendable {
   /// nil where no keys are needed.
   let admission: Admission?
   let proxies: TrustedProxies
+  /// Counts who is not admitted.
+  let figures: AccessFigures
   /// How often a caller may ask, and an address; nil for no limit.
   let perKey: RateLimiter?
   let perAddress: RateLimiter?
@@ -78,7 +80,7 @@ struct Gate: Sendable {
     if let perAddress,
       let address = proxies.client(context.channel.remoteAddress, request.headers)
     {
-      try Self.take(perAddress, address.asker.description)
+      try take(perAddress, address.asker.description, .address)
     }
     let session: ConsoleSessions.Credential? =
       if case .page = access { console.credential(request, context) } else { nil }
@@ -86,16 +88,25 @@ struct Gate: Sendable {
       try console.requireOwnPage(request)
     }
     guard let admission else { return Caller() }
-    let caller =
-      if let session { try admission.admit(session, to: action) } else {
-        try admission.admit(request.headers, to: action)
-      }
-    if let perKey, let name = caller.name { try Self.take(perKey, name) }
+    let caller: Caller
+    do throws(Problem) {
+      caller =
+        if let session { try admission.admit(session, to: action) } else {
+          try admission.admit(request.headers, to: action)
+        }
+    } catch {
+      figures.count(error)
+      throw error
+    }
+    if let perKey, let name = caller.name { try take(perKey, name, .key) }
     return caller
   }
 
-  private static func take(_ limiter: RateLimiter, _ name: String) throws(Problem) {
+  private func take(
+    _ limiter: RateLimiter, _ name: String, _ limit: AccessFigures.Limit
+  ) throws(Problem) {
     guard let seconds = limiter.take(name) else { return }
+    figures.count(limit)
     throw Problem(
       .tooManyRequests, "too_often", "requests come too often",
       retryAfter: Int(min(seconds.rounded(.up), 86_400)))
