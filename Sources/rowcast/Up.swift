@@ -26,6 +26,7 @@ struct Up: AsyncParsableCommand {
 
   @OptionGroup var directory: DataDirectoryOptions
   @OptionGroup var worker: WorkerOptions
+  @OptionGroup var log: LogOptions
 
   @Option(help: ArgumentHelp("Listen on this TCP port of localhost too.", valueName: "port"))
   var listen: Int?
@@ -55,7 +56,7 @@ struct Up: AsyncParsableCommand {
     let uri = try listen.map { try Password(data).uri(port: $0, on: appliance) }
 
     let ready = WakeUp()
-    let logger = WorkerRun.logger(level: self.worker.logLevel)
+    let logger = log.logger
     let configuration = self.worker.configuration(appliance.database)
     let models = httpPort.map { _ in
       ModelCache(byteCount: configuration.modelByteCount, logger: logger)

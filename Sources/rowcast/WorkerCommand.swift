@@ -23,6 +23,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
   @OptionGroup var connection: ConnectionOptions
   @OptionGroup var worker: WorkerOptions
+  @OptionGroup var log: LogOptions
 
   @Option(help: "As the view rowcast.workers shows it. Default: host and process.")
   var name: String?
@@ -33,7 +34,7 @@ struct WorkerCommand: AsyncParsableCommand {
     try checkSchema(settings)
     var configuration = self.worker.configuration(settings)
     if let name { configuration.name = name }
-    let worker = Worker(configuration, logger: WorkerRun.logger(level: self.worker.logLevel))
+    let worker = Worker(configuration, logger: log.logger)
     try await WorkerRun.during(worker) {
       while !interruption.isSet { _ = interruption.wakeUp.wait() }
     }

@@ -19,7 +19,8 @@ extension MetricsEndpoint {
       "rowcast_schema_version", .gauge, "The schema that the database is at.", figures?.schema)
     metrics.family(
       "rowcast_database_info", .gauge, "1, with PostgreSQL's version as label.",
-      figures.map { figures -> [MetricsText.Sample] in [([("version", figures.database)], 1)] } ?? [])
+      figures.map { figures -> [MetricsText.Sample] in [([("version", figures.database)], 1)] }
+        ?? [])
     addBacklog(of: figures?.scorers ?? [], to: &metrics)
     addWork(of: figures?.scorers ?? [], to: &metrics)
     metrics.family(

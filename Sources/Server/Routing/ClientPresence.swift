@@ -1,5 +1,6 @@
 internal import Hummingbird
 internal import NIOCore
+internal import NIOSSL
 internal import Synchronization
 
 /// Whether the client of a connection still waits: a request that nobody reads the answer of is not scored.
@@ -10,6 +11,12 @@ package final class ClientPresence: Sendable {
 
   package var isGone: Bool { gone.load(ordering: .relaxed) }
   package func leave() { gone.store(true, ordering: .relaxed) }
+
+  /// Whether the error is that the client's connection ended before its request did. Over TLS that is an end
+  /// without the message that announces it.
+  static func isLost(by error: any Error) -> Bool {
+    error is IOError || error is ChannelError || error is NIOSSLError || error is BoringSSLError
+  }
 }
 
 /// The presences of all connections, by channel.

@@ -23,6 +23,7 @@ struct Guard: RouterMiddleware {
     let id = RequestName(request.headers[.requestID]) ?? RequestName(context.id)
     var context = context
     context.origin = RequestOrigin(id: id?.text ?? "", arrivedAt: start)
+    let trace = TraceContext(request.headers[.traceParent])
     var response = try await answer(request, context, id, next)
     response.headers[.xContentTypeOptions] = "nosniff"
     // Pages for people say these themselves.
@@ -33,13 +34,14 @@ struct Guard: RouterMiddleware {
       response.headers[.strictTransportSecurity] = "max-age=31536000"
     }
     if let id { response.headers[.requestID] = id.text }
+    if let trace { response.headers[.traceResponse] = trace.response }
     endSoon(request, &response, context)
     let duration = start.duration(to: .now)
     let route = context.endpointPath ?? "other"
     let method = RequestFigures.isKnown(request.method) ? request.method.rawValue : "other"
     figures.count(
       .init(route: route, method: method), status: response.status.code, duration: duration)
-    log(request, context, response, id, route, duration)
+    log(request, context, response, id, trace, route, duration)
     return response
   }
 
@@ -59,6 +61,11 @@ struct Guard: RouterMiddleware {
       ).response
     } catch let error as HTTPParserError {
       throw error
+    } catch  where ClientPresence.isLost(by: error) {
+      logger.debug(
+        "a client left in the middle of its request",
+        metadata: ["error": "\(type(of: error))", "request.id": "\(id?.text ?? "")"])
+      return Problem(Self.clientLeft, "abandoned", "the client left").response
     } catch {
       // The reason may hold what strangers must not read.
       logger.error(
@@ -67,6 +74,10 @@ struct Guard: RouterMiddleware {
       return Problem(.internalServerError, "internal", "the request failed").response
     }
   }
+
+  /// Nobody reads it; figures tell it from what the server is at fault for.
+  private static let clientLeft = HTTPResponse.Status(
+    code: 499, reasonPhrase: "Client Closed Request")
 
   /// Who is refused and has much more to say is heard out for a second.
   private func endSoon(_ request: Request, _ response: inout Response, _ context: ServerContext) {
@@ -90,7 +101,7 @@ struct Guard: RouterMiddleware {
   /// The path's parameters, the query, headers and bodies are not logged: they may hold anything.
   private func log(
     _ request: Request, _ context: ServerContext, _ response: Response, _ id: RequestName?,
-    _ route: String, _ duration: Duration
+    _ trace: TraceContext?, _ route: String, _ duration: Duration
   ) {
     guard logger.logLevel <= .info else { return }
     var metadata: Logger.Metadata = [
@@ -101,9 +112,10 @@ struct Guard: RouterMiddleware {
       metadata["client"] = "\(client)"
     }
     if let id { metadata["request.id"] = "\(id.text)" }
-    if let trace = TraceParent(request.headers[.traceParent]) {
+    if let trace {
       metadata["trace.id"] = "\(trace.traceID)"
-      metadata["parent.id"] = "\(trace.parentID)"
+      metadata["span.id"] = "\(trace.spanID)"
+      if let parent = trace.parentID { metadata["parent.id"] = "\(parent)" }
     }
     logger.info("request", metadata: metadata)
   }
@@ -129,29 +141,7 @@ struct RequestName {
   }
 }
 
-/// The W3C's `traceparent`: `00-<trace>-<parent>-<flags>`.
-struct TraceParent {
-  let traceID: Substring
-  let parentID: Substring
-
-  init?(_ field: String?) {
-    guard let parts = field?.split(separator: "-", omittingEmptySubsequences: false),
-      parts.count == 4, zip(parts, [2, 32, 16, 2]).allSatisfy({ $0.utf8.count == $1 }),
-      parts.allSatisfy({ $0.utf8.allSatisfy(Self.isDigit) }),
-      parts[0] == "00", parts[1].contains(where: { $0 != "0" }),
-      parts[2].contains(where: { $0 != "0" })
-    else { return nil }
-    (traceID, parentID) = (parts[1], parts[2])
-  }
-
-  private static func isDigit(_ byte: UInt8) -> Bool {
-    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-      || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
-  }
-}
-
 extension HTTPField.Name {
   static let referrerPolicy = HTTPField.Name("Referrer-Policy")!
   static let requestID = HTTPField.Name("X-Request-ID")!
-  static let traceParent = HTTPField.Name("traceparent")!
 }

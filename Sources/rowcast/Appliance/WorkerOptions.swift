@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import Logging
 import Postgres
 import Scoring
 
@@ -23,13 +22,6 @@ struct WorkerOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "What is logged to standard error: trace, debug, info, notice, warning, error.",
-      valueName: "level"),
-    transform: level)
-  var logLevel = Logger.Level.notice
-
-  @Option(
-    help: ArgumentHelp(
       "Let jobs read and write files in this directory. Default: none.", valueName: "directory"))
   var files: String?
 
@@ -38,13 +30,6 @@ struct WorkerOptions: ParsableArguments {
       "Megabytes of models that are kept loaded. Default: a quarter of the memory.",
       valueName: "megabytes"))
   var modelMemory: Int?
-
-  static func level(_ text: String) throws -> Logger.Level {
-    guard let level = Logger.Level(rawValue: text) else {
-      throw ValidationError("\"\(text)\" is no level of the log")
-    }
-    return level
-  }
 
   func validate() throws {
     if let modelMemory, !(1...1_048_576).contains(modelMemory) {

@@ -70,6 +70,12 @@ struct HTTPOptions: ParsableArguments {
       """, valueName: "share"))
   var logPayloads = 0.0
 
+  @Option(
+    help: ArgumentHelp(
+      "Load this model at once and keep it; the server is not ready without it. A version is a number or an alias; repeatable.",
+      valueName: "model[@version]"))
+  var pin: [String] = []
+
   @OptionGroup var access: AccessOptions
 
   func validate() throws {
@@ -98,6 +104,9 @@ struct HTTPOptions: ParsableArguments {
     }
     guard (1...1_048_576).contains(maxUpload) else {
       throw ValidationError("--max-upload must be from 1 to 1048576")
+    }
+    if let model = pin.first(where: { PinnedModel($0) == nil }) {
+      throw ValidationError("--pin \"\(model)\" is not a model, nor one with a version")
     }
     guard (1...1_000_000).contains(maxConnections) else {
       throw ValidationError("--max-connections must be from 1 to 1000000")
@@ -129,6 +138,7 @@ struct HTTPOptions: ParsableArguments {
     configuration.uploadByteCount = maxUpload << 20
     configuration.connectionCount = maxConnections
     configuration.payloadShare = logPayloads
+    configuration.pinnedModels = pin.compactMap { PinnedModel($0) }
     access.apply(to: &configuration)
     return configuration
   }

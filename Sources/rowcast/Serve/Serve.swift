@@ -1,5 +1,4 @@
 import ArgumentParser
-import Logging
 import Postgres
 import Schema
 import Scoring
@@ -46,19 +45,7 @@ struct Serve: AsyncParsableCommand {
       valueName: "megabytes"))
   var modelMemory: Int?
 
-  @Option(
-    help: ArgumentHelp(
-      "What is logged to standard error: trace, debug, info, notice, warning, error.",
-      valueName: "level"),
-    transform: WorkerOptions.level)
-  var logLevel = Logger.Level.notice
-
-  enum LogFormat: String, ExpressibleByArgument, CaseIterable {
-    case text, json
-  }
-
-  @Option(help: "How it is logged; at level info there is a line for each request.")
-  var logFormat = LogFormat.text
+  @OptionGroup var log: LogOptions
 
   func validate() throws {
     guard (0...65535).contains(port) else {
@@ -72,9 +59,7 @@ struct Serve: AsyncParsableCommand {
   func run() async throws {
     let settings = try connection.settings(application: "rowcast http")
     try checkSchema(settings)
-    let logger =
-      logFormat == .json
-      ? JSONLogHandler.logger(level: logLevel) : WorkerRun.logger(level: logLevel)
+    let logger = log.logger
     let http = http
     let server = try HTTPServer(
       http.configuration(
