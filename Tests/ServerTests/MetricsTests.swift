@@ -20,18 +20,8 @@ import Testing
       _ = try await scene.get("/b/\(UUID())")
       let answer = try await scene.get("/metrics")
       #expect(answer.headers["content-type"]?.hasPrefix("text/plain; version=0.0.4") == true)
-      var samples: [String: Double] = [:]
-      var described: Set<Substring> = []
-      for line in answer.text.split(separator: "\n") {
-        if line.hasPrefix("# TYPE ") {
-          #expect(described.insert(line.split(separator: " ")[2]).inserted)
-        } else if !line.hasPrefix("#") {
-          let end = try #require(line.lastIndex(of: " "))
-          let name = String(line[..<end])
-          #expect(samples[name] == nil, "\(name)")
-          samples[name] = Double(line[line.index(after: end)...])
-        }
-      }
+      let samples = try Figures.samples(of: answer.text)
+      #expect(!Figures.names(of: answer.text).isEmpty)
       let labels = #"{route="/v1/models/{model}/predict",method="POST""#
       #expect(samples["rowcast_http_requests_total\(labels),status=\"200\"}"] == 3)
       #expect(samples["rowcast_http_request_duration_seconds_count\(labels)}"] == 3)
@@ -39,6 +29,20 @@ import Testing
       #expect(samples["rowcast_http_scored_rows_total"] == 30)
       #expect((samples["rowcast_model_memory_bytes"] ?? 0) > 0)
       #expect(samples["rowcast_http_ready"] == 1)
+      #expect(samples["rowcast_models_loaded"] == 1)
+      #expect(samples["rowcast_model_loads_total"] == 1)
+      #expect((samples["rowcast_model_load_seconds_total"] ?? 0) > 0)
+      #expect(samples["rowcast_build_info{release=\"test\"}"] == 1)
+      for condition in ["database", "schema", "models"] {
+        #expect(samples["rowcast_http_ready_condition{condition=\"\(condition)\"}"] == 1)
+      }
+      for name in [
+        "process_open_fds", "process_max_fds", "process_threads", "process_cpu_seconds_total",
+        "process_resident_memory_bytes", "rowcast_memory_limit_bytes",
+        "rowcast_http_connection_limit",
+      ] {
+        #expect((samples[name] ?? 0) > 0, "\(name)")
+      }
       // Paths that are none are one.
       #expect(samples.keys.count { $0.contains("status=\"404\"") } == 1)
     }

@@ -18,9 +18,13 @@ struct ServerScene: Sendable {
   let server: HTTPServer
 
   /// Serves while the body runs, then stops in order.
+  ///
+  /// - Parameters:
+  ///   - log: Hears what is logged; nobody where nil.
+  ///   - waits: Whether the body begins only when the server is ready; over TLS it never waits.
   static func run(
-    _ change: (inout HTTPConfiguration) -> Void = { _ in },
-    _ body: (ServerScene) async throws -> Void
+    _ change: (inout HTTPConfiguration) -> Void = { _ in }, log: RecordedLog? = nil,
+    waits: Bool = true, _ body: (ServerScene) async throws -> Void
   ) async throws {
     let settings = Database.current.settings
     var configuration = HTTPConfiguration(
@@ -28,8 +32,7 @@ struct ServerScene: Sendable {
     configuration.port = 0
     change(&configuration)
     let (ports, continuation) = AsyncStream<Int>.makeStream()
-    var logger = Logger(label: "test")
-    logger.logLevel = .critical
+    let logger = log?.logger ?? Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let server = try HTTPServer(configuration, release: "test", logger: logger) { port in
       continuation.yield(port)
     }
@@ -46,7 +49,7 @@ struct ServerScene: Sendable {
         let scene = ServerScene(
           url: "\(scheme)://127.0.0.1:\(port)", connection: settings, server: server)
         do {
-          if configuration.tls == nil { try await scene.waitUntilReady() }
+          if waits, configuration.tls == nil { try await scene.waitUntilReady() }
           try await body(scene)
         } catch {
           await group.triggerGracefulShutdown()
@@ -58,12 +61,24 @@ struct ServerScene: Sendable {
     }
   }
 
-  private func waitUntilReady() async throws {
+  func waitUntilReady(_ status: Int = 200) async throws {
+    try await Self.eventually { try await get("/v2/health/ready").status == status }
+  }
+
+  /// Waits until it holds; for what no event tells of.
+  static func eventually(
+    _ location: SourceLocation = #_sourceLocation, _ condition: () async throws -> Bool
+  ) async throws {
     let end = ContinuousClock.now + .seconds(60)
-    while try await get("/v2/health/ready").status != 200 {
-      try #require(ContinuousClock.now < end)
+    while try await !condition() {
+      try #require(ContinuousClock.now < end, sourceLocation: location)
       try await Task.sleep(for: .milliseconds(5))
     }
+  }
+
+  /// The samples of `/metrics`, by name and labels.
+  func figures() async throws -> [String: Double] {
+    try Figures.samples(of: try await get("/metrics").text)
   }
 
   // MARK: Database
