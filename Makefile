@@ -106,6 +106,11 @@ contract: build ## Hold the HTTP server to the OpenAPI document that it serves (
 	@$(CONTRACT)/bin/pip install -q --disable-pip-version-check -r Tests/Peers/requirements-contract.txt
 	$(CONTRACT)/bin/python Tests/Peers/contract_check.py --rowcast $(BINARY) --seconds $(CONTRACT_SECONDS)
 
+# An appliance of its own. promtool comes with Prometheus.
+.PHONY: metrics
+metrics: build ## Check /metrics, the alert rules and their tests with promtool
+	Tests/Monitoring/check $(BINARY)
+
 # libFuzzer comes with the Swift toolchain. Findings are files under $(FUZZ)/findings; a model that
 # once broke something goes to Tests/Fuzz/Regressions, which the ordinary tests read.
 .PHONY: fuzz

@@ -32,7 +32,7 @@ import Testing
         text = try await scene.get("/metrics").text
         return try Figures.samples(of: text)["rowcast_latency_seconds_count{scorer=\"item\"}"] == 2
       }
-      let result = try await Self.promtool(["check", "metrics"], input: text)
+      let result = try await Self.run(["check", "metrics"], input: text)
       #expect(result.status == 0 && result.output.isEmpty, "\(result.output)")
     }
   }

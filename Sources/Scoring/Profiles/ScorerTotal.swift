@@ -21,7 +21,7 @@ package struct ScorerTotal: Sendable {
   var writeSeconds = 0.0
   var latencySeconds = 0.0
   /// Chunks by the first bound that they did not exceed; the last are those beyond all.
-  var latencyCounts = [Int64](repeating: 0, count: latencyBounds.count + 1)
+  var latencyCounts = [Int64](repeating: 0, count: ScorerTotal.latencyBounds.count + 1)
 
   /// - Parameter latency: nil for chunks of jobs.
   mutating func add(rows: Int, failed: Int, _ stages: Stages, latency: Duration?) {

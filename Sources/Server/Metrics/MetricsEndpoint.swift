@@ -2,6 +2,7 @@ internal import Glibc
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
+internal import Scoring
 
 /// The server's own figures and those of its database, as Prometheus reads them.
 ///
