@@ -70,21 +70,21 @@ import Testing
       "select rowcast.set_max_lag('a', '1 minute'); select rowcast.pause_scorer('c')")
     try connection.runScript("insert into a select i, i from generate_series(1, 7) as i")
     var first = try #require(try Self.figures(connection).scorers.first)
-    #expect((first.name, first.changeRows, first.availableRows) == ("a", 7, 0))
+    #expect(first.name == "a" && [first.changeRows, first.availableRows] == [7, 0])
     #expect(first.oldest > 0 && first.workSeconds >= 1 && first.maxLag == 60)
 
     try connection.tick()
     first = try #require(try Self.figures(connection).scorers.first)
-    #expect((first.changeRows, first.availableRows, first.availableChunks) == (0, 7, 1))
+    #expect([first.changeRows, first.availableRows, first.availableChunks] == [0, 7, 1])
     let lane = try TestLane()
     let chunk = try #require(try lane.claim().first)
     first = try #require(try Self.figures(connection).scorers.first)
-    #expect((first.availableRows, first.runningRows, first.runningChunks) == (0, 7, 1))
+    #expect([first.availableRows, first.runningRows, first.runningChunks] == [0, 7, 1])
     try lane.read(chunk)
     try lane.write(chunk)
     let figures = try Self.figures(connection)
     first = try #require(figures.scorers.first)
-    #expect((first.runningRows, first.runningChunks, first.workSeconds) == (0, 0, 0))
+    #expect([first.runningRows, first.runningChunks, first.workSeconds] == [0, 0, 0])
     #expect(
       figures.scorers.map(\.active) == [1, 1, 0] && figures.scorers.map(\.paused) == [0, 0, 1])
     #expect(figures.liveWorkers == 2 && figures.silentWorkers == 0 && figures.dispatchers == 0)
@@ -155,7 +155,7 @@ import Testing
       from rowcast.worker;
       """)
     let figures = try Self.figures(connection)
-    #expect((figures.liveWorkers, figures.silentWorkers, figures.dispatchers) == (1, 1, 1))
+    #expect([figures.liveWorkers, figures.silentWorkers, figures.dispatchers] == [1, 1, 1])
     #expect(figures.workers.map(\.name) == ["new"] && figures.workers[0].resident == 100)
     #expect(
       try connection.numbers("select resident_bytes from rowcast.workers where name = 'new'") == [

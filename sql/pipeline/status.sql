@@ -223,7 +223,7 @@ revoke all on function rowcast.seconds_of_work(text, bigint, double precision, i
 
 create or replace function rowcast.job_backlog_seconds() returns double precision
 language sql stable set search_path = pg_catalog, pg_temp as $$
-    select max(greatest(1, extract(epoch from coalesce(j.eta, clock_timestamp() - j.created_at))))
+    select max(greatest(1, extract(epoch from coalesce(j.eta, clock_timestamp() - j.created_at))))::float8
     from rowcast.job_page(null, null, null, true) as j where j.state = 'running' and j.scorer is null
 $$;
 comment on function rowcast.job_backlog_seconds() is
