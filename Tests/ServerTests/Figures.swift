@@ -14,14 +14,21 @@ enum Figures {
     return samples
   }
 
-  /// Names of what is described; of a histogram those of its samples.
-  static func names(of text: String) -> Set<String> {
-    var names: Set<String> = []
+  /// The kinds of what is described, by name.
+  static func kinds(of text: String) -> [String: String] {
+    var kinds: [String: String] = [:]
     for line in text.split(separator: "\n") where line.hasPrefix("# TYPE ") {
       let words = line.split(separator: " ").map(String.init)
-      let suffixes = words[3] == "histogram" ? ["_bucket", "_sum", "_count"] : [""]
-      for suffix in suffixes { #expect(names.insert(words[2] + suffix).inserted, "\(words[2])") }
+      #expect(kinds.updateValue(words[3], forKey: words[2]) == nil, "\(words[2])")
     }
-    return names
+    return kinds
+  }
+
+  /// Names of what may be asked for; of a histogram those of its samples.
+  static func names(of text: String) -> Set<String> {
+    Set(
+      kinds(of: text).flatMap { name, kind in
+        kind == "histogram" ? ["_bucket", "_sum", "_count"].map { name + $0 } : [name]
+      })
   }
 }
