@@ -32,7 +32,8 @@ struct ServerScene: Sendable {
     configuration.port = 0
     change(&configuration)
     let (ports, continuation) = AsyncStream<Int>.makeStream()
-    let logger = log?.logger ?? Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var logger = log?.logger ?? Logger(label: "test")
+    if log == nil { logger.logLevel = .critical }
     let server = try HTTPServer(configuration, release: "test", logger: logger) { port in
       continuation.yield(port)
     }
