@@ -43,6 +43,7 @@ struct DepartureTests {
       atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
     try await makeTestCertificate("server", in: directory)
+    try ServerScene.push("lightgbm_multiclass", as: "bank")
     let log = RecordedLog()
     try await ServerScene.run(
       {
@@ -56,7 +57,7 @@ struct DepartureTests {
       // One record: what the first request is answered after, the second came with.
       client.say(
         "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-          + "POST /v1/jobs HTTP/1.1\r\nHost: a\r\nX-Request-ID: cut\r\nContent-Length: 100000\r\n"
+          + "POST /v1/models/bank/predict HTTP/1.1\r\nHost: a\r\nX-Request-ID: cut\r\nContent-Length: 100000\r\n"
           + "Content-Type: application/json\r\n\r\n{")
       #expect(await client.hear().hasPrefix("HTTP/1.1 200"))
       await client.die()
