@@ -79,6 +79,38 @@ struct CertificateTests {
     }
   }
 
+  @Test func whenItExpiresIsTold() async throws {
+    let directory = "/tmp/rowcast-test-\(getpid())-expiry"
+    try FileManager.default.createDirectory(
+      atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    for name in ["server", "other"] { try await makeTestCertificate(name, in: directory) }
+    try await ServerScene.run({
+      $0.needsKeys = false
+      $0.tls = .init(
+        certificatePath: directory + "/server.crt", keyPath: directory + "/server.key")
+    }) { scene in
+      func figure(_ name: String) async throws -> Double? {
+        let client = try SecureClient(scene)
+        client.say("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        let answer = await client.hearToEnd()
+        let body = try #require(answer.range(of: "\r\n\r\n"))
+        return try Figures.samples(of: String(answer[body.upperBound...]))["rowcast_tls_\(name)"]
+      }
+      let expiry = try await figure("certificate_expiry_timestamp_seconds")
+      let days = ((expiry ?? 0) - Date.now.timeIntervalSince1970) / 86_400
+      #expect((1.9...2).contains(days), "\(days)")
+      #expect(try await figure("certificate_refusals_total") == 0)
+      // A key that is another certificate's stays unused, and is counted.
+      try Data(contentsOf: URL(filePath: directory + "/other.key"))
+        .write(to: URL(filePath: directory + "/server.key"), options: .atomic)
+      try await ServerScene.eventually {
+        (try await figure("certificate_refusals_total") ?? 0) > 0
+      }
+      #expect(try await figure("certificate_expiry_timestamp_seconds") == expiry)
+    }
+  }
+
   @Test func aKeyOfAnotherCertificateIsRefused() async throws {
     let directory = "/tmp/rowcast-test-\(getpid())-keys"
     try FileManager.default.createDirectory(

@@ -7,36 +7,6 @@ import Testing
 /// Clients that are cut off over TLS.
 @Suite(.database, .enabled(if: FileManager.default.isExecutableFile(atPath: openssl)))
 struct DepartureTests {
-  /// A client of TLS that can be killed, so that it ends without saying so.
-  private final class SecureClient: Sendable {
-    private let process = Process()
-    private let input = Pipe()
-    private let output = Pipe()
-
-    init(_ address: String) throws {
-      process.executableURL = URL(filePath: openssl)
-      process.arguments = ["s_client", "-quiet", "-connect", address]
-      process.standardInput = input
-      process.standardOutput = output
-      process.standardError = FileHandle.nullDevice
-      try process.run()
-    }
-
-    func say(_ text: String) { input.fileHandleForWriting.write(Data(text.utf8)) }
-
-    /// What has come when something has.
-    func hear() async -> String {
-      await offThePool {
-        String(decoding: self.output.fileHandleForReading.availableData, as: UTF8.self)
-      }
-    }
-
-    func die() async {
-      kill(process.processIdentifier, SIGKILL)
-      await offThePool { self.process.waitUntilExit() }
-    }
-  }
-
   @Test func aClientThatIsCutOffIsNoError() async throws {
     let directory = "/tmp/rowcast-test-\(getpid())-departures"
     try FileManager.default.createDirectory(
@@ -52,8 +22,7 @@ struct DepartureTests {
           certificatePath: directory + "/server.crt", keyPath: directory + "/server.key")
       }, log: log
     ) { scene in
-      let address = String(scene.url.dropFirst("https://".count))
-      let client = try SecureClient(address)
+      let client = try SecureClient(scene)
       // One record: what the first request is answered after, the second came with.
       client.say(
         "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -7,7 +7,8 @@ internal import Synchronization
 /// Reads what the database knows for monitoring, on a thread and a session of its own: a scrape never waits for it.
 ///
 /// It reads once at first, and then at intervals while somebody scrapes. A database that takes long to answer is
-/// asked the more seldom, so that reading takes no more than a tenth of the time.
+/// asked the more seldom, so that reading takes no more than a tenth of the time; but once in twelve
+/// intervals at least.
 final class FigureReader: Sendable {
   struct Reading: Sendable {
     var figures: DatabaseFigures
@@ -41,7 +42,6 @@ final class FigureReader: Sendable {
   private let logger: Logger
   private let madeAt = ContinuousClock.now
 
-  private static let longestInterval = Duration.seconds(60)
   /// Older figures are not shown.
   private static let lifetime = Duration.seconds(180)
   /// How long after a scrape figures are still read for the next one.
@@ -99,7 +99,7 @@ final class FigureReader: Sendable {
       isFirst = false
       let start = ContinuousClock.now
       read(in: &session)
-      let pause = min(max(interval, start.duration(to: .now) * 10), Self.longestInterval)
+      let pause = min(max(interval, start.duration(to: .now) * 10), interval * 12)
       // Nobody else than `stop` signals meanwhile.
       _ = wakeUp.wait(timeout: pause)
     }
