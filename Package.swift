@@ -27,7 +27,7 @@ let package = Package(
       traits: ["FullFoundation"]),
     // Buffers, addresses and event loops, as Hummingbird hands them out.
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-    // Parts of requests, as Hummingbird's channels pass them on.
+    // Parts of requests, as Hummingbird's channels pass them on, and what makes them of NIO's.
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
     // TLS without a system library; the certificate can be renewed while connections are open.
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
@@ -85,6 +85,7 @@ let package = Package(
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ], swiftSettings: strict),

@@ -10,8 +10,9 @@ public import ServiceLifecycle
 
 /// Scores rows of requests over HTTP, with the models of a database, until it is told to stop.
 ///
-/// Requests are read and answered on Swift's pool and NIO's threads; rows are scored on threads of the
-/// server's own, so that a model that takes long keeps no other request from being heard.
+/// Requests for scores are read and answered on NIO's threads, all others on Swift's pool; rows are scored on
+/// threads of the server's own, unless that takes less than to ask one, so that a model that takes long keeps no
+/// other request from being heard.
 public final class HTTPServer: Service, Sendable {
   private let configuration: HTTPConfiguration
   private let parts: ServerParts
@@ -161,9 +162,9 @@ public final class HTTPServer: Service, Sendable {
 
   private func application() throws -> some Hummingbird.ApplicationProtocol {
     let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
-    router.add(
-      middleware: Guard(
-        isSecure: certificates != nil, proxies: proxies, figures: parts.figures, logger: logger))
+    let around = Guard(
+      isSecure: certificates != nil, proxies: proxies, figures: parts.figures, logger: logger)
+    router.add(middleware: around)
     func limiter(_ rate: Double?) -> RateLimiter? {
       rate.map { RateLimiter(rate: $0, burst: max(1, 2 * $0)) }
     }
@@ -193,15 +194,13 @@ public final class HTTPServer: Service, Sendable {
       }
     }
     let patience = TimeAmount.nanoseconds(Int64(configuration.patience / .nanoseconds(1)))
-    let channel = HTTP1Channel.Configuration(
-      additionalChannelHandlers: [
-        PresenceHandler(self.parts.clients), PaceHandler(patience: patience),
-      ],
-      idleTimeout: patience,
-      httpDecoderConfiguration: .init(
-        maxHeaderFieldSize: configuration.headerByteCount,
-        maxHeaderListSize: configuration.headerByteCount, maxHeaderFieldCount: 100))
-    var server = HTTPServerBuilder.http1(configuration: channel)
+    let loops = EventLoopGroupProvider.singleton.eventLoopGroup
+    let prompt = PromptServer(
+      server: parts, routes: PromptRoutes(routes), gate: gate, around: around,
+      desks: Desks(loops), patience: patience)
+    var server = HTTPServerBuilder { [headerByteCount = configuration.headerByteCount] responder in
+      ConnectionChannel(responder: responder, prompt: prompt, headerByteCount: headerByteCount)
+    }
     if let certificates { server = try .tls(server, tlsConfiguration: certificates.configuration) }
     var logger = logger
     // Hummingbird speaks of each connection at info.
@@ -217,6 +216,6 @@ public final class HTTPServer: Service, Sendable {
         redirect?.lead(to: port)
         onRunning(port)
       },
-      logger: logger)
+      eventLoopGroupProvider: .shared(loops), logger: logger)
   }
 }

@@ -32,16 +32,6 @@ struct ServerParts: Sendable {
   /// Whether requests may be sent here.
   var isReady: Bool { readiness.isReady }
 
-  /// Calls with the whole body of a request that brings rows, as `BodyReader` does, and logs it where that is wanted.
-  func withRows<Value: Sendable>(
-    of request: Request, _ context: ServerContext, _ use: ([UInt8]) async throws -> Value
-  ) async throws -> Value {
-    try await bodies.withBody(of: request) { body in
-      payloads.note(body, request, from: context.origin)
-      return try await use(body)
-    }
-  }
-
   /// Scores rows of a request, and has that recorded where it is wanted.
   ///
   /// - Parameters:
@@ -51,11 +41,20 @@ struct ServerParts: Sendable {
     _ model: LoadedModel, _ batch: Batch, _ context: ServerContext, timeout: Duration? = nil,
     unreadable: [Int: String] = [:]
   ) async throws -> Predictions {
-    guard batch.rowCount > 0 else { throw Problem.badRequest("the request has no rows") }
-    let time = timeout.map { min($0, deadline) } ?? deadline
     let predictions = try await queue.predict(
-      model, batch, by: .now.advanced(by: time), for: clients.presence(of: context.channel))
+      model, batch, by: try deadline(of: batch, timeout: timeout),
+      for: clients.presence(of: context.channel))
     recorder.add(model, batch, predictions, unreadable: unreadable, from: context.origin)
     return predictions
+  }
+
+  /// By when rows of a request must be scored.
+  ///
+  /// - Throws: 400 where there are none.
+  func deadline(
+    of batch: Batch, timeout: Duration?
+  ) throws(Problem) -> ContinuousClock.Instant {
+    guard batch.rowCount > 0 else { throw .badRequest("the request has no rows") }
+    return .now.advanced(by: timeout.map { min($0, deadline) } ?? deadline)
   }
 }

@@ -6,6 +6,7 @@ package final class LoadedModel: Sendable, CustomStringConvertible {
   package let id: ModelVersionID
   package let name: String
   package let model: Model
+  package let pace = ScoringPace()
   /// Whether it would run on a GPU and there is none.
   let fellBack: Bool
 

@@ -24,6 +24,7 @@ package final class ModelCache: Sendable {
 
   private struct Entry {
     var slot = Slot()
+    var model: LoadedModel?
     var byteCount = 0
     var lastUse: UInt64 = 0
   }
@@ -116,20 +117,18 @@ package final class ModelCache: Sendable {
   /// The model, where it is loaded; waits for nobody who loads it.
   package func loadedModel(_ id: ModelVersionID) -> LoadedModel? {
     let key = Key(id: id, reasons: 0)
-    let slot: Slot? = state.withLock { state in
+    return state.withLock { state in
       state.uses += 1
       state.entries[key]?.lastUse = state.uses
-      return state.entries[key]?.slot
+      return state.entries[key]?.model
     }
-    return slot?.content.withLockIfAvailable { content in
-      if case .loaded(let model) = content { model } else { nil }
-    } ?? nil
   }
 
   /// Counts a model that was loaded, and lets go of others for it. Lanes that still score with
   /// those keep them alive until they are done.
   private func keep(_ model: LoadedModel, _ key: Key) {
     state.withLock { state in
+      state.entries[key]?.model = model
       state.entries[key]?.byteCount = model.model.byteCount
       state.byteCount += model.model.byteCount
       guard state.byteCount > capacity else { return }

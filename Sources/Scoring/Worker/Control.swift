@@ -9,6 +9,8 @@ internal import Schema
 final class Control {
   private let context: WorkerContext
   private let models: ModelCache
+  /// Whether callers wait for answers of this process while its lanes score.
+  private let isBesideServer: Bool
   private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private let clock = ContinuousClock()
   private var pulses: Pulse
@@ -23,10 +25,12 @@ final class Control {
   /// How often it says how much memory it has.
   private static let memoryInterval = Duration.seconds(5)
 
-  /// - Parameter models: The models of the process; the worker's own where nil.
+  /// - Parameter models: The models of the process, which a server scores requests with; the worker's own
+  ///   where nil.
   init(_ context: WorkerContext, models: ModelCache? = nil) {
     self.context = context
     pulses = Pulse(context)
+    isBesideServer = models != nil
     self.models =
       models
       ?? ModelCache(byteCount: context.configuration.modelByteCount, events: context.events)
@@ -38,7 +42,7 @@ final class Control {
     guard connection != nil else { return }
     context.events(.workerStarted(name: configuration.name, lanes: configuration.laneCount))
     let lanes = (0..<context.board.seatCount).map { seat in
-      WorkThread(name: "rowcast lane \(seat)") { [context, models] in
+      WorkThread(name: "rowcast lane \(seat)", yields: isBesideServer) { [context, models] in
         Lane(context, seat: seat, models: models).run()
       }
     }

@@ -9,7 +9,7 @@ struct Admission: Sendable {
 
   /// - Throws: 401 without a valid key or token, 403 where it is not for the action, 503 where that cannot be
   ///   told.
-  func admit(_ headers: HTTPFields, to action: Action) throws(Problem) -> Caller {
+  func admit(_ headers: some HeaderFields, to action: Action) throws(Problem) -> Caller {
     guard let presented = Self.presented(in: headers) else { throw Self.missing }
     // A field for keys takes no token.
     guard headers[.authorization] != nil else { return try keys.admit(presented, to: action) }
@@ -45,7 +45,7 @@ struct Admission: Sendable {
     .unauthorized, "unauthorized", "no key was given",
     hint: "Send \"Authorization: Bearer\" with a key.")
 
-  private static func presented(in headers: HTTPFields) -> String? {
+  private static func presented(in headers: some HeaderFields) -> String? {
     if let authorization = headers[.authorization] {
       let parts = authorization.split(separator: " ", maxSplits: 1)
       guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }

@@ -16,7 +16,7 @@ package struct TrustedProxies: Sendable {
   /// Each proxy appends whom it heard, so the way is read from its end: the last hop that is not trusted is the
   /// client, and what stands before it anybody may have written. Where `X-Forwarded-For` and `Forwarded` are
   /// both there and name different clients, one was not written by the proxy: then the proxy itself counts.
-  func client(_ peer: SocketAddress?, _ headers: HTTPFields) -> NetworkAddress? {
+  func client(_ peer: SocketAddress?, _ headers: some HeaderFields) -> NetworkAddress? {
     guard let peer = NetworkAddress(peer) else { return nil }
     return client(
       peer: peer, forwardedFor: headers[values: .forwardedFor],
@@ -45,7 +45,7 @@ package struct TrustedProxies: Sendable {
   }
 
   /// Whether a trusted proxy heard the request over TLS.
-  func isSecure(_ peer: SocketAddress?, _ headers: HTTPFields) -> Bool {
+  func isSecure(_ peer: SocketAddress?, _ headers: some HeaderFields) -> Bool {
     guard !ranges.isEmpty, let peer = NetworkAddress(peer), trust(peer) else { return false }
     let last =
       headers[values: .forwardedProto].flatMap(Self.elements).last

@@ -4,6 +4,8 @@ internal import Synchronization
 /// What requests came to, by route: counts by status, and how long they took.
 ///
 /// Routes are those that the server has, and one for all other paths, so that nobody can make up more of them.
+/// They are kept in several places, which are added up when they are read, so that loops that count do not wait
+/// for each other.
 final class RequestFigures: Sendable {
   struct Key: Hashable, Sendable, Comparable {
     var route: String
@@ -17,6 +19,12 @@ final class RequestFigures: Sendable {
     /// Requests by the first bound that they did not exceed; the last is for those beyond all.
     var buckets = [Int](repeating: 0, count: RequestFigures.bounds.count + 1)
     var seconds = 0.0
+
+    fileprivate func adding(_ others: Figures) -> Figures {
+      Figures(
+        byStatus: byStatus.merging(others.byStatus) { $0 + $1 },
+        buckets: zip(buckets, others.buckets).map { $0 + $1 }, seconds: seconds + others.seconds)
+    }
   }
 
   /// Seconds.
@@ -29,12 +37,17 @@ final class RequestFigures: Sendable {
     [.get, .post, .head, .put, .delete, .options, .patch].contains(method)
   }
 
-  private let figures = Mutex<[Key: Figures]>([:])
+  private final class Place: Sendable {
+    let figures = Mutex<[Key: Figures]>([:])
+  }
 
-  func count(_ key: Key, status: Int, duration: Duration) {
+  private let places = (0..<16).map { _ in Place() }
+
+  /// - Parameter place: Any number.
+  func count(_ key: Key, status: Int, duration: Duration, at place: Int = 0) {
     let seconds = duration / .seconds(1)
     let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
-    figures.withLock { figures in
+    places[place % places.count].figures.withLock { figures in
       figures[key, default: Figures()].byStatus[status, default: 0] += 1
       figures[key]!.buckets[bucket] += 1
       figures[key]!.seconds += seconds
@@ -42,6 +55,8 @@ final class RequestFigures: Sendable {
   }
 
   var all: [(key: Key, figures: Figures)] {
-    figures.withLock { $0.map { (key: $0.key, figures: $0.value) } }.sorted { $0.key < $1.key }
+    places.reduce(into: [Key: Figures]()) { sum, place in
+      sum.merge(place.figures.withLock { $0 }) { $0.adding($1) }
+    }.map { (key: $0.key, figures: $0.value) }.sorted { $0.key < $1.key }
   }
 }

@@ -119,20 +119,25 @@ final class ModelLibrary: Sendable {
 
   /// The model, loaded first where it is not.
   func model(_ target: Catalog.Target) async throws -> (model: LoadedModel, plan: TensorPlan) {
-    let model: LoadedModel
-    if let loaded = cache.loadedModel(target.id) {
-      model = loaded
-    } else {
-      do {
-        model = try await loader.load(target.id)
-      } catch let error as WorkError {
-        throw Problem(error, model: target.name)
-      }
+    if let loaded = loadedModel(target) { return loaded }
+    do {
+      let model = try await loader.load(target.id)
+      return (model, plan(of: model))
+    } catch let error as WorkError {
+      throw Problem(error, model: target.name)
     }
-    if let plan = state.withLock({ $0.plans[target.id] }) { return (model, plan) }
+  }
+
+  /// The model, where it is loaded; waits for nobody.
+  func loadedModel(_ target: Catalog.Target) -> (model: LoadedModel, plan: TensorPlan)? {
+    cache.loadedModel(target.id).map { ($0, plan(of: $0)) }
+  }
+
+  private func plan(of model: LoadedModel) -> TensorPlan {
+    if let plan = state.withLock({ $0.plans[model.id] }) { return plan }
     let plan = TensorPlan(model.model.signature)
-    state.withLock { $0.plans[target.id] = plan }
-    return (model, plan)
+    state.withLock { $0.plans[model.id] = plan }
+    return plan
   }
 
   /// The model with reasons beside its predictions; another one than that which requests are scored with.

@@ -18,32 +18,47 @@ package final class ScoringLane: Sendable {
       case .stop: return
       case .wait(let until):
         _ = wakeUp.wait(timeout: until.map { max(.zero, ContinuousClock.now.duration(to: $0)) })
-      case .score(let entries): Self.score(entries, workspace)
+      case .score(let entries): ScoringQueue.end(Self.score(entries, workspace))
       }
     }
   }
 
-  private static func score(_ entries: [ScoringQueue.Entry], _ workspace: Workspace) {
-    guard entries.count > 1 else { return score(entries[0], workspace) }
+  private static func score(
+    _ entries: [ScoringQueue.Entry], _ workspace: Workspace
+  ) -> [ScoringQueue.Outcome] {
+    guard entries.count > 1 else { return [score(entries[0], workspace)] }
     let batch = Batch(joining: entries.map(\.batch))
-    guard let predictions = try? entries[0].model.model.predict(batch, workspace: workspace) else {
+    guard let predictions = try? entries[0].model.predict(batch, workspace) else {
       // One of them may be at fault, and only that one shall hear of it.
-      for entry in entries { score(entry, workspace) }
-      return
+      return entries.map { score($0, workspace) }
     }
     var row = 0
-    for entry in entries {
+    return entries.map { entry in
       let rows = row..<row + entry.batch.rowCount
-      entry.end(.success(predictions.rows(rows)))
       row = rows.upperBound
+      return ScoringQueue.Outcome(entry: entry, result: .success(predictions.rows(rows)))
     }
   }
 
-  private static func score(_ entry: ScoringQueue.Entry, _ workspace: Workspace) {
+  private static func score(
+    _ entry: ScoringQueue.Entry, _ workspace: Workspace
+  ) -> ScoringQueue.Outcome {
     do throws(ModelError) {
-      entry.end(.success(try entry.model.model.predict(entry.batch, workspace: workspace)))
+      return ScoringQueue.Outcome(
+        entry: entry, result: .success(try entry.model.predict(entry.batch, workspace)))
     } catch {
-      entry.end(.failure(Problem(error)))
+      return ScoringQueue.Outcome(entry: entry, result: .failure(Problem(error)))
+    }
+  }
+}
+
+extension LoadedModel {
+  /// Scores, and measures how long that takes.
+  fileprivate func predict(
+    _ batch: Batch, _ workspace: Workspace
+  ) throws(ModelError) -> Predictions {
+    try pace.measure(rows: batch.rowCount) { () throws(ModelError) in
+      try model.predict(batch, workspace: workspace)
     }
   }
 }

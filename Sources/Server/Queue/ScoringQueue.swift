@@ -1,14 +1,16 @@
 internal import HTTPTypes
 package import Inference
-internal import Postgres
+internal import NIOCore
 package import Scoring
 internal import Synchronization
 
 /// Rows of requests that wait for a thread to score them.
 ///
 /// Threads take what waits for one model at once: while they are busy requests gather and are scored as
-/// one batch, and while they are not, none waits for another. Its size is bounded; what comes on top of
-/// that is refused at once.
+/// one batch, and while they are not, none waits for another. Models take turns, so that none keeps the others
+/// waiting. Its size is bounded; what comes on top of that is refused at once.
+///
+/// Adding costs the same however many wait, and taking only what is taken.
 package final class ScoringQueue: Sendable {
   package struct Limits: Sendable {
     /// Rows that are scored at once, if several requests bring them.
@@ -25,49 +27,70 @@ package final class ScoringQueue: Sendable {
   package final class Entry: Sendable {
     let model: LoadedModel
     package let batch: Batch
-    let layout: BatchLayout
     let addedAt = ContinuousClock.now
-    let deadline: ContinuousClock.Instant
-    let client: ClientPresence?
-    private let continuation: CheckedContinuation<Predictions, any Error>
-    private let cancelled: Cancelled
+    fileprivate let key: Key
+    private let deadline: ContinuousClock.Instant
+    private let client: ClientPresence?
+    private let cancelled: Cancelled?
+    /// Where the caller hears of the end; nil for wherever it ends.
+    let loop: (any EventLoop)?
+    /// Called once.
+    let end: @Sendable (Result<Predictions, any Error>) -> Void
 
-    fileprivate init(
-      model: LoadedModel, batch: Batch, layout: BatchLayout, deadline: ContinuousClock.Instant,
-      client: ClientPresence?, cancelled: Cancelled,
-      continuation: CheckedContinuation<Predictions, any Error>
+    init(
+      model: LoadedModel, batch: Batch, deadline: ContinuousClock.Instant, client: ClientPresence?,
+      cancelled: Cancelled? = nil, loop: (any EventLoop)?,
+      end: @escaping @Sendable (Result<Predictions, any Error>) -> Void
     ) {
-      (self.model, self.batch, self.layout) = (model, batch, layout)
-      (self.deadline, self.client) = (deadline, client)
-      self.cancelled = cancelled
-      self.continuation = continuation
+      (self.model, self.batch) = (model, batch)
+      key = Key(model: ObjectIdentifier(model), layout: BatchLayout(batch))
+      (self.deadline, self.client, self.cancelled) = (deadline, client, cancelled)
+      (self.loop, self.end) = (loop, end)
     }
 
-    var isAbandoned: Bool { cancelled.isSet || client?.isGone ?? false }
+    var isAbandoned: Bool { cancelled?.isSet ?? false || client?.isGone ?? false }
 
-    /// Once.
-    package func end(_ result: Result<Predictions, any Error>) { continuation.resume(with: result) }
+    /// Why it is not scored any more; nil where it is.
+    fileprivate func refusal(at now: ContinuousClock.Instant) -> (any Error)? {
+      if isAbandoned { return CancellationError() }
+      return deadline <= now ? ScoringQueue.late : nil
+    }
   }
 
-  fileprivate final class Cancelled: Sendable {
+  final class Cancelled: Sendable {
     private let flag = Atomic<Bool>(false)
     var isSet: Bool { flag.load(ordering: .relaxed) }
     func set() { flag.store(true, ordering: .relaxed) }
   }
 
-  private struct State {
+  /// What entries must have in common to be scored at once.
+  fileprivate struct Key: Hashable {
+    var model: ObjectIdentifier
+    var layout: BatchLayout
+  }
+
+  /// Entries that can be scored at once, the first that came first.
+  private struct Line {
     var entries: [Entry] = []
+    var rows = 0
+  }
+
+  private struct State {
+    var lines: [Key: Line] = [:]
+    /// The lines in which entries wait, the next to be taken from first.
+    var turns: [Key] = []
+    var waiting = 0
     var rows = 0
     /// Threads that sleep, the one that did so last at the end: its caches are warmest.
     var idle: [ScoringLane] = []
     var isStopped = false
-    var scoredRows = 0
-    var batches = 0
     var abandoned = 0
     var refused = 0
   }
 
   private let state = Mutex(State())
+  private let scoredRows = Atomic<Int>(0)
+  private let batches = Atomic<Int>(0)
   let limits: Limits
 
   package init(_ limits: Limits) { self.limits = limits }
@@ -83,42 +106,58 @@ package final class ScoringQueue: Sendable {
     for client: ClientPresence?
   ) async throws -> Predictions {
     let cancelled = Cancelled()
-    let layout = BatchLayout(batch)
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
-        add(
-          Entry(
-            model: model, batch: batch, layout: layout, deadline: deadline, client: client,
-            cancelled: cancelled, continuation: continuation))
+        let entry = Entry(
+          model: model, batch: batch, deadline: deadline, client: client, cancelled: cancelled,
+          loop: nil, end: { continuation.resume(with: $0) })
+        do throws(Problem) {
+          try add(entry)
+        } catch {
+          continuation.resume(throwing: error)
+        }
       }
     } onCancel: {
       cancelled.set()
     }
   }
 
-  private func add(_ entry: Entry) {
+  /// Has the rows scored; its end is called later, from another thread or on its loop.
+  ///
+  /// - Throws: 503 where too many wait already: then the end is not called.
+  func add(_ entry: Entry) throws(Problem) {
     let (refusal, lane): (Problem?, ScoringLane?) = state.withLock { state in
-      guard !state.isStopped else { return (Self.stopping, nil) }
-      let isFull =
-        state.entries.count >= limits.requests
-        || !state.entries.isEmpty && state.rows + entry.batch.rowCount > limits.rows
-      guard !isFull else {
-        state.refused += 1
-        return (Self.full, nil)
-      }
-      state.entries.append(entry)
+      if let problem = problem(with: entry.batch.rowCount, &state) { return (problem, nil) }
+      if state.lines[entry.key, default: Line()].entries.isEmpty { state.turns.append(entry.key) }
+      state.lines[entry.key, default: Line()].entries.append(entry)
+      state.lines[entry.key, default: Line()].rows += entry.batch.rowCount
+      state.waiting += 1
       state.rows += entry.batch.rowCount
       return (nil, state.idle.popLast())
     }
     lane?.wakeUp.signal()
-    if let refusal { entry.end(.failure(refusal)) }
+    if let refusal { throw refusal }
+  }
+
+  /// - Throws: 503 where not one row more would be taken: its reader need not look at a request's body.
+  func requireRoom() throws(Problem) {
+    if let refusal = state.withLock({ problem(with: 1, &$0) }) { throw refusal }
+  }
+
+  private func problem(with rowCount: Int, _ state: inout State) -> Problem? {
+    guard !state.isStopped else { return Self.stopping }
+    let isFull =
+      state.waiting >= limits.requests || state.waiting > 0 && state.rows + rowCount > limits.rows
+    guard isFull else { return nil }
+    state.refused += 1
+    return Self.full
   }
 
   private static let full = Problem(
     .serviceUnavailable, "overloaded", "too many requests wait already", retryAfter: 1)
   private static let stopping = Problem(
     .serviceUnavailable, "unavailable", "the server is stopping", retryAfter: 1)
-  private static let late = Problem(
+  fileprivate static let late = Problem(
     .gatewayTimeout, "timeout", "the rows were not scored in time",
     hint: "Ask for fewer rows at once, or later.")
 
@@ -133,55 +172,99 @@ package final class ScoringQueue: Sendable {
   }
 
   package func work(for lane: ScoringLane) -> Work {
-    var dropped: [Entry] = []
+    var dropped: [Outcome] = []
+    let now = ContinuousClock.now
     let work: Work = state.withLock { state in
       state.idle.removeAll { $0 === lane }
-      drop(&dropped, from: &state)
-      guard let first = state.entries.first else {
-        if state.isStopped { return .stop }
-        state.idle.append(lane)
-        return .wait(nil)
-      }
-      var taken: [Entry] = []
-      var others: [Entry] = []
-      var rows = 0
-      for entry in state.entries {
-        let fits = entry.model === first.model && entry.layout == first.layout
-        if fits, taken.isEmpty || rows + entry.batch.rowCount <= limits.batchRows {
-          taken.append(entry)
-          rows += entry.batch.rowCount
-        } else {
-          others.append(entry)
+      var soonest: ContinuousClock.Instant?
+      var turn = 0
+      while turn < state.turns.count {
+        let key = state.turns[turn]
+        if let patience = patience(of: state.lines[key]!, state.isStopped), now < patience {
+          soonest = soonest.map { min($0, patience) } ?? patience
+          turn += 1
+          continue
         }
+        state.turns.remove(at: turn)
+        let taken = take(from: key, &state, now, &dropped)
+        if state.lines[key] != nil { state.turns.append(key) }
+        if !taken.isEmpty { return .score(taken) }
       }
-      let patience = first.addedAt.advanced(by: limits.longestWait)
-      let mayGrow = limits.longestWait > .zero && rows < limits.batchRows && !state.isStopped
-      if mayGrow, .now < patience {
-        state.idle.append(lane)
-        return .wait(patience)
-      }
-      state.entries = others
-      state.rows -= rows
-      state.scoredRows += rows
-      state.batches += 1
-      return .score(taken)
+      if state.isStopped, state.turns.isEmpty { return .stop }
+      state.idle.append(lane)
+      return .wait(soonest)
     }
-    for entry in dropped {
-      entry.end(.failure(entry.isAbandoned ? CancellationError() : Self.late))
-    }
+    Self.end(dropped)
+    if case .score(let entries) = work { count(rows: entries.reduce(0) { $0 + $1.batch.rowCount }) }
     return work
   }
 
-  /// Removes those that nobody waits for, and those whose time is over.
-  private func drop(_ dropped: inout [Entry], from state: inout State) {
-    let now = ContinuousClock.now
-    state.entries.removeAll { entry in
-      guard entry.isAbandoned || entry.deadline <= now else { return false }
-      dropped.append(entry)
-      state.rows -= entry.batch.rowCount
-      if entry.isAbandoned { state.abandoned += 1 }
-      return true
+  /// Until when a line may gather more rows; nil where it may not.
+  private func patience(of line: Line, _ isStopped: Bool) -> ContinuousClock.Instant? {
+    guard limits.longestWait > .zero, line.rows < limits.batchRows, !isStopped else { return nil }
+    return line.entries[0].addedAt.advanced(by: limits.longestWait)
+  }
+
+  /// Takes the rows of a batch from a line, and with them those that nobody waits for any more.
+  private func take(
+    from key: Key, _ state: inout State, _ now: ContinuousClock.Instant, _ dropped: inout [Outcome]
+  ) -> [Entry] {
+    var taken: [Entry] = []
+    var rows = 0
+    var (count, left) = (0, 0)
+    for entry in state.lines[key]!.entries {
+      if let refusal = entry.refusal(at: now) {
+        dropped.append(Outcome(entry: entry, result: .failure(refusal)))
+        if entry.isAbandoned { state.abandoned += 1 }
+      } else if taken.isEmpty || rows + entry.batch.rowCount <= limits.batchRows {
+        taken.append(entry)
+        rows += entry.batch.rowCount
+      } else {
+        break
+      }
+      count += 1
+      left += entry.batch.rowCount
     }
+    state.waiting -= count
+    state.rows -= left
+    if count == state.lines[key]!.entries.count {
+      state.lines[key] = nil
+    } else {
+      state.lines[key]!.entries.removeFirst(count)
+      state.lines[key]!.rows -= left
+    }
+    return taken
+  }
+
+  /// What became of an entry.
+  struct Outcome: Sendable {
+    let entry: Entry
+    let result: Result<Predictions, any Error>
+  }
+
+  /// Tells those who wait: by one call on each loop, however many of its connections do.
+  static func end(_ outcomes: [Outcome]) {
+    var loops: [(loop: any EventLoop, outcomes: [Outcome])] = []
+    for outcome in outcomes {
+      guard let loop = outcome.entry.loop else {
+        outcome.entry.end(outcome.result)
+        continue
+      }
+      if let index = loops.firstIndex(where: { $0.loop === loop }) {
+        loops[index].outcomes.append(outcome)
+      } else {
+        loops.append((loop, [outcome]))
+      }
+    }
+    for (loop, outcomes) in loops {
+      loop.execute { for outcome in outcomes { outcome.entry.end(outcome.result) } }
+    }
+  }
+
+  /// Counts a batch that is scored, by a thread or by whoever has it.
+  func count(rows: Int) {
+    scoredRows.add(rows, ordering: .relaxed)
+    batches.add(1, ordering: .relaxed)
   }
 
   /// Refuses what comes, and ends threads when nothing waits any more.
@@ -208,8 +291,9 @@ package final class ScoringQueue: Sendable {
   package var figures: Figures {
     state.withLock {
       Figures(
-        waiting: $0.entries.count, waitingRows: $0.rows, scoredRows: $0.scoredRows,
-        batches: $0.batches, abandoned: $0.abandoned, refused: $0.refused)
+        waiting: $0.waiting, waitingRows: $0.rows,
+        scoredRows: scoredRows.load(ordering: .relaxed), batches: batches.load(ordering: .relaxed),
+        abandoned: $0.abandoned, refused: $0.refused)
     }
   }
 }

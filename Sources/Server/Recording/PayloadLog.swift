@@ -1,5 +1,4 @@
 internal import HTTPTypes
-internal import Hummingbird
 internal import Logging
 internal import Scoring
 
@@ -16,13 +15,13 @@ struct PayloadLog: Sendable {
     self.logger = logger
   }
 
-  func note(_ body: [UInt8], _ request: Request, from origin: RequestOrigin) {
+  func note(_ body: [UInt8], _ fields: some HeaderFields, from origin: RequestOrigin) {
     guard share > 0, share >= 1 || Double.random(in: 0..<1) < share else { return }
     logger.notice(
       "payload",
       metadata: [
         "request.id": "\(origin.id)", "route": "\(origin.route)",
-        "type": "\(Self.type(request.headers[.contentType]))",
+        "type": "\(Self.type(fields[.contentType]))",
         "bytes": "\(body.count)", "body": "\(Self.shown(body))",
       ])
   }

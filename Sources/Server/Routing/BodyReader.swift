@@ -5,10 +5,10 @@ internal import Synchronization
 
 /// Reads bodies into memory, within bounds for each and for all of them.
 final class BodyReader: Sendable {
-  private let perRequest: Int
+  let perRequest: Int
   private let together: Int
   private let patience: Duration
-  private let inWork = Mutex(0)
+  private let inWork = Atomic<Int>(0)
 
   init(perRequest: Int, together: Int, patience: Duration) {
     self.perRequest = perRequest
@@ -32,14 +32,18 @@ final class BodyReader: Sendable {
     guard declared <= perRequest else { throw tooLarge }
     var held = 0
     defer { release(held) }
-    try hold(declared, &held)
+    try hold(declared)
+    held = declared
     var bytes: [UInt8] = []
     bytes.reserveCapacity(declared)
     let deadline = ContinuousClock.now.advanced(by: patience)
     for try await buffer in request.body {
       let count = bytes.count + buffer.readableBytes
       guard count <= perRequest else { throw tooLarge }
-      if count > held { try hold(count - held, &held) }
+      if count > held {
+        try hold(count - held)
+        held = count
+      }
       guard ContinuousClock.now < deadline else {
         throw Problem(.requestTimeout, "timeout", "the body did not come in time")
       }
@@ -54,18 +58,17 @@ final class BodyReader: Sendable {
       hint: "Send fewer rows at once, or submit a job.")
   }
 
-  private func hold(_ count: Int, _ held: inout Int) throws(Problem) {
-    let isFree = inWork.withLock { total in
-      guard total == 0 || total + count <= together else { return false }
-      total += count
-      return true
-    }
-    guard isFree else {
+  /// Counts bytes of a body, until they are released.
+  ///
+  /// - Throws: 503 where bodies of others take all the memory.
+  func hold(_ count: Int) throws(Problem) {
+    let total = inWork.add(count, ordering: .relaxed).newValue
+    guard total == count || total <= together else {
+      release(count)
       throw Problem(
         .serviceUnavailable, "overloaded", "too many large requests are in work", retryAfter: 1)
     }
-    held += count
   }
 
-  private func release(_ count: Int) { inWork.withLock { $0 -= count } }
+  func release(_ count: Int) { inWork.subtract(count, ordering: .relaxed) }
 }

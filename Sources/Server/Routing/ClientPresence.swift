@@ -45,8 +45,8 @@ final class ClientRegistry: Sendable {
 final class PresenceHandler: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = NIOAny
 
+  let presence = ClientPresence()
   private let registry: ClientRegistry
-  private let presence = ClientPresence()
 
   init(_ registry: ClientRegistry) { self.registry = registry }
 

@@ -25,23 +25,22 @@ struct Guard: RouterMiddleware {
     context.origin = RequestOrigin(id: id?.text ?? "", arrivedAt: start)
     let trace = TraceContext(request.headers[.traceParent])
     var response = try await answer(request, context, id, next)
-    response.headers[.xContentTypeOptions] = "nosniff"
+    for (name, value) in Self.always { response.headers[name] = value }
     // Pages for people say these themselves.
     for (name, value) in Self.defaults where response.headers[name] == nil {
       response.headers[name] = value
     }
-    if isSecure || proxies.isSecure(context.channel.remoteAddress, request.headers) {
-      response.headers[.strictTransportSecurity] = "max-age=31536000"
+    if hasSecureClient(context.channel.remoteAddress, request.headers) {
+      response.headers[.strictTransportSecurity] = Self.strictTransport
     }
     if let id { response.headers[.requestID] = id.text }
     if let trace { response.headers[.traceResponse] = trace.response }
     endSoon(request, &response, context)
-    let duration = start.duration(to: .now)
-    let route = context.endpointPath ?? "other"
-    let method = RequestFigures.isKnown(request.method) ? request.method.rawValue : "other"
-    figures.count(
-      .init(route: route, method: method), status: response.status.code, duration: duration)
-    log(request, context, response, id, trace, route, duration)
+    note(
+      Ended(
+        method: request.method, route: context.endpointPath ?? "other", name: id,
+        trace: trace, fields: request.headers, peer: context.channel.remoteAddress,
+        status: response.status.code, duration: start.duration(to: .now)))
     return response
   }
 
@@ -51,14 +50,8 @@ struct Guard: RouterMiddleware {
   ) async throws -> Response {
     do {
       return try await next(request, context)
-    } catch let problem as Problem {
-      return problem.response
     } catch let error as HTTPError where error.status == .notFound {
       return Problem.notFound("there is no such path").response
-    } catch is CancellationError {
-      return Problem(
-        .serviceUnavailable, "abandoned", "the request was given up", retryAfter: 1
-      ).response
     } catch let error as HTTPParserError {
       throw error
     } catch  where ClientPresence.isLost(by: error) {
@@ -67,17 +60,33 @@ struct Guard: RouterMiddleware {
         metadata: ["error": "\(type(of: error))", "request.id": "\(id?.text ?? "")"])
       return Problem(Self.clientLeft, "abandoned", "the client left").response
     } catch {
+      return problem(error, id).response
+    }
+  }
+
+  /// What is said of an error.
+  func problem(_ error: any Error, _ id: RequestName?) -> Problem {
+    switch error {
+    case let problem as Problem: return problem
+    case is CancellationError:
+      return Problem(.serviceUnavailable, "abandoned", "the request was given up", retryAfter: 1)
+    default:
       // The reason may hold what strangers must not read.
       logger.error(
         "a request failed",
         metadata: ["error": "\(type(of: error))", "request.id": "\(id?.text ?? "")"])
-      return Problem(.internalServerError, "internal", "the request failed").response
+      return Problem(.internalServerError, "internal", "the request failed")
     }
   }
 
   /// Nobody reads it; figures tell it from what the server is at fault for.
   private static let clientLeft = HTTPResponse.Status(
     code: 499, reasonPhrase: "Client Closed Request")
+
+  /// Whether nobody between the client and this server could read the request.
+  func hasSecureClient(_ peer: SocketAddress?, _ fields: some HeaderFields) -> Bool {
+    isSecure || proxies.isSecure(peer, fields)
+  }
 
   /// Who is refused and has much more to say is heard out for a second.
   private func endSoon(_ request: Request, _ response: inout Response, _ context: ServerContext) {
@@ -89,7 +98,13 @@ struct Guard: RouterMiddleware {
     channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
   }
 
-  private static let defaults: [(HTTPField.Name, String)] = [
+  static let strictTransport = "max-age=31536000"
+
+  /// What every answer says.
+  static let always: [(HTTPField.Name, String)] = [(.xContentTypeOptions, "nosniff")]
+
+  /// What an answer says unless it says something else.
+  static let defaults: [(HTTPField.Name, String)] = [
     (.cacheControl, "no-store"),
     (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'"),
     (.referrerPolicy, "no-referrer"),
@@ -98,21 +113,40 @@ struct Guard: RouterMiddleware {
   /// Bytes that are read without need before a connection is closed.
   private static let patience = 1 << 20
 
+  /// A request that was answered.
+  struct Ended {
+    var method: HTTPRequest.Method
+    var route: String
+    var name: RequestName?
+    var trace: TraceContext?
+    var fields: any HeaderFields
+    var peer: SocketAddress?
+    var status: Int
+    var duration: Duration
+    /// Whose figures count it; each loop has its own.
+    var place = 0
+  }
+
+  func note(_ request: Ended) {
+    let method = RequestFigures.isKnown(request.method) ? request.method.rawValue : "other"
+    figures.count(
+      .init(route: request.route, method: method), status: request.status,
+      duration: request.duration, at: request.place)
+    log(request)
+  }
+
   /// The path's parameters, the query, headers and bodies are not logged: they may hold anything.
-  private func log(
-    _ request: Request, _ context: ServerContext, _ response: Response, _ id: RequestName?,
-    _ trace: TraceContext?, _ route: String, _ duration: Duration
-  ) {
+  private func log(_ request: Ended) {
     guard logger.logLevel <= .info else { return }
     var metadata: Logger.Metadata = [
-      "method": "\(request.method.rawValue)", "route": "\(route)",
-      "status": "\(response.status.code)", "seconds": "\(duration / .seconds(1))",
+      "method": "\(request.method.rawValue)", "route": "\(request.route)",
+      "status": "\(request.status)", "seconds": "\(request.duration / .seconds(1))",
     ]
-    if let client = proxies.client(context.channel.remoteAddress, request.headers) {
+    if let client = proxies.client(request.peer, request.fields) {
       metadata["client"] = "\(client)"
     }
-    if let id { metadata["request.id"] = "\(id.text)" }
-    if let trace {
+    if let name = request.name { metadata["request.id"] = "\(name.text)" }
+    if let trace = request.trace {
       metadata["trace.id"] = "\(trace.traceID)"
       metadata["span.id"] = "\(trace.spanID)"
       if let parent = trace.parentID { metadata["parent.id"] = "\(parent)" }

@@ -1,12 +1,12 @@
 internal import NIOCore
-internal import NIOHTTPTypes
+internal import NIOHTTP1
 
 /// Closes connections whose client takes its time with a body, read by anybody or not.
 ///
 /// Who has been refused is heard to the end of what he announced, so that the connection can serve on: a byte
 /// now and then would keep it for ever. Each body has the server's patience twice, and longer the more of it came.
 final class PaceHandler: ChannelInboundHandler, RemovableChannelHandler {
-  typealias InboundIn = HTTPRequestPart
+  typealias InboundIn = HTTPServerRequestPart
 
   private let patience: TimeAmount
   private var startedAt = NIODeadline.now()

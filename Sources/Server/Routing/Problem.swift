@@ -1,8 +1,6 @@
-internal import FoundationEssentials
 internal import HTTPTypes
 internal import Hummingbird
 internal import Inference
-internal import NIOCore
 internal import Postgres
 internal import Scoring
 
@@ -80,24 +78,24 @@ struct Problem: Error, Equatable {
     }
   }
 
-  private struct Body: Encodable {
-    var error: String
-    var code: String
-    var hint: String?
+  var answer: Answer {
+    var bytes: [UInt8] = []
+    JSONText.open("{", &bytes)
+    JSONText.member("code", string: code, &bytes)
+    JSONText.member("error", string: message, &bytes)
+    if let hint { JSONText.member("hint", string: hint, &bytes) }
+    JSONText.close("}", &bytes)
+    var answer = Answer.json(bytes, status: status)
+    func add(_ name: HTTPField.Name, _ value: String) {
+      answer.fields.append(HTTPField(name: name, value: value))
+    }
+    if let retryAfter { add(.retryAfter, String(retryAfter)) }
+    if status == .unauthorized { add(.wwwAuthenticate, "Bearer") }
+    if !allowed.isEmpty { add(.allow, allowed.map(\.rawValue).joined(separator: ", ")) }
+    return answer
   }
 
-  var response: Response {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    // Strings only: encoding cannot fail.
-    let body = (try? encoder.encode(Body(error: message, code: code, hint: hint))) ?? Data()
-    var headers: HTTPFields = [.contentType: "application/json"]
-    if let retryAfter { headers[.retryAfter] = String(retryAfter) }
-    if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-    if !allowed.isEmpty { headers[.allow] = allowed.map(\.rawValue).joined(separator: ", ") }
-    return Response(
-      status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
-  }
+  var response: Response { answer.response }
 }
 
 extension StringProtocol {

@@ -8,7 +8,11 @@ struct RequestQuery {
   /// - Parameter known: All names that the route takes; nil where it passes over others.
   /// - Throws: 400 for a name that is not known, or comes twice.
   init(_ request: Request, known: Set<String>?) throws(Problem) {
-    for (name, value) in request.uri.queryParameters {
+    try self.init(RequestHead(request), known: known)
+  }
+
+  init(_ head: RequestHead, known: Set<String>?) throws(Problem) {
+    for (name, value) in head.query {
       let shown = (name.removingPercentEncoding ?? "").excerpt(40)
       guard known?.contains(String(name)) ?? true else {
         throw .badRequest("the query has \"\(shown)\", which is not known")

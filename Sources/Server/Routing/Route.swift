@@ -1,6 +1,6 @@
-internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
+internal import NIOCore
 
 /// A path that the server answers, and what the served document says of it.
 struct Route: Sendable {
@@ -29,6 +29,8 @@ struct Route: Sendable {
   var access: Access
   var operation: Operation
   var handler: Handler
+  /// nil where only a task answers.
+  var prompt: Prompt?
   /// How a refusal is said; nil for an answer in JSON.
   var refusal: (@Sendable (Problem, Request) -> Response)?
 
@@ -77,22 +79,29 @@ struct Gate: Sendable {
     _ request: Request, _ context: ServerContext, to access: Route.Access
   ) throws(Problem) -> Caller {
     guard let action = access.action else { return Caller() }
-    if let perAddress,
-      let address = proxies.client(context.channel.remoteAddress, request.headers)
-    {
-      try take(perAddress, address.asker.description, .address)
-    }
     let session: ConsoleSessions.Credential? =
       if case .page = access { console.credential(request, context) } else { nil }
     if case .page = access, request.method != .get, session != nil || admission == nil {
       try console.requireOwnPage(request)
+    }
+    return try admit(
+      request.headers, from: context.channel.remoteAddress, to: action, session: session)
+  }
+
+  /// - Parameter session: What a browser signed in with; nil where the fields shall show a key.
+  func admit(
+    _ fields: some HeaderFields, from peer: SocketAddress?, to action: Action,
+    session: ConsoleSessions.Credential? = nil
+  ) throws(Problem) -> Caller {
+    if let perAddress, let address = proxies.client(peer, fields) {
+      try take(perAddress, address.asker.description, .address)
     }
     guard let admission else { return Caller() }
     let caller: Caller
     do throws(Problem) {
       caller =
         if let session { try admission.admit(session, to: action) } else {
-          try admission.admit(request.headers, to: action)
+          try admission.admit(fields, to: action)
         }
     } catch {
       figures.count(error)
@@ -116,9 +125,6 @@ struct Gate: Sendable {
 extension ServerContext {
   /// A parameter of the path, its escapes undone.
   func parameter(_ name: String) throws(Problem) -> String {
-    guard let value = parameters.get(name)?.removingPercentEncoding, !value.isEmpty else {
-      throw .badRequest("the path has no \(name)")
-    }
-    return value
+    try PathParameters(self, names: [name]).required(name)
   }
 }

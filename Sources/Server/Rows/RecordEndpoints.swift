@@ -28,18 +28,20 @@ struct RecordEndpoints: Sendable {
       ("/v1/models/{model}", "predict"),
       ("/v1/models/{model}/versions/{version}", "predictVersion"),
     ] {
-      routes.append(
-        .post(path + "/predict", .key(.score), Self.operation(id)) { request, context, caller in
-          let name = try context.parameter("model")
-          try caller.requireModel(name)
-          let target = try server.library.target(
-            name, context.parameters.get("version")?.removingPercentEncoding)
-          return try await server.withRows(of: request, context) { body in
-            try await predict(request, body, target, context)
-          }
-        })
+      routes.append(.scoring(path + "/predict", Self.operation(id), server, endpoint))
     }
     return routes
+  }
+
+  private var endpoint: ScoringEndpoint {
+    ScoringEndpoint { parameters, caller throws(Problem) in
+      let name = try parameters.required("model")
+      try caller.requireModel(name)
+      return Asked(target: try server.library.target(name, parameters["version"])) {
+        head, body, model, _ throws(Problem) in
+        try Self.read(head, body, model)
+      }
+    }
   }
 
   private static func operation(_ id: String) -> Operation {
@@ -61,13 +63,12 @@ struct RecordEndpoints: Sendable {
       ], refusals: [422, 504])
   }
 
-  private func predict(
-    _ request: Request, _ body: [UInt8], _ target: Catalog.Target, _ context: ServerContext
-  ) async throws -> Response {
-    let given = try RecordMedia(contentType: request.headers[.contentType])
-    let wanted = RecordMedia(accept: request.headers[.accept]) ?? given
-    let keep = request.uri.queryParameters["keep"].map { String($0) } ?? ""
-    let (model, _) = try await server.library.model(target)
+  private static func read(
+    _ head: RequestHead, _ body: [UInt8], _ model: LoadedModel
+  ) throws(Problem) -> ReadRequest {
+    let given = try RecordMedia(contentType: head.fields[.contentType])
+    let wanted = RecordMedia(accept: head.fields[.accept]) ?? given
+    let keep = head.query["keep"].map { String($0) } ?? ""
     let (lines, isSingle) = given == .json ? try JSONRecords.lines(of: body) : (body, false)
     let records: RecordRequest
     do throws(ScoringError) {
@@ -79,21 +80,22 @@ struct RecordEndpoints: Sendable {
         error.message.replacing("the file", with: "the body"),
         hint: error.hint?.replacing("--keep", with: "\"keep\""))
     }
-    let predictions = try await server.predict(
-      model, records.batch, context, unreadable: records.unreadable)
-    var bytes = records.answer(predictions, as: wanted.format)
-    if wanted == .json {
-      if isSingle, let reason = records.failures(in: predictions)[0] {
-        throw Problem(.unprocessableContent, "not_scored", "the record cannot be scored: \(reason)")
+    return ReadRequest(model: model, batch: records.batch, unreadable: records.unreadable) {
+      predictions throws(Problem) in
+      var bytes = records.answer(predictions, as: wanted.format)
+      if wanted == .json {
+        if isSingle, let reason = records.failures(in: predictions)[0] {
+          throw Problem(
+            .unprocessableContent, "not_scored", "the record cannot be scored: \(reason)")
+        }
+        bytes = JSONRecords.document(of: bytes, isSingle: isSingle)
       }
-      bytes = JSONRecords.document(of: bytes, isSingle: isSingle)
+      return Answer(
+        fields: [
+          HTTPField(name: .contentType, value: wanted.rawValue),
+          HTTPField(name: .modelVersion, value: String(model.id.version)),
+        ], bytes: bytes)
     }
-    return Response(
-      status: .ok,
-      headers: [
-        .contentType: wanted.rawValue,
-        .modelVersion: String(target.id.version),
-      ], body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
   }
 }
 

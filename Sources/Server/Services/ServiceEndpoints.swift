@@ -1,8 +1,6 @@
 internal import FoundationEssentials
 internal import HTTPTypes
-internal import Hummingbird
 internal import Inference
-internal import NIOCore
 internal import Scoring
 internal import Synchronization
 
@@ -28,22 +26,21 @@ struct ServiceEndpoints: Sendable {
 
   var routes: [Route] {
     [
-      .post(
-        "/score", .key(.score),
-        Self.operation("score", "Asks the service \"default\", or the only one.", [404])
-      ) { request, context, caller in
-        try await score(request, context, caller, try server.library.catalog.onlyService())
-      },
-      .post(
-        "/api/v1/service/{name}/score", .key(.score),
-        Self.operation("scoreService", "Asks a service.")
-      ) { request, context, caller in
-        let name = try context.parameter("name")
-        let catalog = try server.library.catalog
-        // Without telling whether there is such a model.
-        if catalog.services[name] == nil { try caller.requireModel(name) }
-        return try await score(request, context, caller, try catalog.service(name))
-      },
+      .scoring(
+        "/score", Self.operation("score", "Asks the service \"default\", or the only one.", [404]),
+        server,
+        ScoringEndpoint { _, caller throws(Problem) in
+          try asked(try server.library.catalog.onlyService(), caller)
+        }),
+      .scoring(
+        "/api/v1/service/{name}/score", Self.operation("scoreService", "Asks a service."), server,
+        ScoringEndpoint { parameters, caller throws(Problem) in
+          let name = try parameters.required("name")
+          let catalog = try server.library.catalog
+          // Without telling whether there is such a model.
+          if catalog.services[name] == nil { try caller.requireModel(name) }
+          return try asked(try catalog.service(name), caller)
+        }),
     ]
   }
 
@@ -64,20 +61,21 @@ struct ServiceEndpoints: Sendable {
       ], refusals: refusals + [422, 504])
   }
 
-  private func score(
-    _ request: Request, _ context: ServerContext, _ caller: Caller, _ service: Catalog.Service
-  ) async throws -> Response {
+  private func asked(
+    _ service: Catalog.Service, _ caller: Caller
+  ) throws(Problem) -> Asked {
     try caller.requireModel(service.model)
-    let wanted = try RequestQuery(request, known: nil).integer("top_k", in: 0...Int(Int32.max))
-    return try await server.withRows(of: request, context) { body in
-      let input = try ServiceInput.read(body, contentType: request.headers[.contentType])
-      let answer = try await answer(service, input.content, most: wanted ?? input.most, context)
-      return Response(
-        status: .ok,
-        headers: [
-          .contentType: "application/json", .modelVersion: String(answer.version),
-        ],
-        body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.bytes)))
+    let target = try server.library.target(service.model, service.alias)
+    return Asked(target: target) { head, body, model, _ throws(Problem) in
+      let wanted = try RequestQuery(head, known: nil).integer("top_k", in: 0...Int(Int32.max))
+      let input = try ServiceInput.read(body, contentType: head.fields[.contentType])
+      let plan = try plan(of: service, model)
+      return ReadRequest(model: model, batch: try plan.batch(input.content)) {
+        predictions throws(Problem) in
+        var answer = Answer.json(try plan.answer(predictions, most: wanted ?? input.most))
+        answer.fields.append(HTTPField(name: .modelVersion, value: String(model.id.version)))
+        return answer
+      }
     }
   }
 

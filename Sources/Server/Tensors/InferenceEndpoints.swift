@@ -22,25 +22,26 @@ struct InferenceEndpoints: Sendable {
             name: "rowcast", version: server.release,
             extensions: ["binary_tensor_data", "classification"]))
       },
-      .get(
-        "/v2/health/live", .open,
+      .state(
+        "/v2/health/live",
         Operation(
           "live", .inference, "Whether the process answers.",
           answers: [.json(Schema.ref("Health"))])
-      ) { _, _, _ in JSONAnswer.response(["live": true]) },
-      .get(
-        "/v2/health/ready", .open,
+      ) { .json(Array(#"{"live":true}"#.utf8)) },
+      .state(
+        "/v2/health/ready",
         Operation(
           "ready", .inference, "Whether models and keys are known, and the database is there.",
           answers: [
             .json(Schema.ref("Health")),
             .json(Schema.ref("Health"), "It is not ready.", status: 503),
           ])
-      ) { _, _, _ in
+      ) {
         // Texts of the protocol name it either way.
         let isReady = server.isReady
-        return JSONAnswer.response(
-          ["live": isReady, "ready": isReady], status: isReady ? .ok : .serviceUnavailable)
+        return .json(
+          Array(#"{"live":\#(isReady),"ready":\#(isReady)}"#.utf8),
+          status: isReady ? .ok : .serviceUnavailable)
       },
     ]
     for (path, suffix) in [
@@ -48,19 +49,13 @@ struct InferenceEndpoints: Sendable {
     ] {
       routes += [
         .get(path, .key(.read), Self.metadataOperation(suffix)) { _, context, caller in
-          try await metadata(try target(context, caller))
+          try await metadata(try target(PathParameters(context, names: Self.names), caller))
         },
         .get(path + "/ready", .key(.read), Self.readyOperation(suffix)) { _, context, caller in
-          let target = try target(context, caller)
+          let target = try target(PathParameters(context, names: Self.names), caller)
           return JSONAnswer.response(ModelReadiness(name: target.name, ready: true))
         },
-        .post(path + "/infer", .key(.score), Self.inferOperation(suffix)) {
-          request, context, caller in
-          let target = try target(context, caller)
-          return try await server.withRows(of: request, context) { body in
-            try await infer(request, body, target, context)
-          }
-        },
+        .scoring(path + "/infer", Self.inferOperation(suffix), server, endpoint),
       ]
     }
     return routes
@@ -97,14 +92,15 @@ struct InferenceEndpoints: Sendable {
       ], refusals: [422, 504])
   }
 
+  private static let names = ["model", "version"]
+
   /// The version that the path means, if the caller may use the model.
   private func target(
-    _ context: ServerContext, _ caller: Caller
+    _ parameters: PathParameters, _ caller: Caller
   ) throws(Problem) -> Catalog.Target {
-    let name = try context.parameter("model")
+    let name = try parameters.required("model")
     try caller.requireModel(name)
-    let version = context.parameters.get("version")?.removingPercentEncoding
-    return try server.library.target(name, version)
+    return try server.library.target(name, parameters["version"])
   }
 
   private struct ServerMetadata: Encodable {
@@ -135,32 +131,47 @@ struct InferenceEndpoints: Sendable {
         inputs: plan.inputDescriptions, outputs: plan.outputDescriptions))
   }
 
-  private func infer(
-    _ request: Request, _ body: [UInt8], _ target: Catalog.Target, _ context: ServerContext
-  ) async throws -> Response {
+  private var endpoint: ScoringEndpoint {
+    ScoringEndpoint { parameters, caller throws(Problem) in
+      let target = try target(parameters, caller)
+      return Asked(target: target) { head, body, model, plan throws(Problem) in
+        try Self.read(head, body, target, model, plan)
+      }
+    }
+  }
+
+  private static func read(
+    _ head: RequestHead, _ body: [UInt8], _ target: Catalog.Target, _ model: LoadedModel,
+    _ plan: TensorPlan
+  ) throws(Problem) -> ReadRequest {
     var headerByteCount: Int?
-    if let field = request.headers[.inferenceHeaderContentLength] {
+    if let field = head.fields[.inferenceHeaderContentLength] {
       guard let count = Int(field) else {
-        throw Problem.badRequest("Inference-Header-Content-Length is not a number")
+        throw .badRequest("Inference-Header-Content-Length is not a number")
       }
       headerByteCount = count
     }
     let wanted = try InferRequest.read(body, headerByteCount: headerByteCount)
-    let (model, plan) = try await server.library.model(target)
     // What cannot be answered is not scored.
     _ = try plan.outputs(wanted.outputs)
     let batch = try plan.batch(wanted.inputs)
-    let predictions = try await server.predict(model, batch, context, timeout: wanted.timeout)
-    let answer = try InferResponse(
-      to: wanted, of: target, plan: plan, predictions: predictions, rowCount: batch.rowCount)
-    var headers: HTTPFields = [.contentType: "application/json"]
-    if let count = answer.headerByteCount {
-      headers[.contentType] = "application/octet-stream"
-      headers[.inferenceHeaderContentLength] = String(count)
+    return ReadRequest(model: model, batch: batch, timeout: wanted.timeout) {
+      predictions throws(Problem) in
+      try InferResponse(
+        to: wanted, of: target, plan: plan, predictions: predictions, rowCount: batch.rowCount
+      ).answer
     }
-    return Response(
-      status: .ok, headers: headers,
-      body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.bytes)))
+  }
+}
+
+extension InferResponse {
+  fileprivate var answer: Answer {
+    guard let headerByteCount else { return .json(bytes) }
+    return Answer(
+      fields: [
+        HTTPField(name: .contentType, value: "application/octet-stream"),
+        HTTPField(name: .inferenceHeaderContentLength, value: String(headerByteCount)),
+      ], bytes: bytes)
   }
 }
 

@@ -38,6 +38,12 @@ struct HTTPOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Requests that wait to be scored at most; more are answered 503 at once.", valueName: "count")
+  )
+  var maxRequests = 1024
+
+  @Option(
+    help: ArgumentHelp(
       "Requests a second that each key may send; twice as many at once.", valueName: "count"))
   var keyRate: Double?
 
@@ -91,6 +97,9 @@ struct HTTPOptions: ParsableArguments {
     guard (1...600_000).contains(deadline) else {
       throw ValidationError("--deadline must be from 1 to 600000")
     }
+    guard (1...1_000_000).contains(maxRequests) else {
+      throw ValidationError("--max-requests must be from 1 to 1000000")
+    }
     guard
       [keyRate, addressRate].allSatisfy({ $0.map { (0.001...1_000_000).contains($0) } ?? true })
     else {
@@ -130,6 +139,7 @@ struct HTTPOptions: ParsableArguments {
     configuration.needsKeys = !withoutKeys
     configuration.longestWait = .milliseconds(longestWait)
     configuration.deadline = .milliseconds(deadline)
+    configuration.waitingRequests = maxRequests
     configuration.requestsPerSecond = keyRate
     configuration.addressRequestsPerSecond = addressRate
     configuration.bodyByteCount = maxBody << 20

@@ -1,0 +1,58 @@
+internal import HummingbirdCore
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOHTTPTypes
+internal import NIOHTTPTypesHTTP1
+
+/// The pipeline of a connection: parts of HTTP/1.1, who is there and at what pace, requests that are answered
+/// at once, and behind these the router for all others.
+struct ConnectionChannel: HTTPChannelHandler {
+  typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+
+  let responder: Responder
+  let prompt: PromptServer
+  let headerByteCount: Int
+
+  func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+    channel.eventLoop.makeCompletedFuture {
+      var limits = NIOHTTPDecoderLimitConfiguration()
+      limits.maxHeaderFieldSize = headerByteCount
+      limits.maxHeaderListSize = headerByteCount
+      limits.maxHeaderFieldCount = 100
+      let pipeline = channel.pipeline.syncOperations
+      // The router's answers come one at a time, with fields that were checked, and errors are its own.
+      try pipeline.configureHTTPServerPipeline(
+        withPipeliningAssistance: false, withErrorHandling: false,
+        withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
+        withDecoderLimitConfiguration: limits)
+      let presence = PresenceHandler(prompt.server.clients)
+      try pipeline.addHandler(presence)
+      try pipeline.addHandler(PaceHandler(patience: prompt.patience))
+      try pipeline.addHandler(
+        ConnectionHandler(
+          prompt, client: presence.presence, desk: prompt.desks.desk(of: channel.eventLoop)))
+      try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
+      // Ends connections in order; for how long they may be silent is looked at before.
+      try pipeline.addHandler(HTTPConnectionStateHandler(idleTimeout: nil, logger: logger))
+      return try NIOAsyncChannel(
+        wrappingChannelSynchronously: channel,
+        configuration: .init(isOutboundHalfClosureEnabled: true))
+    }
+  }
+
+  func handle(value: Value, logger: Logger) async {
+    await handleHTTP(asyncChannel: value, logger: logger)
+  }
+}
+
+/// What connections need to answer requests themselves.
+struct PromptServer: Sendable {
+  let server: ServerParts
+  let routes: PromptRoutes
+  let gate: Gate
+  let around: Guard
+  let desks: Desks
+  /// How long a client may take for its headers, or be silent.
+  let patience: TimeAmount
+}

@@ -1,0 +1,146 @@
+internal import Hummingbird
+internal import Inference
+internal import NIOCore
+internal import NIOHTTP1
+internal import Scoring
+
+/// Requests that are answered here.
+extension ConnectionHandler {
+  /// Bytes of a body that is gathered here at most; what is larger is read piece by piece, by the router.
+  private static let longestBody = 64 << 10
+
+  private var server: ServerParts { prompt.server }
+
+  /// Takes a request that is answered here, and answers it where its head is enough for that.
+  ///
+  /// - Returns: false where the router shall have it.
+  func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
+    guard let match = prompt.routes.match(head.method, head.uri),
+      let length = head.plainBodyLength
+    else { return false }
+    switch match.prompt {
+    case .answer(let make):
+      guard length == 0 else { return false }
+      asksForScores = false
+      let request = request(head, match)
+      turn = .skipping(isLast: !head.isKeepAlive)
+      write(make(), to: request)
+    case .scoring(let endpoint):
+      guard head.method == .POST, length <= min(Self.longestBody, server.bodies.perRequest),
+        let asked = try? endpoint.ask(match.parameters, Caller()),
+        let (model, plan) = server.library.loadedModel(asked.target)
+      else { return false }
+      asksForScores = true
+      desk.ask()
+      let request = request(
+        head, match, PromptRequest.Question(asked: asked, model: model, plan: plan))
+      do throws(Problem) {
+        try admit(request, match, endpoint, context)
+        try server.bodies.hold(length)
+        request.heldByteCount = length
+        turn = .reading(request)
+      } catch {
+        turn = .skipping(isLast: !head.isKeepAlive)
+        write(error.answer, to: request)
+      }
+    }
+    return true
+  }
+
+  private func request(
+    _ head: HTTPRequestHead, _ match: PromptRoutes.Match, _ question: PromptRequest.Question? = nil
+  ) -> PromptRequest {
+    PromptRequest(
+      head, path: match.path,
+      name: RequestName(head.headers[.requestID]) ?? RequestName(RequestID().description),
+      question: question)
+  }
+
+  /// - Throws: Why the request is refused before anything of its body is looked at.
+  private func admit(
+    _ request: PromptRequest, _ match: PromptRoutes.Match, _ endpoint: ScoringEndpoint,
+    _ context: ChannelHandlerContext
+  ) throws(Problem) {
+    if let action = match.action {
+      let caller = try prompt.gate.admit(
+        request.head.headers, from: context.remoteAddress, to: action)
+      // Whether the caller is let to what the path asks; the question itself is known.
+      if caller.models != nil { _ = try endpoint.ask(match.parameters, caller) }
+    }
+    guard let model = request.question?.model else { return }
+    if !Desk.isQuick(model, rows: 1, server.queue.limits) { try server.queue.requireRoom() }
+  }
+
+  /// Reads the body and has its rows scored: here where that is quick, else by a thread.
+  func score(_ request: PromptRequest) {
+    guard let question = request.question else { return }
+    do throws(Problem) {
+      let head = RequestHead(fields: request.head.headers, target: request.head.uri)
+      let read = try question.asked.read(head, request.body, question.model, question.plan)
+      let deadline = try server.deadline(of: read.batch, timeout: read.timeout)
+      request.body = []
+      let rows = read.batch.rowCount
+      if Desk.isQuick(read.model, rows: rows, server.queue.limits) {
+        server.queue.count(rows: rows)
+        let result = desk.score(read)
+        return end(request) { try read.answer(try result.get()) }
+      }
+      request.read = read
+      turn = .scoring(request)
+      let handler = NIOLoopBound(self, eventLoop: desk.loop)
+      try server.queue.add(
+        ScoringQueue.Entry(
+          model: read.model, batch: read.batch, deadline: deadline, client: client,
+          loop: desk.loop, end: { handler.value.finish($0) }))
+    } catch {
+      end(request) { throw error }
+    }
+  }
+
+  /// A thread has scored, or will not.
+  private func finish(_ result: Result<Predictions, any Error>) {
+    guard case .scoring(let request) = turn, let read = request.read else { return }
+    end(request) { try read.answer(try result.get()) }
+    if let context { settle(context) }
+  }
+
+  private func end(_ request: PromptRequest, _ make: () throws -> Answer) {
+    let answer: Answer
+    do {
+      answer = try make()
+    } catch {
+      answer = prompt.around.problem(error, request.name).answer
+    }
+    let isLast = !request.head.isKeepAlive || isQuiescing
+    turn = .idle
+    write(answer, to: request)
+    if isLast, let context { endConnection(context) }
+  }
+
+  private func write(_ answer: Answer, to request: PromptRequest) {
+    release(request)
+    let peer = context?.remoteAddress
+    if let context, context.channel.isActive {
+      var buffer = context.channel.allocator.buffer(capacity: answer.bytes.count + 768)
+      desk.writer.write(
+        answer,
+        AnswerWriter.Facts(
+          name: request.name,
+          isSecure: prompt.around.hasSecureClient(peer, request.head.headers),
+          isHead: request.head.method == .HEAD,
+          closes: !request.head.isKeepAlive || isQuiescing), into: &buffer)
+      send(buffer, context)
+    }
+    prompt.around.note(
+      Guard.Ended(
+        method: .init(rawValue: request.head.method.rawValue) ?? .post, route: request.path,
+        name: request.name, fields: request.head.headers, peer: peer, status: answer.status.code,
+        duration: request.startedAt.duration(to: .now), place: desk.number + 1))
+  }
+
+  /// Its body counts no more.
+  func release(_ request: PromptRequest) {
+    server.bodies.release(request.heldByteCount)
+    request.heldByteCount = 0
+  }
+}

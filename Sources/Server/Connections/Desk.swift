@@ -1,0 +1,104 @@
+internal import Inference
+internal import NIOCore
+internal import Scoring
+
+/// What the connections of one event loop have in common; touched on that loop alone.
+final class Desk {
+  /// Among those of the server.
+  let number: Int
+  let loop: any EventLoop
+  var writer = AnswerWriter()
+  private let workspace = Workspace()
+  private var turnstile = Turnstile<ConnectionHandler>()
+  private var isRoundAhead = false
+  private var scored = 0
+
+  /// Rows that take no longer are scored on the loop: that costs less than waking a thread, and every other
+  /// request of the loop waits for it.
+  private static let longest = Duration.microseconds(100)
+  /// One in so many is measured, which costs as much as scoring a few rows of a small model.
+  private static let sampling = 16
+
+  init(number: Int, loop: any EventLoop) {
+    self.number = number
+    self.loop = loop
+  }
+
+  // MARK: Scoring
+
+  /// Whether rows of the model are scored here, by what is known of it.
+  static func isQuick(_ model: LoadedModel, rows: Int, _ limits: ScoringQueue.Limits) -> Bool {
+    guard limits.longestWait == .zero, let expected = model.pace.expected(rows: rows) else {
+      return false
+    }
+    return expected <= longest
+  }
+
+  func score(_ request: ReadRequest) -> Result<Predictions, any Error> {
+    let (model, batch) = (request.model.model, request.batch)
+    scored &+= 1
+    do throws(ModelError) {
+      guard scored % Self.sampling == 0 else {
+        return .success(try model.predict(batch, workspace: workspace))
+      }
+      return .success(
+        try request.model.pace.measure(rows: batch.rowCount) { () throws(ModelError) in
+          try model.predict(batch, workspace: workspace)
+        })
+    } catch {
+      return .failure(Problem(error))
+    }
+  }
+
+  // MARK: Turns
+
+  /// Counts a request for scoring.
+  func ask() {
+    // What is executed runs once the round's connections have been read.
+    if turnstile.ask() { loop.assumeIsolated().execute { self.beginRound() } }
+  }
+
+  var isFull: Bool { turnstile.isFull }
+
+  /// Has the connection go on when its turn comes.
+  func wait(_ connection: ConnectionHandler) { turnstile.wait(connection) }
+
+  private func beginRound() {
+    for connection in turnstile.nextRound() { connection.resume() }
+    guard !turnstile.isEmpty, !isRoundAhead else { return }
+    // Where nobody asks meanwhile, too.
+    isRoundAhead = true
+    loop.assumeIsolated().scheduleTask(in: .milliseconds(1)) {
+      self.isRoundAhead = false
+      self.beginRound()
+    }
+  }
+}
+
+/// The desks of a server's loops.
+final class Desks: Sendable {
+  private let desks: [ObjectIdentifier: NIOLoopBoundBox<Desk?>]
+  private let numbers: [ObjectIdentifier: Int]
+
+  init(_ group: any EventLoopGroup) {
+    var desks: [ObjectIdentifier: NIOLoopBoundBox<Desk?>] = [:]
+    var numbers: [ObjectIdentifier: Int] = [:]
+    for loop in group.makeIterator() {
+      numbers[ObjectIdentifier(loop)] = numbers.count
+      desks[ObjectIdentifier(loop)] = .makeEmptyBox(valueType: Desk.self, eventLoop: loop)
+    }
+    (self.desks, self.numbers) = (desks, numbers)
+  }
+
+  /// To be called on the loop.
+  func desk(of loop: any EventLoop) -> Desk {
+    let id = ObjectIdentifier(loop)
+    guard let box = desks[id], let number = numbers[id] else {
+      preconditionFailure("a connection on a loop of another server")
+    }
+    if let desk = box.value { return desk }
+    let desk = Desk(number: number, loop: loop)
+    box.value = desk
+    return desk
+  }
+}

@@ -1,0 +1,39 @@
+/// Lets the connections of a loop ask by turns, so that a round of the loop takes no longer however many ask.
+///
+/// In each round so many requests are read as `most` says; connections that ask beyond that are read from
+/// again in later rounds, the first that was turned away first. Whoever did not ask of late is read from at
+/// once: a question of health waits for one round, and not for thousands of others.
+struct Turnstile<Waiter> {
+  /// Requests of a round.
+  static var most: Int { 64 }
+
+  private(set) var asked = 0
+  private var waiters: [Waiter] = []
+  private var first = 0
+
+  var isFull: Bool { asked >= Self.most }
+  var isEmpty: Bool { first == waiters.count }
+
+  /// - Returns: Whether this is the round's first request.
+  mutating func ask() -> Bool {
+    asked += 1
+    return asked == 1
+  }
+
+  mutating func wait(_ waiter: Waiter) { waiters.append(waiter) }
+
+  /// Those whose turn it is in the round that begins.
+  mutating func nextRound() -> ArraySlice<Waiter> {
+    asked = 0
+    let turn = waiters[first...].prefix(Self.most)
+    first = turn.endIndex
+    if isEmpty {
+      waiters = []
+      first = 0
+    } else if first > 1024 {
+      waiters.removeFirst(first)
+      first = 0
+    }
+    return turn
+  }
+}
