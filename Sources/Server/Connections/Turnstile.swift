@@ -3,27 +3,29 @@
 /// In each round so many requests are read as `most` says; connections that ask beyond that are read from
 /// again in later rounds, the first that was turned away first. Whoever did not ask of late is read from at
 /// once: a question of health waits for one round, and not for thousands of others.
-struct Turnstile<Waiter> {
+package struct Turnstile<Waiter> {
   /// Requests of a round.
-  static var most: Int { 64 }
+  package static var most: Int { 64 }
 
-  private(set) var asked = 0
+  private var asked = 0
   private var waiters: [Waiter] = []
   private var first = 0
 
-  var isFull: Bool { asked >= Self.most }
-  var isEmpty: Bool { first == waiters.count }
+  package init() {}
+
+  package var isFull: Bool { asked >= Self.most }
+  package var isEmpty: Bool { first == waiters.count }
 
   /// - Returns: Whether this is the round's first request.
-  mutating func ask() -> Bool {
+  package mutating func ask() -> Bool {
     asked += 1
     return asked == 1
   }
 
-  mutating func wait(_ waiter: Waiter) { waiters.append(waiter) }
+  package mutating func wait(_ waiter: Waiter) { waiters.append(waiter) }
 
   /// Those whose turn it is in the round that begins.
-  mutating func nextRound() -> ArraySlice<Waiter> {
+  package mutating func nextRound() -> ArraySlice<Waiter> {
     asked = 0
     let turn = waiters[first...].prefix(Self.most)
     first = turn.endIndex
