@@ -22,7 +22,7 @@ struct AnswerWriter {
   init() {
     var common: [UInt8] = []
     for (name, value) in Guard.always + Guard.defaults {
-      common.append(contentsOf: "\(name.canonicalName): \(value)\r\n".utf8)
+      common.append(contentsOf: "\(name.rawName): \(value)\r\n".utf8)
     }
     self.common = common
   }
@@ -49,7 +49,7 @@ struct AnswerWriter {
   private static func write(
     _ name: HTTPField.Name, _ value: String, into buffer: inout ByteBuffer
   ) {
-    buffer.writeString(name.canonicalName)
+    buffer.writeString(name.rawName)
     buffer.writeStaticString(": ")
     buffer.writeString(value)
     buffer.writeStaticString("\r\n")
