@@ -20,6 +20,12 @@ final class RequestFigures: Sendable {
     var buckets = [Int](repeating: 0, count: RequestFigures.bounds.count + 1)
     var seconds = 0.0
 
+    fileprivate mutating func count(_ status: Int, _ bucket: Int, _ seconds: Double) {
+      byStatus[status, default: 0] += 1
+      buckets[bucket] += 1
+      self.seconds += seconds
+    }
+
     fileprivate func adding(_ others: Figures) -> Figures {
       Figures(
         byStatus: byStatus.merging(others.byStatus) { $0 + $1 },
@@ -48,9 +54,7 @@ final class RequestFigures: Sendable {
     let seconds = duration / .seconds(1)
     let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
     places[place % places.count].figures.withLock { figures in
-      figures[key, default: Figures()].byStatus[status, default: 0] += 1
-      figures[key]!.buckets[bucket] += 1
-      figures[key]!.seconds += seconds
+      figures[key, default: Figures()].count(status, bucket, seconds)
     }
   }
 
