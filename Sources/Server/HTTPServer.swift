@@ -209,9 +209,13 @@ public final class HTTPServer: Service, Sendable {
       router: router, server: server,
       configuration: ApplicationConfiguration(
         address: .hostname(configuration.host, port: configuration.port),
+        // All may come at once; the system has a bound of its own.
+        backlog: configuration.connectionCount,
         availableConnectionsDelegate: .maximum(configuration.connectionCount, logger: logger)),
       services: ([certificates, tokens, redirect] as [(any Service)?]).compactMap { $0 },
       onServerRunning: { [onRunning, redirect] channel in
+        // So many are let in for each round of a loop in which others are answered.
+        try? await channel.setOption(.maxMessagesPerRead, value: 64).get()
         let port = channel.localAddress?.port ?? 0
         redirect?.lead(to: port)
         onRunning(port)
