@@ -59,7 +59,7 @@ import Testing
   }
 
   @Test func whatIsTooMuchIsRefusedAtOnceAndTheRestAnswered() async throws {
-    let (taken, all) = (64, 400)
+    let (taken, all) = (64, 250)
     try await Self.serve(waiting: .seconds(8), { $0.waitingRequests = taken }) { scene in
       var clients: [RawClient] = []
       for _ in 0..<all {
@@ -101,7 +101,7 @@ import Testing
   @Test func manyWhoAskWithoutPauseAreAllServed() async throws {
     try await Self.serve(waiting: .zero) { scene in
       let port = try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) })
-      let clients = try (0..<600).map { _ in try RawClient(port: port) }
+      let clients = try (0..<250).map { _ in try RawClient(port: port) }
       // Twenty at once each: answers are read once all is sent.
       let requests = Array(String(repeating: Self.request(), count: 20).utf8)
       for client in clients { client.say(requests) }
@@ -112,7 +112,7 @@ import Testing
         }
       }
       #expect(counts.allSatisfy { $0 == 20 }, "\(counts.filter { $0 != 20 }.count) were not")
-      #expect(try await Self.figure("rowcast_http_scored_rows_total", scene) == 12_000)
+      #expect(try await Self.figure("rowcast_http_scored_rows_total", scene) == 5000)
     }
   }
 
