@@ -58,8 +58,9 @@ struct AnswerWriter {
   /// `Date: Sun, 06 Nov 1994 08:49:37 GMT`.
   mutating func dateField(at second: time_t) -> [UInt8] {
     if date.second == second { return date.field }
-    var (second, parts) = (second, tm())
-    gmtime_r(&second, &parts)
+    var seconds = second
+    var parts = tm()
+    gmtime_r(&seconds, &parts)
     func digits(_ number: Int32) -> String { (number < 10 ? "0" : "") + String(number) }
     let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     let months = [

@@ -85,7 +85,7 @@ final class Desks: Sendable {
     var numbers: [ObjectIdentifier: Int] = [:]
     for loop in group.makeIterator() {
       numbers[ObjectIdentifier(loop)] = numbers.count
-      desks[ObjectIdentifier(loop)] = .makeEmptyBox(valueType: Desk.self, eventLoop: loop)
+      desks[ObjectIdentifier(loop)] = NIOLoopBoundBox<Desk?>.makeEmptyBox(eventLoop: loop)
     }
     (self.desks, self.numbers) = (desks, numbers)
   }
