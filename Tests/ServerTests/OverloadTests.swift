@@ -1,6 +1,7 @@
 import Foundation
-import Glibc
+import Logging
 import Postgres
+import Scoring
 import Server
 import TestSupport
 import Testing
@@ -159,6 +160,45 @@ import Testing
     for client in clients {
       let answer = await client.readToEnd()
       #expect(answer.hasPrefix("HTTP/1.1 200"), "\(answer.prefix(80))")
+    }
+  }
+
+  /// Lanes of a worker beside a server, and only these, come after others where all want a core.
+  @Test func lanesGiveWayToRequests() async throws {
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    var configuration = WorkerConfiguration(settings: Database.current.settings)
+    configuration.laneCount = 1
+    let worker = Worker(
+      configuration, logger: logger, models: ModelCache(byteCount: 1 << 20, logger: logger)
+    ) { _ in }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await worker.run() }
+      defer { worker.stop() }
+      try await Self.serve(waiting: .zero) { _ in
+        let end = ContinuousClock.now + .seconds(60)
+        while !Self.threads.contains(where: { $0.name == "rowcast lane 0" && $0.nice == 10 }) {
+          try #require(ContinuousClock.now < end)
+        }
+        let others = Self.threads.filter { $0.name.hasPrefix("rowcast http") }
+        #expect(!others.isEmpty && others.allSatisfy { $0.nice == 0 })
+      }
+      worker.stop()
+      try await group.waitForAll()
+    }
+  }
+
+  /// Threads of this process, with what they yield to others.
+  private static var threads: [(name: String, nice: Int)] {
+    let folder = "/proc/self/task"
+    let numbers = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return numbers.compactMap { number in
+      guard let line = try? String(contentsOfFile: "\(folder)/\(number)/stat", encoding: .utf8),
+        let open = line.firstIndex(of: "("), let close = line.lastIndex(of: ")")
+      else { return nil }
+      // The third field follows the name; the nineteenth is nice.
+      let fields = line[close...].split(separator: " ")
+      guard fields.count > 17, let nice = Int(fields[17]) else { return nil }
+      return (String(line[line.index(after: open)..<close]), nice)
     }
   }
 }
