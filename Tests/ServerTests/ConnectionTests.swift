@@ -48,6 +48,7 @@ import Testing
   /// The same request with a length, and in chunks, which only the router reads.
   @Test func bothWaysAnswerAlike() async throws {
     try ServerScene.push("lightgbm_multiclass", as: "bank")
+    try ServerScene.push("lightgbm_binary", as: "other")
     try await ServerScene.run { scene in
       let right = try ServerScene.key()
       let elsewhere = try ServerScene.key("elsewhere", models: ["other"])

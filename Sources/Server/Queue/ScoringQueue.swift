@@ -1,6 +1,7 @@
 internal import HTTPTypes
 package import Inference
 internal import NIOCore
+internal import Postgres
 package import Scoring
 internal import Synchronization
 

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import HTTPTypes
 internal import Hummingbird
+internal import HummingbirdCore
 
 /// What of a request's head is looked at by those who answer, wherever it was read.
 struct RequestHead: Sendable {
