@@ -103,17 +103,17 @@ import Testing
     try await Self.serve(waiting: .zero) { scene in
       let port = try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) })
       let clients = try (0..<250).map { _ in try RawClient(port: port) }
-      // Twenty at once each: answers are read once all is sent.
-      let requests = Array(String(repeating: Self.request(), count: 20).utf8)
+      // Some at once each: answers are read once all is sent.
+      let requests = Array(String(repeating: Self.request(), count: 5).utf8)
       for client in clients { client.say(requests) }
       #expect(try await scene.get("/v2/health/live").status == 200)
       let counts = await offThePool {
         clients.map { client in
-          (0..<20).count { _ in client.readAnswerBlocking().hasPrefix("HTTP/1.1 200") }
+          (0..<5).count { _ in client.readAnswerBlocking().hasPrefix("HTTP/1.1 200") }
         }
       }
-      #expect(counts.allSatisfy { $0 == 20 }, "\(counts.filter { $0 != 20 }.count) were not")
-      #expect(try await Self.figure("rowcast_http_scored_rows_total", scene) == 5000)
+      #expect(counts.allSatisfy { $0 == 5 }, "\(counts.filter { $0 != 5 }.count) were not")
+      #expect(try await Self.figure("rowcast_http_scored_rows_total", scene) == 1250)
     }
   }
 
