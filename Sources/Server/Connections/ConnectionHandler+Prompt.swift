@@ -1,5 +1,4 @@
 internal import HTTPTypes
-internal import Hummingbird
 internal import Inference
 internal import NIOCore
 internal import NIOHTTP1
@@ -16,27 +15,24 @@ extension ConnectionHandler {
   ///
   /// - Returns: false where the router shall have it.
   func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
-    guard let match = prompt.routes.match(head.method, head.uri),
-      let length = head.plainBodyLength
+    guard let length = head.plainBodyLength,
+      let found = desk.find(head.method, head.uri, prompt)
     else { return false }
-    switch match.prompt {
+    let request = PromptRequest(
+      head, path: found.match.path,
+      name: RequestName(head.headers[.requestID]) ?? desk.name(), question: found.question)
+    switch found.match.prompt {
     case .answer(let make):
       guard length == 0 else { return false }
       asksForScores = false
-      let request = request(head, match)
       turn = .skipping(isLast: !head.isKeepAlive)
       write(make(), to: request)
     case .scoring(let endpoint):
-      guard head.method == .POST, length <= min(Self.longestBody, server.bodies.perRequest),
-        let asked = try? endpoint.ask(match.parameters, Caller()),
-        let (model, plan) = server.library.loadedModel(asked.target)
-      else { return false }
+      guard length <= min(Self.longestBody, server.bodies.perRequest) else { return false }
       asksForScores = true
       desk.ask()
-      let request = request(
-        head, match, PromptRequest.Question(asked: asked, model: model, plan: plan))
       do throws(Problem) {
-        try admit(request, match, endpoint, context)
+        try admit(request, found.match, endpoint)
         try server.bodies.hold(length)
         request.heldByteCount = length
         turn = .reading(request)
@@ -48,23 +44,12 @@ extension ConnectionHandler {
     return true
   }
 
-  private func request(
-    _ head: HTTPRequestHead, _ match: PromptRoutes.Match, _ question: PromptRequest.Question? = nil
-  ) -> PromptRequest {
-    PromptRequest(
-      head, path: match.path,
-      name: RequestName(head.headers[.requestID]) ?? RequestName(RequestID().description),
-      question: question)
-  }
-
   /// - Throws: Why the request is refused before anything of its body is looked at.
   private func admit(
-    _ request: PromptRequest, _ match: PromptRoutes.Match, _ endpoint: ScoringEndpoint,
-    _ context: ChannelHandlerContext
+    _ request: PromptRequest, _ match: PromptRoutes.Match, _ endpoint: ScoringEndpoint
   ) throws(Problem) {
     if let action = match.action {
-      let caller = try prompt.gate.admit(
-        request.head.headers, from: context.remoteAddress, to: action)
+      let caller = try prompt.gate.admit(request.head.headers, from: peer, to: action)
       // Whether the caller is let to what the path asks; the question itself is known.
       if caller.models != nil { _ = try endpoint.ask(match.parameters, caller) }
     }
@@ -120,7 +105,6 @@ extension ConnectionHandler {
 
   private func write(_ answer: Answer, to request: PromptRequest) {
     release(request)
-    let peer = context?.remoteAddress
     if let context, context.channel.isActive {
       var buffer = context.channel.allocator.buffer(capacity: answer.bytes.count + 768)
       desk.writer.write(

@@ -50,6 +50,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   /// Whether the server is stopping: each answer is the connection's last.
   private(set) var isQuiescing = false
   private(set) var context: ChannelHandlerContext?
+  /// Who is at the other end; asked for once, which costs a system call.
+  private(set) lazy var peer = context?.remoteAddress
   /// Where bytes of answers are written, behind what would make bytes of them.
   private var encoder: ChannelHandlerContext?
 

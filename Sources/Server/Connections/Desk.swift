@@ -1,5 +1,6 @@
 internal import Inference
 internal import NIOCore
+internal import NIOHTTP1
 internal import Scoring
 
 /// What the connections of one event loop have in common; touched on that loop alone.
@@ -22,6 +23,72 @@ final class Desk {
   init(number: Int, loop: any EventLoop) {
     self.number = number
     self.loop = loop
+  }
+
+  // MARK: Targets
+
+  /// Whom a request is for.
+  struct Found {
+    var match: PromptRoutes.Match
+    /// nil for what no model is asked.
+    var question: PromptRequest.Question?
+  }
+
+  private final class Known {
+    let match: PromptRoutes.Match
+    let asked: Asked
+    let plan: TensorPlan
+    /// The models' memory is bounded elsewhere.
+    weak var model: LoadedModel?
+    var uses = 1
+
+    init(_ match: PromptRoutes.Match, _ question: PromptRequest.Question) {
+      self.match = match
+      (asked, model, plan) = (question.asked, question.model, question.plan)
+    }
+  }
+
+  /// What targets of requests for scores came to in the catalog of a generation, so that loops which look for
+  /// the same at every request need not wait for each other.
+  private var known: [String: Known] = [:]
+  private var generation = 0
+  private static let mostKnown = 256
+  /// So often a model that is used is looked for all the same: it counts as used then.
+  private static let lookUpInterval = 64
+
+  /// nil where the router shall answer: it says what is wrong, or loads the model.
+  func find(_ method: HTTPMethod, _ target: String, _ prompt: PromptServer) -> Found? {
+    let library = prompt.server.library
+    if generation != library.generation {
+      generation = library.generation
+      known = [:]
+    }
+    if method == .POST, let known = known[target], known.uses % Self.lookUpInterval != 0,
+      let model = known.model
+    {
+      known.uses += 1
+      return Found(match: known.match, question: .init(known.asked, model, known.plan))
+    }
+    guard let match = prompt.routes.match(method, target) else { return nil }
+    guard case .scoring(let endpoint) = match.prompt else { return Found(match: match) }
+    guard method == .POST, let asked = try? endpoint.ask(match.parameters, Caller()),
+      let (model, plan) = library.loadedModel(asked.target)
+    else { return nil }
+    let question = PromptRequest.Question(asked, model, plan)
+    if known.count >= Self.mostKnown { known = [:] }
+    known[target] = Known(match, question)
+    return Found(match: match, question: question)
+  }
+
+  // MARK: Names
+
+  private let namePrefix = String(UInt64.random(in: 1 << 60 ... .max), radix: 16)
+  private var named: UInt64 = 0
+
+  /// A name for a request that has none of its own.
+  func name() -> RequestName {
+    named += 1
+    return RequestName(made: namePrefix + String(named, radix: 16))
   }
 
   // MARK: Scoring

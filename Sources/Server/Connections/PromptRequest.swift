@@ -9,6 +9,10 @@ final class PromptRequest {
     var asked: Asked
     var model: LoadedModel
     var plan: TensorPlan
+
+    init(_ asked: Asked, _ model: LoadedModel, _ plan: TensorPlan) {
+      (self.asked, self.model, self.plan) = (asked, model, plan)
+    }
   }
 
   let head: HTTPRequestHead

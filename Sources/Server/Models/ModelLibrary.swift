@@ -25,6 +25,7 @@ final class ModelLibrary: Sendable {
   }
 
   private let state = Mutex(State())
+  private let changes = Atomic<Int>(0)
   private let cache: ModelCache
   private let loader: ModelLoader
   private let pins: [PinnedModel]
@@ -68,6 +69,7 @@ final class ModelLibrary: Sendable {
       }
       return moved
     }
+    changes.add(1, ordering: .releasing)
     for target in moved where cache.loadedModel(target.id) == nil { loader.preload(target.id) }
   }
 
@@ -92,6 +94,9 @@ final class ModelLibrary: Sendable {
       state.hasWhatIsPinned = loaded.count == Set(pins).count
     }
   }
+
+  /// Grows after the catalog has changed: what was found in it before may not be there any more.
+  var generation: Int { changes.load(ordering: .acquiring) }
 
   /// Whether models are known, and those that are pinned were loaded.
   var hasWhatIsPinned: Bool { state.withLock(\.hasWhatIsPinned) }

@@ -159,6 +159,9 @@ struct Guard: RouterMiddleware {
 struct RequestName {
   let text: String
 
+  /// - Parameter text: The server's own.
+  init(made text: String) { self.text = text }
+
   init?(_ text: String?) {
     guard let text, (1...64).contains(text.utf8.count),
       text.utf8.allSatisfy({ byte in
