@@ -63,7 +63,7 @@ import Testing
         ("/v2/models/bank/versions/1/infer", "X-API-Key: \(right.key)\r\n", "200"),
         ("/v2/models/bank/versions/champion/infer?a=b", bearer(right.key), "200"),
         ("/v2/models/b%61nk/infer", bearer(right.key), "200"),
-        ("/v1/models/bank/predict", bearer(right.key), "200"),
+        ("/v1/models/bank/predict", bearer(right.key), "400"),
         ("/v2/models/bank/infer", "", "401"), ("/v2/models/bank/infer", bearer("rck_a_b"), "401"),
         ("/v2/models/bank/infer", bearer(elsewhere.key), "403"),
         ("/v2/models/none/infer", bearer(right.key), "404"),
