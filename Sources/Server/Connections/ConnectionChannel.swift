@@ -47,7 +47,9 @@ struct ConnectionChannel: HTTPChannelHandler {
 }
 
 /// What connections need to answer requests themselves.
-struct PromptServer: Sendable {
+///
+/// An object: loops that each took all of its parts in hand at every request would wait for each other.
+final class PromptServer: Sendable {
   let server: ServerParts
   let routes: PromptRoutes
   let gate: Gate
@@ -55,4 +57,12 @@ struct PromptServer: Sendable {
   let desks: Desks
   /// How long a client may take for its headers, or be silent.
   let patience: TimeAmount
+
+  init(
+    server: ServerParts, routes: PromptRoutes, gate: Gate, around: Guard, desks: Desks,
+    patience: TimeAmount
+  ) {
+    (self.server, self.routes, self.gate) = (server, routes, gate)
+    (self.around, self.desks, self.patience) = (around, desks, patience)
+  }
 }

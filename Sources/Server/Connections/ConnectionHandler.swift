@@ -102,10 +102,10 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelReadComplete(context: ChannelHandlerContext) {
     isReading = false
-    flush()
+    if needsFlush, asksForScores { desk.sendLater(self) } else { flush() }
     hasPassed = false
     context.fireChannelReadComplete()
-    settle(context)
+    goOn(context)
   }
 
   /// Takes parts as long as somebody takes them.
@@ -156,7 +156,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     turn = !isOver ? .passing(passing) : passing.isLast ? .passed : .idle
   }
 
-  /// Goes on with what waited for the end of a turn, where nothing is being read.
+  /// Takes what waited for the end of a turn, where nothing is being read.
   func settle(_ context: ChannelHandlerContext) {
     guard !isReading, !isTaking else { return }
     takeHeld(context)
@@ -165,6 +165,11 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
       hasPassed = false
       context.fireChannelReadComplete()
     }
+    goOn(context)
+  }
+
+  /// Does what waited for the end of all turns.
+  private func goOn(_ context: ChannelHandlerContext) {
     guard takesParts else { return }
     if let error = heldError {
       heldError = nil
@@ -224,7 +229,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     needsFlush = true
   }
 
-  private func flush() {
+  func flush() {
     guard needsFlush else { return }
     needsFlush = false
     encoder?.flush()

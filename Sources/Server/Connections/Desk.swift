@@ -11,6 +11,9 @@ final class Desk {
   var writer = AnswerWriter()
   private let workspace = Workspace()
   private var turnstile = Turnstile<ConnectionHandler>()
+  /// Connections with answers that are not sent yet.
+  private var answered: [ConnectionHandler] = []
+  private var isEndAhead = false
   private var isRoundAhead = false
   private var scored = 0
 
@@ -121,8 +124,8 @@ final class Desk {
 
   /// Counts a request for scoring.
   func ask() {
-    // What is executed runs once the round's connections have been read.
-    if turnstile.ask() { loop.assumeIsolated().execute { self.beginRound() } }
+    turnstile.ask()
+    endLater()
   }
 
   var isFull: Bool { turnstile.isFull }
@@ -130,14 +133,33 @@ final class Desk {
   /// Has the connection go on when its turn comes.
   func wait(_ connection: ConnectionHandler) { turnstile.wait(connection) }
 
-  private func beginRound() {
+  /// Sends the connection's answers when all that is read in this round was answered: bytes that come in a row
+  /// find their readers awake.
+  func sendLater(_ connection: ConnectionHandler) {
+    answered.append(connection)
+    endLater()
+  }
+
+  /// What is executed runs once the round's connections have been read.
+  private func endLater() {
+    guard !isEndAhead else { return }
+    isEndAhead = true
+    loop.assumeIsolated().execute {
+      self.isEndAhead = false
+      self.endRound()
+    }
+  }
+
+  private func endRound() {
+    for connection in answered { connection.flush() }
+    answered.removeAll(keepingCapacity: true)
     for connection in turnstile.nextRound() { connection.resume() }
     guard !turnstile.isEmpty, !isRoundAhead else { return }
     // Where nobody asks meanwhile, too.
     isRoundAhead = true
     loop.assumeIsolated().scheduleTask(in: .milliseconds(1)) {
       self.isRoundAhead = false
-      self.beginRound()
+      self.endRound()
     }
   }
 }

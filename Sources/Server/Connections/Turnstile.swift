@@ -5,7 +5,7 @@
 /// once: a question of health waits for one round, and not for thousands of others.
 package struct Turnstile<Waiter> {
   /// Requests of a round.
-  package static var most: Int { 64 }
+  package static var most: Int { 16 }
 
   private var asked = 0
   private var waiters: [Waiter] = []
@@ -13,14 +13,11 @@ package struct Turnstile<Waiter> {
 
   package init() {}
 
-  package var isFull: Bool { asked >= Self.most }
+  /// Whether whoever asked shall wait for his next turn: behind those who wait already.
+  package var isFull: Bool { asked >= Self.most || !isEmpty }
   package var isEmpty: Bool { first == waiters.count }
 
-  /// - Returns: Whether this is the round's first request.
-  package mutating func ask() -> Bool {
-    asked += 1
-    return asked == 1
-  }
+  package mutating func ask() { asked += 1 }
 
   package mutating func wait(_ waiter: Waiter) { waiters.append(waiter) }
 
