@@ -151,8 +151,9 @@ final class Desk {
   }
 
   private func endRound() {
-    for connection in answered { connection.flush() }
-    answered.removeAll(keepingCapacity: true)
+    let sending = answered
+    answered = []
+    for connection in sending { connection.flush() }
     for connection in turnstile.nextRound() { connection.resume() }
     guard !turnstile.isEmpty, !isRoundAhead else { return }
     // Where nobody asks meanwhile, too.

@@ -9,16 +9,17 @@ struct InferResponse {
   private(set) var headerByteCount: Int?
   private var binary: [UInt8] = []
 
-  /// - Throws: 400 where a row could not be scored, or classes are wanted of what has none.
+  /// - Parameter outputs: Those that the request wants, in its order.
+  /// - Throws: 422 where a row could not be scored, 400 where classes are wanted of what has none.
   init(
-    to request: InferRequest, of target: Catalog.Target, plan: TensorPlan,
+    to request: InferRequest, of target: Catalog.Target, outputs: [TensorPlan.Output],
     predictions: Predictions, rowCount: Int
   ) throws(Problem) {
     if let failure = predictions.failures.first {
       throw Problem(
         .unprocessableContent, failure.code.rawValue, "row \(failure.row): \(failure.reason)")
     }
-    let outputs = try plan.outputs(request.outputs)
+    bytes.reserveCapacity(512)
     JSONText.open("{", &bytes)
     JSONText.member("model_name", string: target.name, &bytes)
     JSONText.member("model_version", string: String(target.id.version), &bytes)
@@ -47,7 +48,12 @@ struct InferResponse {
     JSONText.member("name", string: tensor.name, &bytes)
     JSONText.member("datatype", string: tensor.type.rawValue, &bytes)
     JSONText.key("shape", &bytes)
-    bytes += Array("[\(tensor.shape.map(String.init).joined(separator: ","))]".utf8)
+    bytes.append(UInt8(ascii: "["))
+    for (place, size) in tensor.shape.enumerated() {
+      if place > 0 { bytes.append(UInt8(ascii: ",")) }
+      JSONText.append(number: size, to: &bytes)
+    }
+    bytes.append(UInt8(ascii: "]"))
     if isBinary {
       let start = binary.count
       tensor.appendBinary(to: &binary)

@@ -153,12 +153,13 @@ struct InferenceEndpoints: Sendable {
     }
     let wanted = try InferRequest.read(body, headerByteCount: headerByteCount)
     // What cannot be answered is not scored.
-    _ = try plan.outputs(wanted.outputs)
+    let outputs = try plan.outputs(wanted.outputs)
     let batch = try plan.batch(wanted.inputs)
     return ReadRequest(model: model, batch: batch, timeout: wanted.timeout) {
       predictions throws(Problem) in
       try InferResponse(
-        to: wanted, of: target, plan: plan, predictions: predictions, rowCount: batch.rowCount
+        to: wanted, of: target, outputs: outputs, predictions: predictions,
+        rowCount: batch.rowCount
       ).answer
     }
   }
