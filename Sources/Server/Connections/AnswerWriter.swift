@@ -7,6 +7,7 @@ struct AnswerWriter {
   /// What is said of the request that is answered.
   struct Facts {
     var name: RequestName?
+    var trace: TraceContext?
     /// Whether nobody on the way could read it.
     var isSecure: Bool
     /// Whether only the head is wanted.
@@ -40,6 +41,7 @@ struct AnswerWriter {
       Self.write(.strictTransportSecurity, Guard.strictTransport, into: &buffer)
     }
     if let name = facts.name { Self.write(.requestID, name.text, into: &buffer) }
+    if let trace = facts.trace { Self.write(.traceResponse, trace.response, into: &buffer) }
     if facts.closes { Self.write(.connection, "close", into: &buffer) }
     buffer.writeBytes(dateField(at: time(nil)))
     buffer.writeStaticString("\r\n")

@@ -51,6 +51,7 @@ extension ConnectionHandler {
     if let action = match.action {
       let caller = try prompt.gate.admit(request.head.headers, from: peer, to: action)
       // Whether the caller is let to what the path asks; the question itself is known.
+      request.caller = caller
       if caller.models != nil { _ = try endpoint.ask(match.parameters, caller) }
     }
     guard let model = request.question?.model else { return }
@@ -60,6 +61,7 @@ extension ConnectionHandler {
   /// Reads the body and has its rows scored: here where that is quick, else by a thread.
   func score(_ request: PromptRequest) {
     guard let question = request.question else { return }
+    server.payloads.note(request.body, request.head.headers, from: request.origin)
     do throws(Problem) {
       let head = RequestHead(fields: request.head.headers, target: request.head.uri)
       let read = try question.asked.read(head, request.body, question.model, question.plan)
@@ -69,7 +71,7 @@ extension ConnectionHandler {
       if Desk.isQuick(read.model, rows: rows, server.queue.limits) {
         server.queue.count(rows: rows)
         let result = desk.score(read)
-        return end(request) { try read.answer(try result.get()) }
+        return end(request) { try answer(to: request, read, result) }
       }
       request.read = read
       turn = .scoring(request)
@@ -86,8 +88,17 @@ extension ConnectionHandler {
   /// A thread has scored, or will not.
   private func finish(_ result: Result<Predictions, any Error>) {
     guard case .scoring(let request) = turn, let read = request.read else { return }
-    end(request) { try read.answer(try result.get()) }
+    end(request) { try answer(to: request, read, result) }
     if let context { settle(context) }
+  }
+
+  private func answer(
+    to request: PromptRequest, _ read: ReadRequest, _ result: Result<Predictions, any Error>
+  ) throws -> Answer {
+    let predictions = try result.get()
+    server.recorder.add(
+      read.model, read.batch, predictions, unreadable: read.unreadable, from: request.origin)
+    return try read.answer(predictions)
   }
 
   private func end(_ request: PromptRequest, _ make: () throws -> Answer) {
@@ -110,7 +121,7 @@ extension ConnectionHandler {
       desk.writer.write(
         answer,
         AnswerWriter.Facts(
-          name: request.name,
+          name: request.name, trace: request.trace,
           isSecure: prompt.around.hasSecureClient(peer, request.head.headers),
           isHead: request.head.method == .HEAD,
           closes: !request.head.isKeepAlive || isQuiescing), into: &buffer)
@@ -119,7 +130,8 @@ extension ConnectionHandler {
     prompt.around.note(
       Guard.Ended(
         method: .init(rawValue: request.head.method.rawValue) ?? .post, route: request.path,
-        name: request.name, fields: request.head.headers, peer: peer, status: answer.status.code,
+        name: request.name, trace: request.trace, fields: request.head.headers, peer: peer,
+        status: answer.status.code,
         duration: request.startedAt.duration(to: .now), place: desk.number + 1))
   }
 

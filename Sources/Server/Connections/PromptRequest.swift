@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import NIOCore
 internal import NIOHTTP1
 internal import Scoring
@@ -19,8 +20,11 @@ final class PromptRequest {
   /// Its route, as it is declared.
   let path: String
   let name: RequestName?
+  let trace: TraceContext?
   let startedAt = ContinuousClock.now
   let question: Question?
+  /// Once it was admitted.
+  var caller = Caller()
   var body: [UInt8] = []
   /// Bytes that count among all bodies in work.
   var heldByteCount = 0
@@ -31,7 +35,12 @@ final class PromptRequest {
     self.head = head
     self.path = path
     self.name = name
+    trace = TraceContext(head.headers[.traceParent])
     self.question = question
+  }
+
+  var origin: RequestOrigin {
+    RequestOrigin(id: name?.text ?? "", route: path, caller: caller, arrivedAt: startedAt)
   }
 
   func append(_ bytes: ByteBuffer) {
