@@ -54,11 +54,6 @@ struct Guard: RouterMiddleware {
       return Problem.notFound("there is no such path").response
     } catch let error as HTTPParserError {
       throw error
-    } catch  where ClientPresence.isLost(by: error) {
-      logger.debug(
-        "a client left in the middle of its request",
-        metadata: ["error": "\(type(of: error))", "request.id": "\(id?.text ?? "")"])
-      return Problem(Self.clientLeft, "abandoned", "the client left").response
     } catch {
       return problem(error, id).response
     }
@@ -68,8 +63,12 @@ struct Guard: RouterMiddleware {
   func problem(_ error: any Error, _ id: RequestName?) -> Problem {
     switch error {
     case let problem as Problem: return problem
-    case is CancellationError:
-      return Problem(.serviceUnavailable, "abandoned", "the request was given up", retryAfter: 1)
+    case is CancellationError: return Self.abandoned
+    case _ where ClientPresence.isLost(by: error):
+      logger.debug(
+        "a client left in the middle of its request",
+        metadata: ["error": "\(type(of: error))", "request.id": "\(id?.text ?? "")"])
+      return Self.abandoned
     default:
       // The reason may hold what strangers must not read.
       logger.error(
@@ -80,8 +79,9 @@ struct Guard: RouterMiddleware {
   }
 
   /// Nobody reads it; figures tell it from what the server is at fault for.
-  private static let clientLeft = HTTPResponse.Status(
-    code: 499, reasonPhrase: "Client Closed Request")
+  private static let abandoned = Problem(
+    HTTPResponse.Status(code: 499, reasonPhrase: "Client Closed Request"), "abandoned",
+    "the client left")
 
   /// Whether nobody between the client and this server could read the request.
   func hasSecureClient(_ peer: SocketAddress?, _ fields: some HeaderFields) -> Bool {
