@@ -3,7 +3,7 @@
     pip install selenium; pip install --no-deps axe-playwright-python   # and Chromium with its driver
     python Tests/Peers/console.py --url http://127.0.0.1:8080 --key "$(rowcast keys create looker)" --out pictures
 
-Each page is taken wide and narrow, light and dark. The run fails where axe finds something serious, where a page
+Each page is taken wide, on a tablet and narrow, light and dark. The run fails where axe finds something serious, where a page
 breaks its policy or its script fails, where a page is wider than its window, or where it asks another host.
 console_scene.sql makes something to look at.
 """
@@ -19,7 +19,7 @@ import sys
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+SIZES = {"wide": (1280, 900), "tablet": (768, 1024), "narrow": (390, 844)}
 PAGES = {
     "overview": "/", "scorer": "/console/scorers/churn", "models": "/console/models", "model": "/console/models/churn",
     "jobs": "/console/jobs", "failures": "/console/failures", "drift": "/console/drift?scorer=churn",
