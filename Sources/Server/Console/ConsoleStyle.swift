@@ -189,13 +189,13 @@ enum ConsoleStyle {
     @media (max-width: 760px) {
       .bar { padding: .6rem 1rem; gap: .35rem 1rem; } main { padding: 1.2rem 1rem; } footer { padding: 0 1rem 1.5rem; }
       .who span { display: none; }
-      nav.main a { padding: .35rem .55rem; }
       h1 { font-size: 1.4rem; }
       .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem; } .tile { padding: .7rem .85rem .8rem; } .tile dd { font-size: 1.4rem; } .tile:last-child:nth-child(odd) { grid-column: 1 / -1; }
     }
     /* Too narrow for the widest table: each row is a card. */
     @media (max-width: 960px) {
-      .bar nav.main { order: 3; flex-basis: 100%; } .brand { flex: 1; } nav.main ul { margin-left: -.7rem; }
+      .bar nav.main { order: 3; flex-basis: 100%; } .brand { flex: 1; }
+      nav.main a { padding: .35rem .55rem; } nav.main ul { margin-left: -.55rem; }
       table, tr, td, tbody th, caption { display: block; } thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
       table { background: none; border: 0; }
       tbody { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr)); gap: .7rem; }
