@@ -14,7 +14,7 @@ package enum Scrubber {
 
   /// The text without its secrets; the same storage where it has none.
   ///
-  /// - Complexity: One pass, some nanoseconds a byte; nothing is allocated for a text without secrets.
+  /// - Complexity: One pass; nothing is allocated for a text without secrets.
   package static func scrub(_ text: String) -> String { scrubbed(text) ?? text }
 
   /// nil where it has none.
