@@ -185,7 +185,12 @@ final class RequestRecorder: Sendable {
   /// Waits where the database may come back; gives up what it refuses.
   private func recover(from error: PostgresError, _ records: [RequestRecord], isStopped: Bool) {
     let mayPass = error.isConnectionLoss || error.sqlState.hasPrefix("53")
-    if isStopped || !mayPass { end(records, areWritten: false) }
+    if isStopped {
+      // Whoever waits for the server to end does not wait for a try at each of them.
+      end(state.withLock { $0.waiting }, areWritten: false)
+    } else if !mayPass {
+      end(records, areWritten: false)
+    }
     if state.withLock({ $0.getIntoTrouble() }) { complain(error.message) }
     if !isStopped { _ = stopping.wait(timeout: Self.pause) }
   }
