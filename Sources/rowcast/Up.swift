@@ -54,6 +54,8 @@ struct Up: AsyncParsableCommand {
     let lock = try data.acquire()
     let appliance = try Appliance(.init(directory: data.clusterPath, port: listen))
     let uri = try listen.map { try Password(data).uri(port: $0, on: appliance) }
+    // Who asks over HTTP waits for the answer; a job does not mind.
+    if httpPort != nil { appliance.server.yield() }
 
     let ready = WakeUp()
     let logger = log.logger

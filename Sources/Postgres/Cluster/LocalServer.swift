@@ -77,6 +77,12 @@ public final class LocalServer: Sendable {
 
   public var isRunning: Bool { processID != nil }
 
+  /// Has sessions that are opened from now on come after other threads of the machine, where all want a core.
+  public func yield() {
+    // As their postmaster is, so are those that it starts.
+    if let processID { setpriority(.init(PRIO_PROCESS.rawValue), id_t(processID), 10) }
+  }
+
   /// PostgreSQL's major version.
   public var majorVersion: Int { binaries.major }
 
