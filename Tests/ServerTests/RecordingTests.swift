@@ -266,14 +266,14 @@ import Testing
 
   /// Texts with zero characters, secrets and megabytes, images, and numbers that are none.
   @Test func anyInputCanBeRecorded() async throws {
-    try ImageServiceTests.pushColours()
+    try ServerScene.pushColours()
     try ServerScene.push(FaqFixture.madeUp().model, as: "faq")
     try await ServerScene.run({ $0.needsKeys = false }) { scene in
       let connection = try scene.connect()
       for model in ["faq", "colours"] {
         try Self.record(model, in: scene, withInputs: true)
       }
-      let picture = try ImageServiceTests.picture((10, 240, 30))
+      let picture = Data(ColourModel.picture((10, 240, 30)))
       try await Self.askUntilRecorded(
         scene, connection, path: "/v1/models/faq/predict",
         body: #"{"question": "first", "entry": "b"}"#)
