@@ -120,7 +120,7 @@ extension ConnectionHandler {
       var buffer = context.channel.allocator.buffer(capacity: answer.bytes.count + 768)
       desk.writer.write(
         answer,
-        AnswerWriter.Facts(
+        ResponseWriter.Facts(
           name: request.name, trace: request.trace,
           isSecure: prompt.around.hasSecureClient(peer, request.head.headers),
           isHead: request.head.method == .HEAD,

@@ -8,7 +8,7 @@ final class Desk {
   /// Among those of the server.
   let number: Int
   let loop: any EventLoop
-  var writer = AnswerWriter()
+  var writer = ResponseWriter()
   private let workspace = Workspace()
   private var turnstile = Turnstile<ConnectionHandler>()
   /// Connections with answers that are not sent yet.

@@ -3,7 +3,7 @@ internal import HTTPTypes
 internal import NIOCore
 
 /// Writes answers as HTTP/1.1 has them, with the fields that every answer carries.
-struct AnswerWriter {
+struct ResponseWriter {
   /// What is said of the request that is answered.
   struct Facts {
     var name: RequestName?
