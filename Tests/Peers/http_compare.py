@@ -4,8 +4,7 @@
     .data/http/bin/python Tests/Peers/http_compare.py --rowcast .build/release/rowcast
 
 All serve the same boosted model (deploy/bench/boosted_100x31.txt), must answer alike, and are asked in turns by wrk over
-64 connections, each alone. With a folder of the FAQ example (make faq) a question is matched with all its entries, too. --overload 2000
-asks Rowcast alone, over so many connections, and how it is meanwhile, each time over a connection of its own.
+64 connections, each alone. With a folder of the FAQ example (make faq) a question is matched with all its entries, too.
 """
 import argparse
 import json
@@ -19,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 
@@ -98,7 +96,7 @@ def wrk(url, body, folder, seconds, connections):
         " l:percentile(50) / 1000, l:percentile(99) / 1000, s.requests,"
         " s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout))\nend\n")
     out = subprocess.run(
-        ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", str(script), url],
+        ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url],
         check=True, capture_output=True, text=True).stdout
     rate, p50, p99, count, errors = map(float, re.search(r"RESULT (.*)", out).group(1).split())
     return {"rate": rate, "p50": p50, "p99": p99, "count": count, "errors": errors}
@@ -145,68 +143,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--faq", help="folder with model.onnx, entries.tsv and questions.tsv")
-    parser.add_argument("--overload", type=int, metavar="CONNECTIONS")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if not shutil.which("wrk"):
         raise SystemExit("wrk is not installed")
     with tempfile.TemporaryDirectory(prefix="http-peers-") as folder:
         os.chmod(folder, 0o755)
-        if args.overload:
-            overload(args, folder)
-        else:
-            report(compare(args, folder), args)
+        report(compare(args, folder), args)
     return 0
-
-
-def resident(server):
-    """Megabytes of the server's own process."""
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) >> 10
-
-
-def overload(args, folder):
-    _, row, _ = make_models(folder)
-    body = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, len(row)], "data": row}],
-            "outputs": [{"name": "probability"}]}
-    server, data, port = rowcast(args, folder, f"{folder}/rowcast.log")
-    with server:
-        until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready"))
-        subprocess.run([args.rowcast, "push", str(MODEL), "--name", "boosted", "--alias", "champion",
-                        "--data-dir", data], check=True, capture_output=True)
-        url = f"http://127.0.0.1:{port}/v2/models/boosted/infer"
-        until(lambda: post(url, body))
-        for connections in [args.connections, args.overload]:
-            over, times, before = threading.Event(), [], resident(server)
-            probe = threading.Thread(target=ask, args=(port, over, times))
-            probe.start()
-            result = wrk(url, body, folder, args.seconds, connections)
-            over.set()
-            probe.join()
-            times.sort()
-            print(f"{connections} connections: {result['rate']:,.0f} requests/s, p50 {result['p50']:.1f} ms, "
-                  f"p99 {result['p99']:.1f} ms, {result['errors']:.0f} refused; health asked {len(times)} times: "
-                  f"p50 {times[len(times) // 2]:.1f} ms, p99 {times[len(times) * 99 // 100]:.1f} ms, "
-                  f"longest {times[-1]:.1f} ms; memory {before} to {resident(server)} MB")
-
-
-def ask(port, over, times):
-    """Asks how the server is, over a new connection each time, fifty times a second."""
-    # The time is the server's: whoever asks must not wait for a core himself, where that may be had.
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
-    except PermissionError:
-        pass
-    # Connections come up all at once first.
-    over.wait(1)
-    while not over.is_set():
-        start = time.monotonic()
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as s:
-            s.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-            answer = b"".join(iter(lambda: s.recv(4096), b""))
-        assert answer.startswith(b"HTTP/1.1 200"), answer
-        times.append((time.monotonic() - start) * 1e3)
-        over.wait(0.02)
 
 
 def compare(args, folder):
