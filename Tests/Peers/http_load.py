@@ -70,8 +70,8 @@ BODY = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, FEATURES],
 
 def fill(appliance, rows):
     features = ", ".join(f"(((i * {7919 + 2 * n}) % 10007) / 2500.0 - 2)::real as f{n}" for n in range(FEATURES))
-    appliance.sql(f"create schema load; create table load.row as select i as id, {features} "
-                  f"from generate_series(1, {rows}) as i; vacuum analyze load.row; checkpoint;")
+    appliance.sql(f"create schema load; create table load.row as select i::int as id, {features} "
+                  f"from generate_series(1, {rows}::bigint) as i; vacuum analyze load.row; checkpoint;")
 
 
 def beside_a_job(appliance, args, folder):
