@@ -141,6 +141,16 @@ import Testing
     }
   }
 
+  /// The database has no character 0, and is not asked for one.
+  @Test(arguments: ["models?after=%00", "models/%00", "scorers/a%00", "drift?scorer=%00"])
+  func namesHaveNoCharacterZero(path: String) async throws {
+    try ConsoleBrowser.prepare()
+    try await Self.look { browser in
+      let page = try await browser.get("/console/" + path)
+      #expect([400, 404].contains(page.status))
+    }
+  }
+
   @Test func whatMayNotBeReadIsNotShown() async throws {
     try ConsoleBrowser.prepare()
     let connection = try Database.current.connect()

@@ -40,7 +40,7 @@ struct ConsoleEndpoints: Sendable {
         "/console/models", "pageModels", "Models.",
         [.query("after", "The name that the page begins behind.", Schema.text)]
       ) { request, _, caller in
-        let after = request.uri.queryParameters["after"].map { String($0) }
+        let after = try RequestQuery(request, known: nil).text("after")
         return ModelsPage(
           models: try await reader.read(.models(among: caller.models?.sorted(), after: after)),
           isFirst: after == nil

@@ -45,6 +45,10 @@ struct PathParameters: Sendable {
     guard let value = self[name], !value.isEmpty else {
       throw .badRequest("the path has no \(name)")
     }
+    // The database has no such character.
+    guard !value.utf8.contains(0) else {
+      throw .badRequest("the \(name) in the path has a character 0")
+    }
     return value
   }
 }

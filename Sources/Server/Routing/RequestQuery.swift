@@ -23,10 +23,11 @@ struct RequestQuery {
     }
   }
 
-  /// nil where it is not there; not empty.
+  /// nil where it is not there; not empty, and of characters that the database has.
   func text(_ name: String) throws(Problem) -> String? {
     guard let value = values[name] else { return nil }
     guard !value.isEmpty else { throw .badRequest("\"\(name)\" is empty") }
+    guard !value.utf8.contains(0) else { throw .badRequest("\"\(name)\" has a character 0") }
     return value
   }
 
