@@ -34,7 +34,7 @@ create table rowcast.request_record (
     constraint request_record_inputs_array check (jsonb_typeof(inputs) = 'array'),
     constraint request_record_outputs_array check (jsonb_typeof(outputs) = 'array'),
     constraint request_record_failures_object check (jsonb_typeof(failures) = 'object')
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000);
 comment on table rowcast.request_record is
     'What requests to the HTTP server were answered, some hundred rows a record at most. '
     'rowcast.recorded_predictions has one row a prediction.';

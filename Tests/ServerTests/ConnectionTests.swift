@@ -60,6 +60,7 @@ import Testing
       func bearer(_ key: String) -> String { "Authorization: Bearer \(key)\r\n" }
       let cases = [
         ("/v2/models/bank/infer", bearer(right.key), "200"),
+        ("/v2/models/bank/infer", "Authorization: Bearer \(right.key) \t\r\n", "200"),
         ("/v2/models/bank/versions/1/infer", "X-API-Key: \(right.key)\r\n", "200"),
         ("/v2/models/bank/versions/champion/infer?a=b", bearer(right.key), "200"),
         ("/v2/models/b%61nk/infer", bearer(right.key), "200"),

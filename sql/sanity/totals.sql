@@ -6,6 +6,11 @@ create or replace function rowcast.record_totals(
     latency_seconds double precision[], latency_counts text[])
 returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    -- Whoever drops a scorer is not waited for: its totals go with it.
+    with kept as materialized (
+        select s.scorer_id from rowcast.scorer as s
+        where s.scorer_id = any (scorer_ids) order by s.scorer_id for key share skip locked
+    )
     insert into rowcast.scorer_total as t (
         scorer_id, rows_scored, rows_failed, chunk_count, read_seconds, predict_seconds, write_seconds,
         latency_seconds, latency_counts)
@@ -15,7 +20,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                 write_seconds, latency_seconds, latency_counts)
         as n (scorer_id, rows_scored, rows_failed, chunk_count, read_seconds, predict_seconds, write_seconds,
               latency_seconds, latency_counts)
-    where exists (select from rowcast.scorer as s where s.scorer_id = n.scorer_id)
+    join kept as k on k.scorer_id = n.scorer_id
     order by n.scorer_id
     on conflict on constraint scorer_total_pkey do update
     set rows_scored = t.rows_scored + excluded.rows_scored,

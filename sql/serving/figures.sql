@@ -93,16 +93,22 @@ grant execute on function rowcast.server_figures(int) to rowcast_worker;
 
 create or replace function rowcast.drift_figures(most int) returns jsonb
 language sql stable security definer set search_path = pg_catalog, pg_temp set jit = off as $$
-    with named as (
+    -- Apart, because a join by name is planned for a few rows; and by the statement's time, which an index can
+    -- be asked for.
+    with named as materialized (
         select s.name, rowcast.figure_label(s.name, row_number() over (order by s.scorer_id), most) as label
         from rowcast.scorer as s
-    ), drifted as (
-        select n.label, d.kind, max(d.psi) as psi
-        from rowcast.drift as d join named as n on n.name = d.scorer
+    ), largest as materialized (
+        select d.scorer, d.kind, max(d.psi) as psi
+        from rowcast.drift as d
         -- Small samples have a large index by chance.
-        where d.hour >= date_trunc('hour', clock_timestamp()) - interval '1 hour' and d.rows >= 500
-          and d.psi is not null
-        group by n.label, d.kind
+        where d.hour >= date_trunc('hour', statement_timestamp()) - interval '1 hour' and d.rows >= 500
+        group by d.scorer, d.kind
+    ), drifted as (
+        select n.label, l.kind, max(l.psi) as psi
+        from largest as l join named as n on n.name = l.scorer
+        where l.psi is not null
+        group by n.label, l.kind
     )
     select coalesce(jsonb_agg(jsonb_build_object('scorer', d.label, 'kind', d.kind, 'index', d.psi)
                               order by d.label, d.kind), '[]')

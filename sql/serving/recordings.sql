@@ -105,15 +105,20 @@ join rowcast.model as m using (model_id);
 comment on view rowcast.recordings is 'Models of which requests to the HTTP server are recorded.';
 grant select on rowcast.recordings to rowcast_reader;
 
+-- What clients sent, and who they are, is for those who may have it recorded, and for whom it is about.
 create or replace view rowcast.recorded_predictions as
-select r.scored_at, r.model, r.model_version, r.request_id, r.first_row + p.place as row_number, r.route, r.key_id,
-       r.role_name, r.latency, r.inputs -> p.place as inputs, p.outputs,
-       r.failures ->> p.place::text as failure
+select r.scored_at, r.model, r.model_version, r.request_id, r.first_row + p.place::int - 1 as row_number, r.route,
+       case when w.may_see then r.key_id end as key_id, case when w.may_see then r.role_name end as role_name,
+       r.latency, case when w.may_see then p.inputs end as inputs, nullif(p.outputs, 'null') as outputs,
+       r.failures ->> (p.place - 1)::text as failure
 from rowcast.request_record as r
 cross join lateral (
-    select nullif(e.value, 'null') as outputs, e.place::int - 1 as place
-    from jsonb_array_elements(r.outputs) with ordinality as e (value, place)) as p;
+    select pg_has_role('rowcast_analyst', 'member') or coalesce(r.role_name = current_user, false) as may_see) as w
+-- Side by side: an element by its place would unpack the whole array for each.
+cross join lateral rows from (jsonb_array_elements(r.outputs), jsonb_array_elements(r.inputs))
+    with ordinality as p (outputs, inputs, place);
 comment on view rowcast.recorded_predictions is
     'One row a prediction that was served over HTTP, of the models and requests that are recorded: by which version, '
-    'when, for whom, and after how long. Ask for a range of scored_at.';
+    'when, for whom, and after how long. Ask for a range of scored_at. Inputs, keys and roles are shown to '
+    'rowcast_analyst, and to the role that asked.';
 grant select on rowcast.recorded_predictions to rowcast_reader;

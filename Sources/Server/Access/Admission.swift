@@ -43,7 +43,7 @@ struct Admission: Sendable {
   /// Who shows nothing that could be a key or a token.
   static let missing = Problem(
     .unauthorized, "unauthorized", "no key was given",
-    hint: "Send \"Authorization: Bearer\" with a key.")
+    hint: "Send a key as a bearer token, in the field \"Authorization\".")
 
   private static func presented(in headers: some HeaderFields) -> String? {
     if let authorization = headers[.authorization] {

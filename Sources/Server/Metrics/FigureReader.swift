@@ -122,17 +122,22 @@ final class FigureReader: Sendable {
         "select rowcast.server_figures(\(Int32(DatabaseFigures.most)))::text"
       ).value(0, 0, as: String.self)
       let figures = try JSONDecoder().decode(DatabaseFigures.self, from: Data(document.utf8))
+      // Told before drift is read, which may take too long where there is much of it.
+      func tell() {
+        let reading = Reading(
+          figures: figures, drift: session.drift, readAt: start, duration: start.duration(to: .now))
+        state.withLock { $0.reading = reading }
+      }
+      tell()
       if session.driftAt.map({ $0.duration(to: start) >= Self.driftInterval }) ?? true {
+        session.driftAt = start
         let drift = try connection.run(
           "select rowcast.drift_figures(\(Int32(DatabaseFigures.most)))::text"
         ).value(0, 0, as: String.self)
         session.drift = try JSONDecoder().decode(
           [DatabaseFigures.Drift].self, from: Data(drift.utf8))
-        session.driftAt = start
+        tell()
       }
-      let reading = Reading(
-        figures: figures, drift: session.drift, readAt: start, duration: start.duration(to: .now))
-      state.withLock { $0.reading = reading }
       session.isFailing = false
     } catch {
       state.withLock { $0.failures += 1 }

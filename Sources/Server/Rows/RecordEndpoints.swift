@@ -68,13 +68,14 @@ struct RecordEndpoints: Sendable {
   ) throws(Problem) -> ReadRequest {
     let given = try RecordMedia(contentType: head.fields[.contentType])
     let wanted = RecordMedia(accept: head.fields[.accept]) ?? given
-    let keep = head.query["keep"].map { String($0) } ?? ""
+    let keep = (head.query["keep"].map { String($0) } ?? "").split(separator: ",").map(String.init)
+    guard Set(keep).count == keep.count else { throw .badRequest("\"keep\" has a name twice") }
     let (lines, isSingle) = given == .json ? try JSONRecords.lines(of: body) : (body, false)
     let records: RecordRequest
     do throws(ScoringError) {
       records = try RecordRequest(
         lines, format: given.format, signature: model.model.signature,
-        kept: keep.split(separator: ",").map(String.init))
+        kept: keep)
     } catch {
       throw Problem.badRequest(
         error.message.replacing("the file", with: "the body"),

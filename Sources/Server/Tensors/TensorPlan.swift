@@ -121,6 +121,10 @@ struct TensorPlan: Sendable {
           "the model has no output \"\(output.name)\"",
           hint: "Its outputs: \(outputs.map(\.name).joined(separator: ", ")).")
       }
+      // Each is made of its own, however large: a small request shall not ask for a large answer.
+      guard !found.contains(where: { $0.name == known.name }) else {
+        throw .badRequest("the output \"\(output.name)\" is wanted twice")
+      }
       found.append(known)
     }
     return found
