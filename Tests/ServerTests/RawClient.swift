@@ -66,29 +66,6 @@ final class RawClient: Sendable {
     return true
   }
 
-  /// Says the same over and over, until nobody has listened for a second or so many bytes were said.
-  ///
-  /// - Returns: How often all of it was said, and whether the last time ended in its middle.
-  func sayUntilStuck(_ bytes: [UInt8], most: Int) -> (times: Int, rest: [UInt8]) {
-    var (sent, total) = (0, 0)
-    while total < most {
-      let count = bytes.withUnsafeBytes {
-        send(
-          descriptor, $0.baseAddress! + sent % bytes.count, bytes.count - sent % bytes.count,
-          Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
-      }
-      if count > 0 {
-        sent += count
-        total += count
-      } else {
-        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        if poll(&entry, 1, 1000) == 0 { break }
-      }
-    }
-    let rest = sent % bytes.count
-    return (sent / bytes.count, rest == 0 ? [] : Array(bytes[rest...]))
-  }
-
   /// Says that nothing more will be said.
   func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
 

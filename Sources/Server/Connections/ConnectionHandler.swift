@@ -71,8 +71,6 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   var asksForScores = false
 
   private var lastHeard = NIODeadline.now()
-  /// Bytes of answers that the client had not taken when it was last looked at.
-  private var unsentByteCount = 0
   private var timer: Scheduled<Void>?
 
   init(_ prompt: PromptServer, client: ClientPresence, desk: Desk) {
@@ -104,7 +102,6 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelReadComplete(context: ChannelHandlerContext) {
     isReading = false
-    takeHeld(context)
     if needsFlush, asksForScores { desk.sendLater(self) } else { flush() }
     hasPassed = false
     context.fireChannelReadComplete()
@@ -121,32 +118,19 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   private var takesParts: Bool {
     switch turn {
-    case .idle: !isStuffed
-    case .reading, .skipping, .passed, .closing: true
+    case .idle, .reading, .skipping, .passed, .closing: true
     case .passing(let passing): !passing.isRead
     case .scoring: false
     }
   }
 
-  /// Whether so much of answers waits for the client to take it that no more are made.
-  private var isStuffed: Bool {
-    guard case .idle = turn, let context else { return false }
-    return !context.channel.isWritable
-  }
-
-  func channelWritabilityChanged(context: ChannelHandlerContext) {
-    if context.channel.isWritable { settle(context) }
-    context.fireChannelWritabilityChanged()
-  }
-
   private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
     switch (turn, part) {
-    case (.idle, .head(var head)):
+    case (.idle, .head(let head)):
       if begin(head, context) { return }
       asksForScores = false
-      if head.endsHTTP { head.headers.replaceOrAdd(name: "Connection", value: "close") }
       turn = .passing(Passing(isLast: !head.isKeepAlive))
-      pass(.head(head), context)
+      pass(part, context)
     case (.reading(let request), .body(let bytes)): request.append(bytes)
     case (.reading(let request), .end): score(request)
     case (.skipping(let isLast), .end):
@@ -202,7 +186,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func read(context: ChannelHandlerContext) {
-    guard held.isEmpty, !waitsForTurn, !isStuffed else {
+    guard held.isEmpty, !waitsForTurn else {
       wantsRead = true
       return
     }
@@ -218,7 +202,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   func resume() {
     guard waitsForTurn else { return }
     (waitsForTurn, wantsRead) = (false, false)
-    if held.isEmpty, !isStuffed { context?.read() } else { wantsRead = true }
+    if held.isEmpty { context?.read() } else { wantsRead = true }
   }
 
   // MARK: Writing
@@ -269,9 +253,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
       switch turn {
       // Ended by their answer.
       case .reading, .scoring, .skipping, .closing: return
-      // What was answered is sent first.
-      case .idle: return endConnection(context)
-      case .passing, .passed: break
+      case .idle, .passing, .passed: break
       }
     case let event as ChannelEvent where event == .inputClosed:
       // Who says nothing more may still be owed answers.
@@ -320,17 +302,13 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   // MARK: Time
 
-  /// Who says nothing, or not the rest of what was begun, or takes nothing of an answer, is not waited for.
+  /// Who says nothing, or not the rest of what was begun, is not waited for.
   private func watch(_ context: ChannelHandlerContext, for time: TimeAmount) {
     timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.look() }
   }
 
   private func look() {
     guard let context else { return }
-    let unsent = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-    guard unsent == 0 || unsent != unsentByteCount else { return context.close(promise: nil) }
-    unsentByteCount = unsent
-    guard unsent == 0 else { return watch(context, for: prompt.patience) }
     guard takesParts else { return watch(context, for: prompt.patience) }
     let left = lastHeard + prompt.patience - .now()
     if left > .zero { watch(context, for: left) } else { context.close(promise: nil) }

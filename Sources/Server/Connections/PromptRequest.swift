@@ -49,9 +49,6 @@ final class PromptRequest {
 }
 
 extension HTTPRequestHead {
-  /// Whether the decoder takes what comes behind it for another protocol's, which nobody here speaks.
-  var endsHTTP: Bool { method == .CONNECT || headers.contains(name: "Upgrade") }
-
   /// Bytes of the body that is announced; nil where the head says of it what only the router looks at.
   var plainBodyLength: Int? {
     guard version == .http1_1 else { return nil }
