@@ -266,16 +266,16 @@ static inline size_t read_plain(const char *s, struct decimal *d) {
     size_t count = 0, i = 0;                                                                       \
     struct decimal decimal;                                                                        \
     while (count < most) {                                                                         \
-      if (n - i > PLAIN) {                                                                         \
-        size_t length = read_plain(s + i, &decimal);                                               \
-        if (length != 0 && s[i + length] == separator && FAST(&decimal, values + count)) {         \
+      size_t start = i;                                                                            \
+      while (start < n && is_space(s[start], separator)) start++;                                  \
+      if (n - start > PLAIN) {                                                                     \
+        size_t length = read_plain(s + start, &decimal);                                           \
+        if (length != 0 && s[start + length] == separator && FAST(&decimal, values + count)) {     \
           count++;                                                                                 \
-          i += length + 1;                                                                         \
+          i = start + length + 1;                                                                  \
           continue;                                                                                \
         }                                                                                          \
       }                                                                                            \
-      size_t start = i;                                                                            \
-      while (start < n && is_space(s[start], separator)) start++;                                  \
       size_t end = token_end(s, n, start);                                                         \
       size_t after = after_separator(s, n, end, separator);                                        \
       if (after == 0 || !read_decimal(s + start, end - start, &decimal) ||                         \
