@@ -41,20 +41,17 @@ struct ServerParts: Sendable {
     _ model: LoadedModel, _ batch: Batch, _ context: ServerContext, timeout: Duration? = nil,
     unreadable: [Int: String] = [:]
   ) async throws -> Predictions {
+    guard batch.rowCount > 0 else { throw Self.noRows }
     let predictions = try await queue.predict(
-      model, batch, by: try deadline(of: batch, timeout: timeout),
-      for: clients.presence(of: context.channel))
+      model, batch, by: deadline(timeout: timeout), for: clients.presence(of: context.channel))
     recorder.add(model, batch, predictions, unreadable: unreadable, from: context.origin)
     return predictions
   }
 
   /// By when rows of a request must be scored.
-  ///
-  /// - Throws: 400 where there are none.
-  func deadline(
-    of batch: Batch, timeout: Duration?
-  ) throws(Problem) -> ContinuousClock.Instant {
-    guard batch.rowCount > 0 else { throw .badRequest("the request has no rows") }
-    return .now.advanced(by: timeout.map { min($0, deadline) } ?? deadline)
+  func deadline(timeout: Duration?) -> ContinuousClock.Instant {
+    .now.advanced(by: timeout.map { min($0, deadline) } ?? deadline)
   }
+
+  static let noRows = Problem.badRequest("the request has no rows")
 }

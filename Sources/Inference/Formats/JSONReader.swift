@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Glibc
 
 /// Reads JSON.
 ///
@@ -100,6 +101,20 @@ package struct JSONReader: DocumentReader {
     } catch {
       return nil
     }
+  }
+
+  /// Passes bytes that are known.
+  ///
+  /// - Returns: false where others follow.
+  package mutating func pass(_ known: [UInt8]) -> Bool {
+    guard bytes.count - offset >= known.count else { return false }
+    let isSame = bytes.withUnsafeBytes { bytes in
+      known.withUnsafeBytes { known in
+        known.isEmpty || memcmp(bytes.baseAddress! + offset, known.baseAddress!, known.count) == 0
+      }
+    }
+    if isSame { offset += known.count }
+    return isSame
   }
 
   // MARK: Values

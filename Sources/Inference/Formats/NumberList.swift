@@ -58,6 +58,8 @@ enum NumberList {
         let count = parse(
           base + taken, text.count - taken, numbers.baseAddress!, numbers.count, &next)
         taken += next
+        // Most lists are short, and one more is left to the caller.
+        if values.isEmpty { values.reserveCapacity(count + 1) }
         values.append(
           contentsOf: UnsafeBufferPointer(rebasing: numbers[..<count]).lazy.map(convert))
         if count < numbers.count { return taken }

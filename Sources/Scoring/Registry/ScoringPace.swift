@@ -14,7 +14,9 @@ package final class ScoringPace: Sendable {
   /// What the rows are likely to take together; nil before the first measure.
   package func expected(rows: Int) -> Duration? {
     let known = nanoseconds.load(ordering: .relaxed)
-    return known == .max ? nil : .nanoseconds(known) * rows
+    guard known != .max else { return nil }
+    let (time, isLong) = known.multipliedReportingOverflow(by: UInt64(max(rows, 0)))
+    return .nanoseconds(isLong ? .max : Int64(clamping: time))
   }
 
   /// Calls and measures. Costs two system calls.

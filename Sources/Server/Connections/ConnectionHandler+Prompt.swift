@@ -9,8 +9,6 @@ extension ConnectionHandler {
   /// Bytes of a body that is gathered here at most; what is larger is read piece by piece, by the router.
   private static let longestBody = 64 << 10
 
-  private var server: ServerParts { prompt.server }
-
   /// Takes a request that is answered here, and answers it where its head is enough for that.
   ///
   /// - Returns: false where the router shall have it.
@@ -28,12 +26,12 @@ extension ConnectionHandler {
       turn = .skipping(isLast: !head.isKeepAlive)
       write(make(), to: request)
     case .scoring(let endpoint):
-      guard length <= min(Self.longestBody, server.bodies.perRequest) else { return false }
+      guard length <= min(Self.longestBody, prompt.server.bodies.perRequest) else { return false }
       asksForScores = true
       desk.ask()
       do throws(Problem) {
         try admit(request, found.match, endpoint)
-        try server.bodies.hold(length)
+        try prompt.server.bodies.hold(length)
         request.heldByteCount = length
         turn = .reading(request)
       } catch {
@@ -55,28 +53,33 @@ extension ConnectionHandler {
       if caller.models != nil { _ = try endpoint.ask(match.parameters, caller) }
     }
     guard let model = request.question?.model else { return }
-    if !Desk.isQuick(model, rows: 1, server.queue.limits) { try server.queue.requireRoom() }
+    if !Desk.isQuick(model, rows: 1, prompt.server.queue.limits) {
+      try prompt.server.queue.requireRoom()
+    }
   }
 
   /// Reads the body and has its rows scored: here where that is quick, else by a thread.
   func score(_ request: PromptRequest) {
     guard let question = request.question else { return }
-    server.payloads.note(request.body, request.head.headers, from: request.origin)
+    prompt.server.payloads.note(request.body, request.head.headers, from: request.origin)
     do throws(Problem) {
       let head = RequestHead(fields: request.head.headers, target: request.head.uri)
-      let read = try question.asked.read(head, request.body, question.model, question.plan)
-      let deadline = try server.deadline(of: read.batch, timeout: read.timeout)
-      request.body = []
+      let subject = question.subject
+      let read = try subject.asked.read(
+        head, request.body, question.model, subject.plan, subject.patterns)
       let rows = read.batch.rowCount
-      if Desk.isQuick(read.model, rows: rows, server.queue.limits) {
-        server.queue.count(rows: rows)
+      guard rows > 0 else { throw ServerParts.noRows }
+      request.body = []
+      if Desk.isQuick(read.model, rows: rows, prompt.server.queue.limits) {
+        prompt.server.queue.count(rows: rows)
         let result = desk.score(read)
         return end(request) { try answer(to: request, read, result) }
       }
       request.read = read
       turn = .scoring(request)
+      let deadline = prompt.server.deadline(timeout: read.timeout)
       let handler = NIOLoopBound(self, eventLoop: desk.loop)
-      try server.queue.add(
+      try prompt.server.queue.add(
         ScoringQueue.Entry(
           model: read.model, batch: read.batch, deadline: deadline, client: client,
           loop: desk.loop, end: { handler.value.finish($0) }))
@@ -96,7 +99,7 @@ extension ConnectionHandler {
     to request: PromptRequest, _ read: ReadRequest, _ result: Result<Predictions, any Error>
   ) throws -> Answer {
     let predictions = try result.get()
-    server.recorder.add(
+    prompt.server.recorder.add(
       read.model, read.batch, predictions, unreadable: read.unreadable, from: request.origin)
     return try read.answer(predictions)
   }
@@ -137,7 +140,7 @@ extension ConnectionHandler {
 
   /// Its body counts no more.
   func release(_ request: PromptRequest) {
-    server.bodies.release(request.heldByteCount)
+    prompt.server.bodies.release(request.heldByteCount)
     request.heldByteCount = 0
   }
 }

@@ -103,8 +103,11 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   func channelReadComplete(context: ChannelHandlerContext) {
     isReading = false
     if needsFlush, asksForScores { desk.sendLater(self) } else { flush() }
-    hasPassed = false
-    context.fireChannelReadComplete()
+    // What was read for others is all that they need to hear the end of.
+    if hasPassed {
+      hasPassed = false
+      context.fireChannelReadComplete()
+    }
     goOn(context)
   }
 

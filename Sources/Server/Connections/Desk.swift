@@ -38,16 +38,13 @@ final class Desk {
   }
 
   private final class Known {
-    let match: PromptRoutes.Match
-    let asked: Asked
-    let plan: TensorPlan
+    let subject: PromptRequest.Subject
     /// The models' memory is bounded elsewhere.
     weak var model: LoadedModel?
     var uses = 1
 
-    init(_ match: PromptRoutes.Match, _ question: PromptRequest.Question) {
-      self.match = match
-      (asked, model, plan) = (question.asked, question.model, question.plan)
+    init(_ question: PromptRequest.Question) {
+      (subject, model) = (question.subject, question.model)
     }
   }
 
@@ -70,16 +67,17 @@ final class Desk {
       let model = known.model
     {
       known.uses += 1
-      return Found(match: known.match, question: .init(known.asked, model, known.plan))
+      return Found(
+        match: known.subject.match, question: .init(subject: known.subject, model: model))
     }
     guard let match = prompt.routes.match(method, target) else { return nil }
     guard case .scoring(let endpoint) = match.prompt else { return Found(match: match) }
     guard method == .POST, let asked = try? endpoint.ask(match.parameters, Caller()),
       let (model, plan) = library.loadedModel(asked.target)
     else { return nil }
-    let question = PromptRequest.Question(asked, model, plan)
+    let question = PromptRequest.Question(subject: .init(match, asked, plan), model: model)
     if known.count >= Self.mostKnown { known = [:] }
-    known[target] = Known(match, question)
+    known[target] = Known(question)
     return Found(match: match, question: question)
   }
 

@@ -5,14 +5,21 @@ internal import Scoring
 
 /// A request that is answered on the loop of its connection.
 final class PromptRequest {
-  /// What is asked for scores.
+  /// What is asked for scores, by a target that a loop knows.
   struct Question {
-    var asked: Asked
-    var model: LoadedModel
-    var plan: TensorPlan
+    let subject: Subject
+    let model: LoadedModel
+  }
 
-    init(_ asked: Asked, _ model: LoadedModel, _ plan: TensorPlan) {
-      (self.asked, self.model, self.plan) = (asked, model, plan)
+  /// What requests of one target have in common.
+  final class Subject {
+    let match: PromptRoutes.Match
+    let asked: Asked
+    let plan: TensorPlan
+    let patterns = InferPatterns()
+
+    init(_ match: PromptRoutes.Match, _ asked: Asked, _ plan: TensorPlan) {
+      (self.match, self.asked, self.plan) = (match, asked, plan)
     }
   }
 

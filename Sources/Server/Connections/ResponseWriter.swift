@@ -17,6 +17,8 @@ struct ResponseWriter {
   }
 
   private let common: [UInt8]
+  /// The beginning of most answers.
+  private var plain: [UInt8] = []
   /// The date's field, and the second that it is of.
   private var date: (second: time_t, field: [UInt8]) = (-1, [])
 
@@ -26,15 +28,17 @@ struct ResponseWriter {
       common.append(contentsOf: "\(name.rawName): \(value)\r\n".utf8)
     }
     self.common = common
+    var buffer = ByteBuffer()
+    writeBeginning(.json([]), into: &buffer)
+    plain = Array(buffer.readableBytesView)
   }
 
   mutating func write(_ answer: Answer, _ facts: Facts, into buffer: inout ByteBuffer) {
-    buffer.writeStaticString("HTTP/1.1 ")
-    buffer.writeString(String(answer.status.code))
-    buffer.writeStaticString(" ")
-    buffer.writeString(answer.status.reasonPhrase)
-    buffer.writeStaticString("\r\n")
-    buffer.writeBytes(common)
+    if answer.isPlainJSON {
+      buffer.writeBytes(plain)
+    } else {
+      writeBeginning(answer, into: &buffer)
+    }
     for field in answer.fields { Self.write(field.name, field.value, into: &buffer) }
     Self.write(.contentLength, String(answer.bytes.count), into: &buffer)
     if facts.isSecure {
@@ -46,6 +50,13 @@ struct ResponseWriter {
     buffer.writeBytes(dateField(at: time(nil)))
     buffer.writeStaticString("\r\n")
     if !facts.isHead { buffer.writeBytes(answer.bytes) }
+  }
+
+  /// The status, what all answers say, and the media type.
+  private func writeBeginning(_ answer: Answer, into buffer: inout ByteBuffer) {
+    buffer.writeString("HTTP/1.1 \(answer.status.code) \(answer.status.reasonPhrase)\r\n")
+    buffer.writeBytes(common)
+    Self.write(.contentType, answer.type, into: &buffer)
   }
 
   private static func write(

@@ -51,7 +51,9 @@ final class RequestFigures: Sendable {
 
   /// - Parameter place: Any number.
   func count(_ key: Key, status: Int, duration: Duration, at place: Int = 0) {
-    let seconds = duration / .seconds(1)
+    // Dividing one duration by another takes as long as scoring a row.
+    let parts = duration.components
+    let seconds = Double(parts.seconds) + Double(parts.attoseconds) * 1e-18
     let bucket = Self.bounds.firstIndex { seconds <= $0 } ?? Self.bounds.count
     places[place % places.count].figures.withLock { figures in
       figures[key, default: Figures()].count(status, bucket, seconds)

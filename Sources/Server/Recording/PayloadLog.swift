@@ -15,8 +15,11 @@ struct PayloadLog: Sendable {
     self.logger = logger
   }
 
-  func note(_ body: [UInt8], _ fields: some HeaderFields, from origin: RequestOrigin) {
+  func note(
+    _ body: [UInt8], _ fields: some HeaderFields, from origin: @autoclosure () -> RequestOrigin
+  ) {
     guard share > 0, share >= 1 || Double.random(in: 0..<1) < share else { return }
+    let origin = origin()
     logger.notice(
       "payload",
       metadata: [

@@ -63,14 +63,14 @@ final class RequestRecorder: Sendable {
   /// - Complexity: Nothing where no model is recorded; else a look at the lengths of texts, and no copy.
   func add(
     _ model: LoadedModel, _ batch: Batch, _ predictions: Predictions, unreadable: [Int: String],
-    from origin: RequestOrigin
+    from origin: @autoclosure () -> RequestOrigin
   ) {
     guard isOn.load(ordering: .relaxed) else { return }
     guard let recording = state.withLock({ $0.recordings[model.id.model] }),
       recording.share >= 1 || Double.random(in: 0..<1) < recording.share
     else { return }
     let record = RequestRecord(
-      model, origin, inputs: recording.hasInputs ? batch.columns : nil, predictions,
+      model, origin(), inputs: recording.hasInputs ? batch.columns : nil, predictions,
       unreadable: unreadable, rowCount: batch.rowCount)
     let (isTaken, isNew): (Bool, Bool) = state.withLock { state in
       let fits =

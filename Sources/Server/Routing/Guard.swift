@@ -6,7 +6,9 @@ internal import NIOHTTP1
 
 /// Around every route: makes errors answers, says on each answer how browsers shall treat it, counts it and
 /// logs it.
-struct Guard: RouterMiddleware {
+///
+/// An object, as `PromptServer` is.
+final class Guard: RouterMiddleware {
   typealias Context = ServerContext
 
   /// Whether connections are TLS.
@@ -14,6 +16,10 @@ struct Guard: RouterMiddleware {
   let proxies: TrustedProxies
   let figures: RequestFigures
   let logger: Logger
+
+  init(isSecure: Bool, proxies: TrustedProxies, figures: RequestFigures, logger: Logger) {
+    (self.isSecure, self.proxies, self.figures, self.logger) = (isSecure, proxies, figures, logger)
+  }
 
   func handle(
     _ request: Request, context: ServerContext,

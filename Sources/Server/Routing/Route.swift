@@ -64,7 +64,9 @@ extension Route {
 }
 
 /// Admits callers to routes, before anything of a body is read.
-struct Gate: Sendable {
+///
+/// An object, as `PromptServer` is.
+final class Gate: Sendable {
   /// nil where no keys are needed.
   let admission: Admission?
   let proxies: TrustedProxies
@@ -74,6 +76,14 @@ struct Gate: Sendable {
   let perKey: RateLimiter?
   let perAddress: RateLimiter?
   let console: ConsoleAccess
+
+  init(
+    admission: Admission?, proxies: TrustedProxies, figures: AccessFigures, perKey: RateLimiter?,
+    perAddress: RateLimiter?, console: ConsoleAccess
+  ) {
+    (self.admission, self.proxies, self.figures) = (admission, proxies, figures)
+    (self.perKey, self.perAddress, self.console) = (perKey, perAddress, console)
+  }
 
   func admit(
     _ request: Request, _ context: ServerContext, to access: Route.Access

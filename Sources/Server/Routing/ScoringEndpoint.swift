@@ -15,7 +15,10 @@ struct ScoringEndpoint: Sendable {
 /// A version of a model that is asked, and how.
 struct Asked: Sendable {
   let target: Catalog.Target
-  let read: @Sendable (RequestHead, [UInt8], LoadedModel, TensorPlan) throws(Problem) -> ReadRequest
+  /// The last is what is remembered of requests for it, where anything is.
+  let read:
+    @Sendable (RequestHead, [UInt8], LoadedModel, TensorPlan, InferPatterns?) throws(Problem) ->
+      ReadRequest
 }
 
 /// A request that was read: its rows, and how their predictions become its answer.
@@ -56,7 +59,7 @@ extension Route {
       return try await server.bodies.withBody(of: request) { body in
         server.payloads.note(body, request.headers, from: context.origin)
         let (model, plan) = try await server.library.model(asked.target)
-        let read = try asked.read(RequestHead(request), body, model, plan)
+        let read = try asked.read(RequestHead(request), body, model, plan, nil)
         let predictions = try await server.predict(
           read.model, read.batch, context, timeout: read.timeout, unreadable: read.unreadable)
         return try read.answer(predictions).response

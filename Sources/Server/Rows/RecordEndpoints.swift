@@ -38,7 +38,7 @@ struct RecordEndpoints: Sendable {
       let name = try parameters.required("model")
       try caller.requireModel(name)
       return Asked(target: try server.library.target(name, parameters["version"])) {
-        head, body, model, _ throws(Problem) in
+        head, body, model, _, _ throws(Problem) in
         try Self.read(head, body, model)
       }
     }
@@ -92,10 +92,8 @@ struct RecordEndpoints: Sendable {
         bytes = JSONRecords.document(of: bytes, isSingle: isSingle)
       }
       return Answer(
-        fields: [
-          HTTPField(name: .contentType, value: wanted.rawValue),
-          HTTPField(name: .modelVersion, value: String(model.id.version)),
-        ], bytes: bytes)
+        type: wanted.rawValue,
+        fields: [HTTPField(name: .modelVersion, value: String(model.id.version))], bytes: bytes)
     }
   }
 }

@@ -66,7 +66,7 @@ struct ServiceEndpoints: Sendable {
   ) throws(Problem) -> Asked {
     try caller.requireModel(service.model)
     let target = try server.library.target(service.model, service.alias)
-    return Asked(target: target) { head, body, model, _ throws(Problem) in
+    return Asked(target: target) { head, body, model, _, _ throws(Problem) in
       let wanted = try RequestQuery(head, known: nil).integer("top_k", in: 0...Int(Int32.max))
       let input = try ServiceInput.read(body, contentType: head.fields[.contentType])
       let plan = try plan(of: service, model)

@@ -18,6 +18,8 @@ struct InferRequest: Sendable {
   var isBinary = false
   /// How long the caller waits.
   var timeout: Duration?
+  /// Where the data of the inputs are in the JSON; empty where some of them are not.
+  private(set) var lists: [Range<Int>] = []
 
   /// A tensor of which the data come behind the JSON, or before its type is known.
   private struct Declared {
@@ -158,7 +160,9 @@ struct InferRequest: Sendable {
         elements = try .read(rest.prefix(byteCount), as: type, count: count, named: name)
         rest = rest.dropFirst(byteCount)
       } else if var reader = input.data {
+        let start = reader.offset
         elements = try .read(&reader, as: type, named: name)
+        lists.append(start..<reader.offset)
       } else {
         throw .badRequest("input \"\(name)\" has no data")
       }
@@ -168,6 +172,7 @@ struct InferRequest: Sendable {
       }
       inputs.append(Tensor(name: name, type: type, shape: shape, elements: elements))
     }
+    if lists.count < inputs.count { lists = [] }
     guard rest.isEmpty else {
       throw .badRequest("\(rest.count) bytes follow the binary data of the last input")
     }

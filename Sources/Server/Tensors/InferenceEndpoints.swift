@@ -134,15 +134,15 @@ struct InferenceEndpoints: Sendable {
   private var endpoint: ScoringEndpoint {
     ScoringEndpoint { parameters, caller throws(Problem) in
       let target = try target(parameters, caller)
-      return Asked(target: target) { head, body, model, plan throws(Problem) in
-        try Self.read(head, body, target, model, plan)
+      return Asked(target: target) { head, body, model, plan, patterns throws(Problem) in
+        try Self.read(head, body, target, model, plan, patterns)
       }
     }
   }
 
   private static func read(
     _ head: RequestHead, _ body: [UInt8], _ target: Catalog.Target, _ model: LoadedModel,
-    _ plan: TensorPlan
+    _ plan: TensorPlan, _ patterns: InferPatterns?
   ) throws(Problem) -> ReadRequest {
     var headerByteCount: Int?
     if let field = head.fields[.inferenceHeaderContentLength] {
@@ -150,29 +150,21 @@ struct InferenceEndpoints: Sendable {
         throw .badRequest("Inference-Header-Content-Length is not a number")
       }
       headerByteCount = count
+    } else if let read = patterns?.read(body, model, plan) {
+      return read
     }
     let wanted = try InferRequest.read(body, headerByteCount: headerByteCount)
     // What cannot be answered is not scored.
     let outputs = try plan.outputs(wanted.outputs)
-    let batch = try plan.batch(wanted.inputs)
-    return ReadRequest(model: model, batch: batch, timeout: wanted.timeout) {
-      predictions throws(Problem) in
-      try InferResponse(
-        to: wanted, of: target, outputs: outputs, predictions: predictions,
-        rowCount: batch.rowCount
-      ).answer
+    var batch = Batch(rowCount: 0, columns: [])
+    try plan.read(wanted.inputs, into: &batch)
+    let response = InferResponse(
+      to: wanted, of: target, outputs: outputs, rowCount: batch.rowCount)
+    let read = ReadRequest(model: model, batch: batch, timeout: wanted.timeout) {
+      predictions throws(Problem) in try response.answer(predictions)
     }
-  }
-}
-
-extension InferResponse {
-  fileprivate var answer: Answer {
-    guard let headerByteCount else { return .json(bytes) }
-    return Answer(
-      fields: [
-        HTTPField(name: .contentType, value: "application/octet-stream"),
-        HTTPField(name: .inferenceHeaderContentLength, value: String(headerByteCount)),
-      ], bytes: bytes)
+    patterns?.learn(wanted, body, read)
+    return read
   }
 }
 

@@ -67,7 +67,8 @@ extension TensorElements {
     var ahead = reader
     var problem: ModelError?
     do throws(ModelError) {
-      values.append(contentsOf: try list(&ahead))
+      let list = try list(&ahead)
+      if values.isEmpty { values = list } else { values += list }
       reader = ahead
       return
     } catch {

@@ -132,15 +132,16 @@ struct TensorPlan: Sendable {
 
   // MARK: Inputs
 
-  /// The columns of the model's features.
+  /// Reads the columns of the model's features.
   ///
+  /// - Parameter batch: Any; what it has is replaced, in its own memory where that fits and nobody else holds it.
   /// - Throws: `Problem` that names the input that is missing, unknown, or of another type or shape.
-  func batch(_ inputs: [Tensor]) throws(Problem) -> Batch {
+  func read(_ inputs: [Tensor], into batch: inout Batch) throws(Problem) {
     guard let rowCount = inputs.first?.shape.first else {
       throw .badRequest("input \"\(inputs.first?.name ?? "")\" has no rows: its shape is empty")
     }
     if hasMatrix, inputs.count == 1, inputs[0].name == Self.matrixName {
-      return try matrix(inputs[0], rowCount)
+      return try readMatrix(inputs[0], rowCount, into: &batch)
     }
     var columns = [Column?](repeating: nil, count: features.count)
     for input in inputs {
@@ -171,19 +172,26 @@ struct TensorPlan: Sendable {
         complete.append(Self.blank(feature, rowCount))
       }
     }
-    return Batch(rowCount: rowCount, columns: complete)
+    batch = Batch(rowCount: rowCount, columns: complete)
   }
 
-  private func matrix(_ input: Tensor, _ rowCount: Int) throws(Problem) -> Batch {
-    guard input.shape == [rowCount, features.count] else {
+  private func readMatrix(
+    _ input: Tensor, _ rowCount: Int, into batch: inout Batch
+  ) throws(Problem) {
+    guard input.shape.count == 2, input.shape[1] == features.count else {
       throw .badRequest(
         "input \"\(input.name)\" has shape \(input.shape), the model has \(features.count) "
           + "features: [rows, \(features.count)]")
     }
     let values = try Self.numeric(input)
-    return Batch(
-      rowCount: rowCount,
-      columns: features.indices.map { values.column($0, of: features.count, rowCount: rowCount) })
+    if batch.rowCount != rowCount || batch.columns.count != features.count {
+      batch = Batch(
+        rowCount: rowCount,
+        columns: Array(repeating: Column(.float64([])), count: features.count))
+    }
+    for index in features.indices {
+      values.gather(index, of: features.count, into: &batch.columns[index].values)
+    }
   }
 
   private func column(_ input: Tensor, _ feature: Signature.Feature) throws(Problem) -> Column {
@@ -261,22 +269,47 @@ struct TensorPlan: Sendable {
 }
 
 extension Column.Values {
-  /// A column of a matrix whose rows lie one after the other.
-  fileprivate func column(_ index: Int, of width: Int, rowCount: Int) -> Column {
-    func gathered<Value>(_ values: [Value]) -> [Value] {
-      values.withUnsafeBufferPointer { values in
-        (0..<rowCount).map { values[$0 * width + index] }
-      }
+  /// A column of a matrix, whose rows lie one after the other, in the memory of another one where that fits.
+  fileprivate func gather(_ index: Int, of width: Int, into other: inout Column.Values) {
+    switch (self, other) {
+    case (.float32(let matrix), .float32(var column)):
+      other = .float32([])
+      Self.gather(matrix, index, width, into: &column)
+      other = .float32(column)
+    case (.float64(let matrix), .float64(var column)):
+      other = .float64([])
+      Self.gather(matrix, index, width, into: &column)
+      other = .float64(column)
+    case (.int16(let v), _): other = .int16(Self.gathered(v, index, width))
+    case (.int32(let v), _): other = .int32(Self.gathered(v, index, width))
+    case (.int64(let v), _): other = .int64(Self.gathered(v, index, width))
+    case (.float32(let v), _): other = .float32(Self.gathered(v, index, width))
+    case (.float64(let v), _): other = .float64(Self.gathered(v, index, width))
+    case (.bool(let v), _): other = .bool(Self.gathered(v, index, width))
+    case (.string(let v), _): other = .string(Self.gathered(v, index, width))
+    case (.bytes(let v), _): other = .bytes(Self.gathered(v, index, width))
     }
-    return switch self {
-    case .int16(let v): Column(.int16(gathered(v)))
-    case .int32(let v): Column(.int32(gathered(v)))
-    case .int64(let v): Column(.int64(gathered(v)))
-    case .float32(let v): Column(.float32(gathered(v)))
-    case .float64(let v): Column(.float64(gathered(v)))
-    case .bool(let v): Column(.bool(gathered(v)))
-    case .string(let v): Column(.string(gathered(v)))
-    case .bytes(let v): Column(.bytes(gathered(v)))
+  }
+
+  private static func gathered<Value>(_ matrix: [Value], _ index: Int, _ width: Int) -> [Value] {
+    var values: [Value] = []
+    gather(matrix, index, width, into: &values)
+    return values
+  }
+
+  @inline(__always)
+  private static func gather<Value>(
+    _ matrix: [Value], _ index: Int, _ width: Int, into column: inout [Value]
+  ) {
+    let rowCount = matrix.count / width
+    matrix.withUnsafeBufferPointer { matrix in
+      guard column.count == rowCount else {
+        column = (0..<rowCount).map { matrix[$0 * width + index] }
+        return
+      }
+      column.withUnsafeMutableBufferPointer { column in
+        for row in 0..<rowCount { column[row] = matrix[row * width + index] }
+      }
     }
   }
 }
