@@ -94,13 +94,13 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   // MARK: Reading
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    lastHeard = .now()
     isReading = true
     held.append(unwrapInboundIn(data))
     takeHeld(context)
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
+    lastHeard = .now()
     isReading = false
     if needsFlush, asksForScores { desk.sendLater(self) } else { flush() }
     // What was read for others is all that they need to hear the end of.

@@ -83,13 +83,21 @@ final class Desk {
 
   // MARK: Names
 
-  private let namePrefix = String(UInt64.random(in: 1 << 60 ... .max), radix: 16)
+  private let firstName = UInt64.random(in: .min ... .max)
   private var named: UInt64 = 0
 
   /// A name for a request that has none of its own.
   func name() -> RequestName {
     named += 1
-    return RequestName(made: namePrefix + String(named, radix: 16))
+    return RequestName(
+      made: String(unsafeUninitializedCapacity: 32) { digits in
+        for place in 0..<32 {
+          let word = place < 16 ? firstName : named
+          let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * (place & 15)) & 15)
+          digits[place] = digit + (digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10)
+        }
+        return 32
+      })
   }
 
   // MARK: Scoring

@@ -189,9 +189,7 @@ struct TensorPlan: Sendable {
         rowCount: rowCount,
         columns: Array(repeating: Column(.float64([])), count: features.count))
     }
-    for index in features.indices {
-      values.gather(index, of: features.count, into: &batch.columns[index].values)
-    }
+    values.part(into: &batch.columns)
   }
 
   private func column(_ input: Tensor, _ feature: Signature.Feature) throws(Problem) -> Column {
@@ -269,46 +267,49 @@ struct TensorPlan: Sendable {
 }
 
 extension Column.Values {
-  /// A column of a matrix, whose rows lie one after the other, in the memory of another one where that fits.
-  fileprivate func gather(_ index: Int, of width: Int, into other: inout Column.Values) {
-    switch (self, other) {
-    case (.float32(let matrix), .float32(var column)):
-      other = .float32([])
-      Self.gather(matrix, index, width, into: &column)
-      other = .float32(column)
-    case (.float64(let matrix), .float64(var column)):
-      other = .float64([])
-      Self.gather(matrix, index, width, into: &column)
-      other = .float64(column)
-    case (.int16(let v), _): other = .int16(Self.gathered(v, index, width))
-    case (.int32(let v), _): other = .int32(Self.gathered(v, index, width))
-    case (.int64(let v), _): other = .int64(Self.gathered(v, index, width))
-    case (.float32(let v), _): other = .float32(Self.gathered(v, index, width))
-    case (.float64(let v), _): other = .float64(Self.gathered(v, index, width))
-    case (.bool(let v), _): other = .bool(Self.gathered(v, index, width))
-    case (.string(let v), _): other = .string(Self.gathered(v, index, width))
-    case (.bytes(let v), _): other = .bytes(Self.gathered(v, index, width))
+  /// Parts a matrix, whose rows lie one after the other, into columns, in the memory of what they have where that
+  /// fits and is theirs alone.
+  fileprivate func part(into columns: inout [Column]) {
+    switch self {
+    case .int16(let v): Self.part(v, into: &columns, Self.int16) { _ in [] }
+    case .int32(let v): Self.part(v, into: &columns, Self.int32) { _ in [] }
+    case .int64(let v): Self.part(v, into: &columns, Self.int64) { _ in [] }
+    case .float32(let v):
+      Self.part(v, into: &columns, Self.float32) {
+        if case .float32(let values) = $0 { values } else { [] }
+      }
+    case .float64(let v):
+      Self.part(v, into: &columns, Self.float64) {
+        if case .float64(let values) = $0 { values } else { [] }
+      }
+    case .bool(let v): Self.part(v, into: &columns, Self.bool) { _ in [] }
+    case .string(let v): Self.part(v, into: &columns, Self.string) { _ in [] }
+    case .bytes(let v): Self.part(v, into: &columns, Self.bytes) { _ in [] }
     }
   }
 
-  private static func gathered<Value>(_ matrix: [Value], _ index: Int, _ width: Int) -> [Value] {
-    var values: [Value] = []
-    gather(matrix, index, width, into: &values)
-    return values
-  }
-
   @inline(__always)
-  private static func gather<Value>(
-    _ matrix: [Value], _ index: Int, _ width: Int, into column: inout [Value]
+  private static func part<Value>(
+    _ matrix: [Value], into columns: inout [Column], _ make: ([Value]) -> Column.Values,
+    _ values: (Column.Values) -> [Value]
   ) {
-    let rowCount = matrix.count / width
-    matrix.withUnsafeBufferPointer { matrix in
-      guard column.count == rowCount else {
-        column = (0..<rowCount).map { matrix[$0 * width + index] }
-        return
-      }
-      column.withUnsafeMutableBufferPointer { column in
-        for row in 0..<rowCount { column[row] = matrix[row * width + index] }
+    columns.withUnsafeMutableBufferPointer { columns in
+      let width = columns.count
+      let rowCount = matrix.count / max(width, 1)
+      matrix.withUnsafeBufferPointer { matrix in
+        for index in 0..<width {
+          var own = values(columns[index].values)
+          guard own.count == rowCount else {
+            columns[index].values = make((0..<rowCount).map { matrix[$0 * width + index] })
+            continue
+          }
+          // Else it would be copied to be written to.
+          columns[index].values = make([])
+          own.withUnsafeMutableBufferPointer { own in
+            for row in 0..<rowCount { own[row] = matrix[row * width + index] }
+          }
+          columns[index].values = make(own)
+        }
       }
     }
   }

@@ -31,10 +31,10 @@ struct EngineBench: ParsableCommand {
   var rows: String?
 
   @Option(help: "Rows that a call scores.")
-  var batches = CountList([1, 16, 1024, 65536])
+  var batches = CountList("1,16,1024,65536")
 
   @Option(help: "Threads that score at once; \"all\" is the number of cores.")
-  var threads = CountList([1, Machine.coreCount])
+  var threads = CountList("1,all")
 
   @Option(help: "Repeats, of which the median counts.")
   var repeats = 5
@@ -114,10 +114,12 @@ struct EngineBench: ParsableCommand {
 /// Positive numbers apart by commas; "all" is the number of cores.
 struct CountList: ExpressibleByArgument, CustomStringConvertible {
   let counts: [Int]
+  /// As it was given.
+  let description: String
 
-  init(_ counts: [Int]) {
-    // A machine with one core has the same figure for "1" and "all".
-    self.counts = counts.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  init(_ literal: StaticString) {
+    guard let list = Self(argument: "\(literal)") else { preconditionFailure("\(literal)") }
+    self = list
   }
 
   init?(argument: String) {
@@ -125,10 +127,11 @@ struct CountList: ExpressibleByArgument, CustomStringConvertible {
       word == "all" ? Machine.coreCount : Int(word) ?? 0
     }
     guard !counts.isEmpty, counts.allSatisfy({ (1...(1 << 24)).contains($0) }) else { return nil }
-    self.init(counts)
+    // A machine with one core has the same figure for "1" and "all".
+    self.counts = counts.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    description = argument
   }
 
   var largest: Int { counts.max() ?? 1 }
-  var description: String { counts.map(String.init).joined(separator: ",") }
   var defaultValueDescription: String { description }
 }
