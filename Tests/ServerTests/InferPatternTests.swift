@@ -92,15 +92,18 @@ import Testing
   @Test(arguments: [1, 2, 3]) func theyAreReadAsAnyOther(seed: UInt64) async throws {
     try await OverloadTests.serve(waiting: .zero) { scene in
       var random = SplitMix64(seed: seed)
-      let (plain, chunked) = (try RawClient(scene), try RawClient(scene))
+      let plain = try RawClient(scene)
+      var chunked = try RawClient(scene)
       var scored = 0
       for _ in 0..<400 {
         let body = Self.body(&random)
         plain.say(Self.request(body, inChunks: false))
         let answer = Self.essence(of: await plain.readAnswer())
         chunked.say(Self.request(body, inChunks: true))
-        let expected = Self.essence(of: await chunked.readAnswer())
-        #expect(answer == expected, "\(body)")
+        let expected = await chunked.readAnswer()
+        #expect(answer == Self.essence(of: expected), "\(body)")
+        // Whose body has no length is not heard to its end.
+        if expected.lowercased().contains("connection: close") { chunked = try RawClient(scene) }
         if answer[0].contains("200") { scored += 1 }
       }
       // Enough of them follow others of their words.
