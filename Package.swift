@@ -111,8 +111,9 @@ let package = Package(
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ], swiftSettings: strict, linkerSettings: whole),
     .target(
-      name: "TestSupport", dependencies: ["Postgres", "Schema"], path: "Tests/TestSupport",
-      swiftSettings: strict),
+      name: "TestSupport",
+      dependencies: ["Postgres", "Schema", .product(name: "Logging", package: "swift-log")],
+      path: "Tests/TestSupport", swiftSettings: strict),
     .target(name: "TestRandom", path: "Tests/TestRandom", swiftSettings: strict),
     // Writes models and images without the project's readers of them, and knows those that are kept.
     .target(

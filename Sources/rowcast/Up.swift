@@ -54,12 +54,14 @@ struct Up: AsyncParsableCommand {
     let lock = try data.acquire()
     let appliance = try Appliance(.init(directory: data.clusterPath, port: listen))
     let uri = try listen.map { try Password(data).uri(port: $0, on: appliance) }
-    // Who asks over HTTP waits for the answer; a job does not mind.
-    if httpPort != nil { appliance.server.yield() }
 
     let ready = WakeUp()
     let logger = log.logger
-    let configuration = self.worker.configuration(appliance.database)
+    var configuration = self.worker.configuration(appliance.database)
+    // Who asks over HTTP waits for the answer; a job does not mind.
+    if httpPort != nil {
+      configuration.onBatchSession = { [server = appliance.server] in server.yield($0) }
+    }
     let models = httpPort.map { _ in
       ModelCache(byteCount: configuration.modelByteCount, logger: logger)
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Postgres
+import TestSupport
 import Testing
 
 /// `rowcast up` from the first line to the last, as its user sees it.
@@ -121,6 +122,52 @@ struct ApplianceTests {
     kill(try self.postmaster(of: up.folder), SIGQUIT)
     #expect(try again.program.waitForExit() == 1)
     #expect(again.program.errors.contains("rowcast: error: the database server ended"))
+  }
+
+  @Test("beside HTTP, sessions that score yield to others; PostgreSQL itself never does")
+  func priorities() throws {
+    let up = try Up("--http", "0")
+    func niceness(_ connection: Connection) throws -> [String: Set<Int>] {
+      let rows = try connection.run(
+        """
+        select pid, case when backend_type = 'client backend' then application_name else backend_type end
+        from pg_stat_activity where pid <> pg_backend_pid()
+        """)
+      var found: [String: Set<Int>] = [:]
+      for row in 0..<rows.count {
+        guard let own = try Niceness(of: "/proc/\(rows.value(row, 0, as: Int32.self))") else {
+          continue
+        }
+        found[try rows.value(row, 1), default: []].insert(own.value)
+      }
+      return found
+    }
+    let batch: Set = ["rowcast lane", "rowcast jobs", "rowcast auditor", "rowcast step"]
+    func expectPriorities(_ connection: Connection) throws {
+      // A session yields a moment after it is told of.
+      var found: [String: Set<Int>] = [:]
+      let isRight = try eventually {
+        found = try niceness(connection)
+        return found["rowcast lane"] != nil && found["checkpointer"] != nil
+          && found.allSatisfy { $0.value == [batch.contains($0.key) ? 10 : 0] }
+      }
+      #expect(isRight, "\(found)")
+    }
+    let connection = try Connection(up.settings())
+    try expectPriorities(connection)
+    // PostgreSQL takes it for a crash, and starts all of its processes again.
+    let checkpointer: Query = "select pid from pg_stat_activity where backend_type = 'checkpointer'"
+    let before = try connection.run(checkpointer).value(0, 0, as: Int32.self)
+    kill(connection.backendPID, SIGKILL)
+    var again: Connection?
+    #expect(
+      try eventually {
+        again = try? Connection(up.settings())
+        let now = try? again?.run(checkpointer).value(0, 0, as: Int32.self)
+        return now != nil && now != before
+      })
+    let second = try #require(again)
+    try expectPriorities(second)
   }
 
   private func postmaster(of folder: Folder) throws -> Int32 {

@@ -89,6 +89,58 @@ import Testing
     #expect(last <= first + 100, "\(first) rows read at first, \(last) beside 5,000 chunks")
   }
 
+  /// What an addition to totals reads grows by no more than 100 pages a scorer in an hour of additions: the versions
+  /// of a row stay on few pages.
+  @Test func totalsOfAnHourAreOnFewPages() throws {
+    let connection = try Database.current.prepared()
+    guard
+      try connection.value(
+        "select current_setting('server_version_num')::int >= 150000", as: Bool.self)
+    else { return }
+    try connection.runScript("create table t (id int primary key, x real)")
+    let scorers = 20
+    for number in 1...scorers {
+      try connection.run(
+        "select from rowcast.create_scorer(\("s\(number)"), 't', 'double', backfill => false)")
+    }
+    try connection.runScript("vacuum analyze rowcast.scorer")
+    let holder = try Database.current.connect()
+    // As workers write it: five seconds apart.
+    func add(_ times: Int) throws -> Int {
+      func pages() throws -> Int {
+        try connection.runScript(
+          "select pg_stat_force_next_flush(); select pg_stat_clear_snapshot()")
+        return try connection.value(
+          """
+          select sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read)::bigint
+          from pg_statio_user_tables
+          where relid in ('rowcast.scorer_total'::regclass, 'rowcast.event_total'::regclass)
+          """)
+      }
+      let before = try pages()
+      for _ in 0..<times {
+        try connection.runScript(
+          """
+          select rowcast.record_totals(
+              array_agg(s.scorer_id), array_agg(1::bigint), array_agg(0::bigint), array_agg(1::bigint),
+              array_agg(1::float8), array_agg(1::float8), array_agg(1::float8), array_agg(1::float8),
+              array_agg(array_fill(1::bigint, '{17}')::text))
+          from rowcast.scorer as s;
+          select rowcast.record_events('{ticks,doorbell_rings,doorbell_sleeps}', '{1,1,1}')
+          """)
+      }
+      return try (pages() - before) / times
+    }
+    _ = try add(1)
+    try holder.runScript(
+      "begin isolation level repeatable read; select from rowcast.scorer_total limit 1")
+    let first = try add(10)
+    _ = try add(720)
+    let last = try add(10)
+    #expect(last <= first + 100 * scorers, "\(first) pages at first, \(last) after an hour")
+    #expect(last > first, "the snapshot was not held")
+  }
+
   private func reads(_ connection: Connection) throws -> Int {
     try connection.runScript("select pg_stat_force_next_flush(); select pg_stat_clear_snapshot()")
     return try connection.value(

@@ -19,6 +19,32 @@ import Testing
     return connection
   }
 
+  /// What is over is cleared by whoever dispatches, at the same time.
+  @Test func aJobIsDroppedWhileItIsCleared() throws {
+    let connection = try analyst()
+    let job: Int64 = try connection.value("select rowcast.submit_job('double', 't')")
+    let clearer = try Database.current.connect()
+    try clearer.runScript("begin; select rowcast.clear_job(\(job))")
+    let settings = Database.current.settings
+    let dropper = Background {
+      let dropper = try Connection(settings)
+      try dropper.runScript("set role rowcast_analyst; select rowcast.drop_job(\(job))")
+    }
+    // Within a transaction the view stays as it was first seen.
+    let watcher = try Database.current.connect()
+    #expect(
+      try eventually {
+        try watcher.value(
+          """
+          select exists (select from pg_stat_activity
+                         where datname = current_database() and wait_event_type = 'Lock')
+          """)
+      })
+    try clearer.runScript("commit")
+    try dropper.value()
+    #expect(try connection.texts("select state from rowcast.job_progress") == [])
+  }
+
   @Test func aJobOfFilesSaysThatNoWorkerHasThem() throws {
     let connection = try analyst()
     try connection.run("select rowcast.submit_job('double', 'file:x.csv', 'y')")

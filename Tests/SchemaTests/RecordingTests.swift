@@ -83,6 +83,33 @@ import Testing
     #expect(try count() == 0)
   }
 
+  @Test func forgettingIsBounded() throws {
+    let connection = try Database.current.prepared()
+    try Self.add(connection, days: 10)
+    try connection.runScript(
+      "update rowcast.request_record set model = 'other' where request_id in ('r2', 'r8')")
+    func forget(_ arguments: String) throws -> Int64 {
+      try connection.value(Query(text: "select rowcast.forget_requests(\(arguments))"))
+    }
+    #expect(try forget("'double', max_records => 3") == 3)
+    #expect(
+      try connection.texts("select request_id from rowcast.request_record order by 1")
+        == ["r0", "r1", "r2", "r3", "r4", "r5", "r8"])
+    #expect(try forget("'double', now() - interval '4 days 1 hour', 3") == 1)
+    #expect(try forget("'double', null, 3") == 3)
+    #expect(try forget("'double', null, 3") == 1)
+    #expect(try forget("'double', null, 3") == 0)
+    #expect(
+      try connection.texts("select request_id from rowcast.request_record order by 1")
+        == ["r2", "r8"])
+    for most in ["0", "-1", "null"] {
+      #expect(
+        connection.refusal(
+          of: Query(text: "select rowcast.forget_requests('other', null, \(most))"))?.sqlState
+          == "RC357")
+    }
+  }
+
   /// The oldest first, and no more than asked for.
   @Test func pruningIsBounded() throws {
     let connection = try Database.current.prepared()

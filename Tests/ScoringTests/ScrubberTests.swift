@@ -1,7 +1,7 @@
 import Foundation
 import Logging
 import Scoring
-import Synchronization
+import TestSupport
 import Testing
 
 /// What is a secret by its form is taken out of text; what only looks a little like one stays.
@@ -125,33 +125,13 @@ import Testing
 
   // MARK: The log
 
-  private final class Lines: Sendable {
-    let all = Mutex<[String]>([])
-  }
-
-  private struct Sink: LogHandler {
-    let lines: Lines
-    var logLevel = Logger.Level.trace
-    var metadata: Logger.Metadata = [:]
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-      get { metadata[key] }
-      set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-      let own = metadata.merging(event.metadata ?? [:]) { $1 }
-      lines.all.withLock { $0.append("\(event.message) \(own)") }
-    }
-  }
-
   private struct Leak: Error, CustomStringConvertible, Sendable {
     var description: String { "password=hush" }
   }
 
   @Test func nothingThatIsLoggedHasSecrets() throws {
-    let lines = Lines()
-    var logger = Logger(label: "test") { _ in ScrubbingLogHandler(Sink(lines: lines)) }
+    let log = RecordedLog()
+    var logger = Logger(label: "test") { _ in ScrubbingLogHandler(log.handler) }
     logger.logLevel = .debug
     logger.trace("password=hush")
     logger.info("password=hush", metadata: ["plain": "marker"])
@@ -162,7 +142,7 @@ import Testing
     logger[metadataKey: "secret"] = "hush"
     logger.notice("a")
     logger.error("a", error: Leak())
-    let all = lines.all.withLock { $0 }
+    let all = log.lines.map { "\($0.message) \($0.metadata)" }
     #expect(all.count == 6)
     #expect(all.allSatisfy { !$0.contains("hush") && !$0.contains("4111") })
     #expect(all.allSatisfy { $0.contains(Scrubber.mark) })

@@ -176,11 +176,11 @@ import Testing
       defer { worker.stop() }
       try await Self.serve(waiting: .zero) { _ in
         let end = ContinuousClock.now + .seconds(60)
-        while !Self.threads.contains(where: { $0.name == "rowcast lane 0" && $0.nice == 10 }) {
+        while !Self.threads.contains(where: { $0.name == "rowcast lane 0" && $0.value == 10 }) {
           try #require(ContinuousClock.now < end)
         }
         let others = Self.threads.filter { $0.name.hasPrefix("rowcast http") }
-        #expect(!others.isEmpty && others.allSatisfy { $0.nice == 0 })
+        #expect(!others.isEmpty && others.allSatisfy { $0.value == 0 })
       }
       worker.stop()
       try await group.waitForAll()
@@ -188,17 +188,9 @@ import Testing
   }
 
   /// Threads of this process, with what they yield to others.
-  private static var threads: [(name: String, nice: Int)] {
+  private static var threads: [Niceness] {
     let folder = "/proc/self/task"
     let numbers = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return numbers.compactMap { number in
-      guard let line = try? String(contentsOfFile: "\(folder)/\(number)/stat", encoding: .utf8),
-        let open = line.firstIndex(of: "("), let close = line.lastIndex(of: ")")
-      else { return nil }
-      // The third field follows the name; the nineteenth is nice.
-      let fields = line[close...].split(separator: " ")
-      guard fields.count > 17, let nice = Int(fields[17]) else { return nil }
-      return (String(line[line.index(after: open)..<close]), nice)
-    }
+    return numbers.compactMap { Niceness(of: "\(folder)/\($0)") }
   }
 }

@@ -1,36 +1,11 @@
 import Foundation
-import Inference
-import Logging
 import Postgres
-import Scoring
 import Server
 import TestSupport
 import Testing
 
 /// What `/metrics` tells of scorers, jobs and workers, with a worker at work.
 @Suite(.database) struct PipelineFiguresTests {
-  /// A worker scores while the body runs.
-  private static func withWorker(
-    _ name: String, _ body: () async throws -> Void
-  ) async throws {
-    var configuration = WorkerConfiguration(settings: Database.current.settings)
-    configuration.laneCount = 2
-    configuration.name = name
-    let worker = Worker(
-      configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await worker.run() }
-      do {
-        try await body()
-      } catch {
-        worker.stop()
-        throw error
-      }
-      worker.stop()
-      try await group.waitForAll()
-    }
-  }
-
   /// A table whose rows the model scores, and its scorer.
   private static func makeScorer(_ connection: Connection, _ name: String = "bank") throws {
     let fields = try ServerScene.lines(of: "lightgbm_multiclass", "rows.csv")[0].split(
@@ -61,7 +36,7 @@ import Testing
           && figures["rowcast_workers{state=\"live\"}"] == 0
           && (figures["rowcast_oldest_change_seconds{scorer=\"bank\"}"] ?? 0) > 0
       }
-      try await Self.withWorker("tested") {
+      try await ServerScene.withWorker("tested", lanes: 2) {
         try await ServerScene.eventually {
           let figures = try await scene.figures()
           // The backfill that the scorer began with has found the rows, too.

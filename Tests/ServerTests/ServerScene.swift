@@ -87,12 +87,14 @@ struct ServerScene: Sendable {
   func connect() throws -> Connection { try Connection(connection) }
 
   /// A worker that scores what is in tables while the body runs.
-  static func withWorker(_ body: () async throws -> Void) async throws {
+  static func withWorker(
+    _ name: String = "test", lanes: Int = 1, _ body: () async throws -> Void
+  ) async throws {
     var configuration = WorkerConfiguration(settings: Database.current.settings)
-    configuration.laneCount = 1
+    configuration.laneCount = lanes
+    configuration.name = name
     let worker = Worker(
-      configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    ) { _ in }
+      configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await worker.run() }
       do {

@@ -112,6 +112,8 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     thing text;
 begin
+    -- Whoever drops a job and whoever clears it, one after the other: what is there is looked at then.
+    perform from rowcast.model_job as m where m.job_id = clear_job.job_id for update;
     for thing in
         select format('function %s', p.oid::regprocedure) from pg_proc as p
         where p.pronamespace = 'rowcast_run'::regnamespace

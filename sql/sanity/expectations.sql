@@ -227,13 +227,18 @@ create or replace function rowcast.record_expectations(
     observed double precision[], reasons text[])
 returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    -- Whoever drops an expectation is not waited for: what became of it goes with it.
+    with kept as materialized (
+        select e.expectation_id from rowcast.expectation as e
+        where e.expectation_id = any (expectation_ids) order by e.expectation_id for key share skip locked
+    )
     insert into rowcast.expectation_hour as h (
         expectation_id, hour, checked, failed, last_observed, last_failed_at, last_reason)
     select n.expectation_id, n.hour, n.checked, n.failed, n.observed,
            case when n.failed > 0 then clock_timestamp() end, n.reason
     from unnest(expectation_ids, hours, checked, failed, observed, reasons)
         as n (expectation_id, hour, checked, failed, observed, reason)
-    where exists (select from rowcast.expectation as e where e.expectation_id = n.expectation_id)
+    join kept as k on k.expectation_id = n.expectation_id
     order by n.expectation_id, n.hour
     on conflict on constraint expectation_hour_pkey do update
     set checked = h.checked + excluded.checked, failed = h.failed + excluded.failed,

@@ -1,7 +1,24 @@
 -- What workers counted while they scored, added in bulk.
 --
 -- A worker adds once a second at most a scorer; what it counted since is lost when it is killed. Rows are
--- taken in the order of the primary key, so that workers never wait for one another in a circle.
+-- taken in the order of the primary key, so that workers never wait for one another in a circle. Before it adds
+-- anything, in the same transaction, it asks which scorers are busy, and keeps what it counted of those: a foreign
+-- key waits for whoever drops a scorer, and the counts of all others would with it.
+
+create or replace function rowcast.busy_scorers(scorer_ids int[]) returns int[]
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
+    with held as materialized (
+        select s.scorer_id from rowcast.scorer as s
+        where s.scorer_id = any (scorer_ids) order by s.scorer_id for key share skip locked
+    )
+    select coalesce(array_agg(s.scorer_id), '{}') from rowcast.scorer as s
+    where s.scorer_id = any (scorer_ids) and not exists (select from held as h where h.scorer_id = s.scorer_id)
+$$;
+comment on function rowcast.busy_scorers(int[]) is
+    'Those of the scorers that somebody else holds, to drop or to change them. The others cannot be dropped until the '
+    'transaction is over. Waits for nobody.';
+revoke all on function rowcast.busy_scorers(int[]) from public;
+grant execute on function rowcast.busy_scorers(int[]) to rowcast_worker;
 
 create or replace function rowcast.record_observations(
     scorer_ids int[], profile_ids int[], hours timestamptz[], model_versions int[], kinds text[],

@@ -1,4 +1,7 @@
 -- What workers did since ever, added in bulk beside what they counted by the minute (record.sql).
+--
+-- A row is updated for as long as there is a scorer, and while somebody holds a snapshot no version of it can be
+-- pruned: an update walks all of them. So a worker adds every five seconds, 720 versions an hour.
 
 create or replace function rowcast.record_totals(
     scorer_ids int[], rows_scored bigint[], rows_failed bigint[], chunk_counts bigint[],
@@ -6,11 +9,6 @@ create or replace function rowcast.record_totals(
     latency_seconds double precision[], latency_counts text[])
 returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-    -- Whoever drops a scorer is not waited for: its totals go with it.
-    with kept as materialized (
-        select s.scorer_id from rowcast.scorer as s
-        where s.scorer_id = any (scorer_ids) order by s.scorer_id for key share skip locked
-    )
     insert into rowcast.scorer_total as t (
         scorer_id, rows_scored, rows_failed, chunk_count, read_seconds, predict_seconds, write_seconds,
         latency_seconds, latency_counts)
@@ -20,7 +18,7 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
                 write_seconds, latency_seconds, latency_counts)
         as n (scorer_id, rows_scored, rows_failed, chunk_count, read_seconds, predict_seconds, write_seconds,
               latency_seconds, latency_counts)
-    join kept as k on k.scorer_id = n.scorer_id
+    where exists (select from rowcast.scorer as s where s.scorer_id = n.scorer_id)
     order by n.scorer_id
     on conflict on constraint scorer_total_pkey do update
     set rows_scored = t.rows_scored + excluded.rows_scored,

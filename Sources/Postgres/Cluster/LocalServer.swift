@@ -77,10 +77,14 @@ public final class LocalServer: Sendable {
 
   public var isRunning: Bool { processID != nil }
 
-  /// Has sessions that are opened from now on come after other threads of the machine, where all want a core.
-  public func yield() {
-    // As their postmaster is, so are those that it starts.
-    if let processID { setpriority(.init(PRIO_PROCESS.rawValue), id_t(processID), 10) }
+  /// Has the process of a session come after others of the machine, where all want a core.
+  ///
+  /// Of that session alone: whatever its postmaster starts would inherit its priority, what recovers from a
+  /// crash and writes checkpoints too.
+  ///
+  /// - Parameter backend: As `Connection.backendPID` has it, of a session of this server.
+  public func yield(_ backend: Int32) {
+    if isRunning, backend > 0 { setpriority(.init(PRIO_PROCESS.rawValue), id_t(backend), 10) }
   }
 
   /// PostgreSQL's major version.

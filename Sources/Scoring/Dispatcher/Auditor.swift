@@ -32,6 +32,7 @@ final class Auditor {
   private func auditAll() throws(PostgresError) {
     let connection = try Connection(context.settings(for: "auditor"), wakeUp: context.stopping)
     defer { connection.close() }
+    context.noteBatchSession(connection)
     try connection.runScript(
       "set lock_timeout = '1s'; set default_transaction_isolation = 'read committed'")
     while !context.isStopping {

@@ -35,6 +35,7 @@ final class JobCutter {
   private func cutAll() throws(PostgresError) {
     let connection = try Connection(context.settings(for: "jobs"), wakeUp: context.stopping)
     defer { connection.close() }
+    context.noteBatchSession(connection)
     try connection.noticeLossOfPeer()
     try connection.runScript(
       """

@@ -17,6 +17,7 @@ struct JobSteps {
       try Connection(context.settings(for: "step"))
     }
     defer { connection.close() }
+    context.noteBatchSession(connection)
     let begun = try database { () throws(PostgresError) in
       try connection.pipeline([
         "begin", "select rowcast.begin_step(\(chunk.id), \(chunk.attempt))",

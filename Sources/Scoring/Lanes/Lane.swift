@@ -49,6 +49,7 @@ final class Lane {
     }
     let connection = try Connection.open(
       context.settings(for: "lane"), backoff: backoff, wakeUp: wakeUp)
+    context.noteBatchSession(connection)
     // A write must see what was committed after its transaction began; defaults may differ. And a
     // source under row security is an error, not a table of which a part is scored. Compiling a
     // query of some hundred rows never pays. Who locks his table, or holds a scorer in an open

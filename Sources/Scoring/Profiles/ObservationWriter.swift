@@ -6,30 +6,52 @@ internal import Postgres
 struct ObservationWriter {
   let connection: Connection
 
-  /// - Parameter events: How often each kind of event was met since the last call, or for how many seconds.
+  /// Writes what is due, but of scorers that somebody else holds: those keep no other waiting, and their counts
+  /// stay until later.
+  ///
+  /// - Parameter all: Whether all there is is due.
+  /// - Returns: What was written.
   func write(
-    _ counts: [Int32: Observations.ScorerCounts], events: [String: Double]
-  ) throws(PostgresError) {
-    guard !counts.isEmpty else {
-      if !events.isEmpty { try connection.run(Self.query(of: events)) }
-      return
+    _ observations: Observations, all: Bool
+  ) throws(PostgresError) -> [Int32: Observations.ScorerCounts] {
+    let due = observations.due(all: all)
+    guard !due.isEmpty else { return [:] }
+    return try connection.transaction { () throws(PostgresError) in
+      let counts = observations.take(due.subtracting(try busy(due.sorted())))
+      guard !counts.isEmpty else { return [:] }
+      let scorers = counts.sorted { $0.key < $1.key }
+      var queries = [self.observations(scorers), minutes(scorers), usage(scorers.map(\.value))]
+      if counts.values.contains(where: { !$0.expectations.isEmpty }) {
+        queries.append(expectations(scorers.map(\.value)))
+      }
+      _ = try connection.pipeline(queries)
+      return counts
     }
-    var all = events
-    // These belong to no scorer that a total could be of.
-    if let jobs = counts[Observations.noScorer]?.total {
-      all["job_chunks"] = Double(jobs.chunks)
-      all["job_rows_scored"] = Double(jobs.rowsScored)
-      all["job_rows_failed"] = Double(jobs.rowsFailed)
+  }
+
+  /// Adds to the totals what they lack, but of scorers that somebody else holds.
+  ///
+  /// What was sent and not answered is sent again later, and may count twice then.
+  ///
+  /// - Parameter events: What this worker met since it started.
+  func write(_ unwritten: inout UnwrittenTotals, events: EventTotals) throws(PostgresError) {
+    let waiting = unwritten.waiting
+    let known = unwritten
+    let part = try connection.transaction { () throws(PostgresError) in
+      let part = known.part(
+        without: waiting.isEmpty ? [] : try busy(waiting), events)
+      var queries: [Query] = []
+      if !part.scorers.isEmpty { queries.append(totals(part.scorers)) }
+      if !part.events.isEmpty { queries.append(Self.query(of: part.events)) }
+      _ = try connection.pipeline(queries)
+      return part
     }
-    let scorers = counts.sorted { $0.key < $1.key }
-    var queries = [
-      observations(scorers), minutes(scorers), usage(scorers.map(\.value)), totals(scorers),
-    ]
-    if !all.isEmpty { queries.append(Self.query(of: all)) }
-    if counts.values.contains(where: { !$0.expectations.isEmpty }) {
-      queries.append(expectations(scorers.map(\.value)))
-    }
-    _ = try connection.pipeline(queries)
+    unwritten.remove(part)
+  }
+
+  private func busy(_ scorers: [Int32]) throws(PostgresError) -> Set<Int32> {
+    Set(
+      try connection.run("select rowcast.busy_scorers(\(scorers))").value(0, 0, as: [Int32].self))
   }
 
   private func observations(_ scorers: [(key: Int32, value: Observations.ScorerCounts)]) -> Query {
@@ -83,8 +105,8 @@ struct ObservationWriter {
       """
   }
 
-  private func totals(_ scorers: [(key: Int32, value: Observations.ScorerCounts)]) -> Query {
-    let totals = scorers.map(\.value.total)
+  private func totals(_ scorers: [(key: Int32, value: ScorerTotal)]) -> Query {
+    let totals = scorers.map(\.value)
     return """
       select rowcast.record_totals(\(scorers.map(\.key)), \(totals.map(\.rowsScored)), \
       \(totals.map(\.rowsFailed)), \(totals.map(\.chunks)), \(totals.map(\.readSeconds)), \

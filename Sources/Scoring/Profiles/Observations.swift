@@ -181,16 +181,23 @@ final class Observations: Sendable {
     }
   }
 
-  /// Takes what is due to be written; all there is where the worker stops.
-  func take(all: Bool = false) -> [Int32: ScorerCounts] {
+  /// Scorers whose counts are due to be written; all of which there are any where the worker stops.
+  func due(all: Bool = false) -> Set<Int32> {
     let now = ContinuousClock.now
     return state.withLock { state in
-      let due = state.scorers.filter { _, counts in
-        all || counts.dirtyAt!.duration(to: now) >= Self.rest
-          || counts.dirtySince!.duration(to: now) >= Self.longest
-      }
-      for scorer in due.keys { state.scorers[scorer] = nil }
-      return due
+      Set(
+        state.scorers.filter { _, counts in
+          all || counts.dirtyAt!.duration(to: now) >= Self.rest
+            || counts.dirtySince!.duration(to: now) >= Self.longest
+        }.keys)
+    }
+  }
+
+  func take(_ scorers: Set<Int32>) -> [Int32: ScorerCounts] {
+    state.withLock { state in
+      let taken = state.scorers.filter { scorers.contains($0.key) }
+      for scorer in taken.keys { state.scorers[scorer] = nil }
+      return taken
     }
   }
 

@@ -36,4 +36,15 @@ package struct ScorerTotal: Sendable {
     let bound = Self.latencyBounds.firstIndex { seconds <= $0 } ?? Self.latencyBounds.count
     latencyCounts[bound] += 1
   }
+
+  mutating func add(_ other: ScorerTotal) {
+    rowsScored += other.rowsScored
+    rowsFailed += other.rowsFailed
+    chunks += other.chunks
+    readSeconds += other.readSeconds
+    predictSeconds += other.predictSeconds
+    writeSeconds += other.writeSeconds
+    latencySeconds += other.latencySeconds
+    for bound in latencyCounts.indices { latencyCounts[bound] += other.latencyCounts[bound] }
+  }
 }

@@ -14,14 +14,17 @@ final class Control {
   private let backoff = Backoff(shortest: .milliseconds(20), longest: .seconds(1))
   private let clock = ContinuousClock()
   private var pulses: Pulse
-  /// What the database was told of.
-  private var told = EventTotals()
+  private var unwrittenTotals = UnwrittenTotals()
+  private var totalsAt: ContinuousClock.Instant?
   private var memoryAt: ContinuousClock.Instant?
 
   /// How long a statement that was cancelled may take to end.
   private static let cancelGrace = Duration.seconds(1)
   /// How often it is looked whether there are counts to write.
   private static let writeInterval = Duration.seconds(1)
+  /// How often it adds to the totals: updates of the same few rows, which grow dearer with each while somebody
+  /// holds a snapshot.
+  private static let totalsInterval = Duration.seconds(5)
   /// How often it says how much memory it has.
   private static let memoryInterval = Duration.seconds(5)
 
@@ -221,11 +224,8 @@ final class Control {
   {
     let writer = ObservationWriter(connection: connection)
     do throws(PostgresError) {
-      let counts = context.observations.take(all: all)
-      let totals = EventTotals(context.events.statistics.snapshot(), models.figures)
-      try writer.write(counts, events: totals.since(told))
-      told = totals
-      try recordMemory(connection)
+      let counts = try writer.write(context.observations, all: all)
+      unwrittenTotals.add(counts)
       for own in counts.values {
         for outcome in own.expectations.values where outcome.failed > 0 {
           guard outcome.action != .record, let reason = outcome.reason else { continue }
@@ -236,15 +236,32 @@ final class Control {
       for (scorer, first) in context.observations.takeFirstRows() {
         try writer.start(first, of: scorer)
       }
+      if isDue(&totalsAt, every: Self.totalsInterval) || all {
+        try writer.write(
+          &unwrittenTotals,
+          events: EventTotals(context.events.statistics.snapshot(), models.figures))
+      }
+      try recordMemory(connection)
     } catch {
       guard connection.isUsable else { throw error }
       context.events(.maintenanceFailed(step: "observations", reason: error.message))
     }
   }
 
+  /// Whether the time has come; then it comes again after the interval.
+  private func isDue(
+    _ moment: inout ContinuousClock.Instant?, every interval: Duration
+  ) -> Bool {
+    let now = clock.now
+    if let moment, now < moment { return false }
+    moment = now.advanced(by: interval)
+    return true
+  }
+
   private func recordMemory(_ connection: Connection) throws(PostgresError) {
-    guard let worker = context.workerID, memoryAt.map({ clock.now >= $0 }) ?? true else { return }
-    memoryAt = clock.now.advanced(by: Self.memoryInterval)
+    guard let worker = context.workerID, isDue(&memoryAt, every: Self.memoryInterval) else {
+      return
+    }
     let figures = models.figures
     try connection.run(
       """

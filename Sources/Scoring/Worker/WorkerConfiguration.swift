@@ -33,6 +33,9 @@ public struct WorkerConfiguration: Sendable {
   public var statementTimeout: Duration
   /// The directory that jobs may read and write files in; nil for none.
   public var filesDirectory: String?
+  /// Called with the database's process of each session that works through many rows, when it begins: those of
+  /// lanes, of jobs' steps, and of what cuts jobs and audits. nil where nobody wants to know.
+  public var onBatchSession: (@Sendable (_ backend: Int32) -> Void)?
 
   public init(settings: ConnectionSettings) {
     self.settings = settings

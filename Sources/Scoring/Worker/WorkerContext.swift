@@ -60,6 +60,11 @@ final class WorkerContext: Sendable {
       .setting("options", to: given.map { "\(bound) \($0)" } ?? bound)
   }
 
+  /// Says that a session works through many rows.
+  func noteBatchSession(_ connection: Connection) {
+    configuration.onBatchSession?(connection.backendPID)
+  }
+
   private static let environmentOptions = getenv("PGOPTIONS").map { String(cString: $0) }
 
   // MARK: Stopping

@@ -41,13 +41,6 @@ struct Catalog: Sendable {
     var revision: Int64
   }
 
-  /// Which requests for a model are recorded, and what of them.
-  struct Recording: Sendable {
-    /// Above 0, up to 1.
-    var share: Double
-    var hasInputs: Bool
-  }
-
   var entries: [String: Entry] = [:]
   var services: [String: Service] = [:]
   /// By model.

@@ -71,15 +71,19 @@ package final class ScoringQueue: Sendable {
   }
 
   /// Entries that can be scored at once, the first that came first.
-  private struct Line {
-    var entries: [Entry] = []
+  private final class Line {
+    let key: Key
+    var entries = CircularBuffer<Entry>()
     var rows = 0
+
+    init(_ key: Key) { self.key = key }
   }
 
   private struct State {
+    /// Those in which entries wait.
     var lines: [Key: Line] = [:]
-    /// The lines in which entries wait, the next to be taken from first.
-    var turns: [Key] = []
+    /// They too, the next to be taken from first.
+    var turns = CircularBuffer<Line>()
     var waiting = 0
     var rows = 0
     /// Threads that sleep, the one that did so last at the end: its caches are warmest.
@@ -87,6 +91,15 @@ package final class ScoringQueue: Sendable {
     var isStopped = false
     var abandoned = 0
     var refused = 0
+
+    /// The line of the key, which has its turn after all others where it is new.
+    mutating func line(_ key: Key) -> Line {
+      if let line = lines[key] { return line }
+      let line = Line(key)
+      lines[key] = line
+      turns.append(line)
+      return line
+    }
   }
 
   private let state = Mutex(State())
@@ -129,9 +142,9 @@ package final class ScoringQueue: Sendable {
   func add(_ entry: Entry) throws(Problem) {
     let (refusal, lane): (Problem?, ScoringLane?) = state.withLock { state in
       if let problem = problem(with: entry.batch.rowCount, &state) { return (problem, nil) }
-      if state.lines[entry.key, default: Line()].entries.isEmpty { state.turns.append(entry.key) }
-      state.lines[entry.key, default: Line()].entries.append(entry)
-      state.lines[entry.key, default: Line()].rows += entry.batch.rowCount
+      let line = state.line(entry.key)
+      line.entries.append(entry)
+      line.rows += entry.batch.rowCount
       state.waiting += 1
       state.rows += entry.batch.rowCount
       return (nil, state.idle.popLast())
@@ -180,15 +193,20 @@ package final class ScoringQueue: Sendable {
       var soonest: ContinuousClock.Instant?
       var turn = 0
       while turn < state.turns.count {
-        let key = state.turns[turn]
-        if let patience = patience(of: state.lines[key]!, state.isStopped), now < patience {
+        let place = state.turns.index(state.turns.startIndex, offsetBy: turn)
+        let line = state.turns[place]
+        if let patience = patience(of: line, state.isStopped), now < patience {
           soonest = soonest.map { min($0, patience) } ?? patience
           turn += 1
           continue
         }
-        state.turns.remove(at: turn)
-        let taken = take(from: key, &state, now, &dropped)
-        if state.lines[key] != nil { state.turns.append(key) }
+        _ = turn == 0 ? state.turns.removeFirst() : state.turns.remove(at: place)
+        let taken = take(from: line, &state, now, &dropped)
+        if line.entries.isEmpty {
+          state.lines[line.key] = nil
+        } else {
+          state.turns.append(line)
+        }
         if !taken.isEmpty { return .score(taken) }
       }
       if state.isStopped, state.turns.isEmpty { return .stop }
@@ -203,17 +221,18 @@ package final class ScoringQueue: Sendable {
   /// Until when a line may gather more rows; nil where it may not.
   private func patience(of line: Line, _ isStopped: Bool) -> ContinuousClock.Instant? {
     guard limits.longestWait > .zero, line.rows < limits.batchRows, !isStopped else { return nil }
-    return line.entries[0].addedAt.advanced(by: limits.longestWait)
+    return line.entries.first!.addedAt.advanced(by: limits.longestWait)
   }
 
   /// Takes the rows of a batch from a line, and with them those that nobody waits for any more.
   private func take(
-    from key: Key, _ state: inout State, _ now: ContinuousClock.Instant, _ dropped: inout [Outcome]
+    from line: Line, _ state: inout State, _ now: ContinuousClock.Instant,
+    _ dropped: inout [Outcome]
   ) -> [Entry] {
     var taken: [Entry] = []
     var rows = 0
     var (count, left) = (0, 0)
-    for entry in state.lines[key]!.entries {
+    for entry in line.entries {
       if let refusal = entry.refusal(at: now) {
         dropped.append(Outcome(entry: entry, result: .failure(refusal)))
         if entry.isAbandoned { state.abandoned += 1 }
@@ -228,12 +247,8 @@ package final class ScoringQueue: Sendable {
     }
     state.waiting -= count
     state.rows -= left
-    if count == state.lines[key]!.entries.count {
-      state.lines[key] = nil
-    } else {
-      state.lines[key]!.entries.removeFirst(count)
-      state.lines[key]!.rows -= left
-    }
+    line.entries.removeFirst(count)
+    line.rows -= left
     return taken
   }
 

@@ -20,12 +20,7 @@ struct RecordedRows {
       Self.append(text: name, to: &bytes)
       return bytes + [UInt8(ascii: ":")]
     }
-    self.columns = columns.map { column in
-      guard case .string(let texts) = column.values, !column.shape.isEmpty else { return column }
-      var clean = column
-      clean.values = .string(texts.map(Self.clean))
-      return clean
-    }
+    self.columns = columns
   }
 
   private static func clean(_ text: String) -> String {
@@ -70,7 +65,14 @@ struct RecordedRows {
       append(text: text, to: &bytes)
     default:
       var value: [UInt8] = []
-      AnswerWriter.append(json: column, row, to: &value)
+      if case .string(let texts) = column.values {
+        let own = texts[row * column.width..<(row + 1) * column.width].map(clean)
+        let alone = Column(
+          .string(own), shape: column.shape, counts: column.counts.map { [$0[row]] })
+        AnswerWriter.append(json: alone, 0, to: &value)
+      } else {
+        AnswerWriter.append(json: column, row, to: &value)
+      }
       guard value.count <= longest else { return append(digestOf: value, to: &bytes) }
       bytes += value
     }

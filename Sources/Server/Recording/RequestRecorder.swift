@@ -1,30 +1,35 @@
-internal import FoundationEssentials
-internal import Inference
-internal import Logging
-internal import Postgres
-internal import Scoring
+package import Inference
+package import Logging
+package import Postgres
+package import Scoring
 internal import Synchronization
 
 /// Writes what requests were answered to the database, for the models of which that is wanted, on a thread of its
 /// own.
 ///
 /// No request waits for it: what does not fit into its bounds, because the database is slow or away, is lost, and
-/// counted.
-final class RequestRecorder: Sendable {
-  struct Limits {
+/// counted. What does waits until the database takes it, or refuses it for what it is: then that request alone
+/// is lost.
+package final class RequestRecorder: Sendable {
+  package struct Limits: Sendable {
     /// Requests that wait to be written, and their memory.
-    var requests = 16_384
-    var byteCount = 64 << 20
+    package var requests = 16_384
+    package var byteCount = 64 << 20
+
+    package init() {}
   }
 
   private struct State {
-    var recordings: [Int32: Catalog.Recording] = [:]
-    /// In the order in which they were answered; those that are being written too.
-    var waiting: [RequestRecord] = []
+    /// What the thread has not taken yet.
+    var fresh: [RequestRecord] = []
+    /// What is neither written nor lost, what the thread has too.
+    var waiting = 0
     var byteCount = 0
     var figures = Figures()
     /// Whether something went wrong since all that waited was written.
     var isInTrouble = false
+    /// Whether the thread does nothing until it is woken.
+    var isAsleep = false
     var isStopped = false
 
     /// Whether it had gone well until now.
@@ -35,15 +40,17 @@ final class RequestRecorder: Sendable {
   }
 
   private let state = Mutex(State())
-  /// Whether any model is recorded: most servers ask no further.
-  private let isOn = Atomic<Bool>(false)
+  private let recordings = Mutex<[Int32: Recording]>([:])
+  /// A bit for the models of some numbers: where it is not set, none of them is recorded, and nobody asks
+  /// further.
+  private let recorded = Atomic<UInt64>(0)
   private let wakeUp = WakeUp()
   private let stopping = WakeUp()
   private let settings: ConnectionSettings
   private let limits: Limits
   private let logger: Logger
 
-  init(settings: ConnectionSettings, limits: Limits = Limits(), logger: Logger) {
+  package init(settings: ConnectionSettings, limits: Limits = Limits(), logger: Logger) {
     self.settings = settings.setting("application_name", to: "rowcast record")
     self.limits = limits
     self.logger = logger
@@ -52,40 +59,43 @@ final class RequestRecorder: Sendable {
   // MARK: Requests
 
   /// Takes what is to be recorded from now on, by model.
-  func replace(with recordings: [Int32: Catalog.Recording]) {
-    state.withLock { $0.recordings = recordings }
-    isOn.store(!recordings.isEmpty, ordering: .relaxed)
+  package func replace(with recordings: [Int32: Recording]) {
+    self.recordings.withLock { $0 = recordings }
+    recorded.store(recordings.keys.reduce(0) { $0 | Self.bit(of: $1) }, ordering: .relaxed)
   }
+
+  private static func bit(of model: Int32) -> UInt64 { 1 << UInt64(model & 63) }
 
   /// Takes note of a request that was scored, if its model is recorded.
   ///
   /// - Parameter unreadable: Rows that could not be read, and so were not answered, with the reason.
-  /// - Complexity: Nothing where no model is recorded; else a look at the lengths of texts, and no copy.
-  func add(
+  /// - Complexity: Nothing where the model is not recorded; else a look at the lengths of texts, and no copy.
+  package func add(
     _ model: LoadedModel, _ batch: Batch, _ predictions: Predictions, unreadable: [Int: String],
     from origin: @autoclosure () -> RequestOrigin
   ) {
-    guard isOn.load(ordering: .relaxed) else { return }
-    guard let recording = state.withLock({ $0.recordings[model.id.model] }),
+    guard recorded.load(ordering: .relaxed) & Self.bit(of: model.id.model) != 0,
+      let recording = recordings.withLock({ $0[model.id.model] }),
       recording.share >= 1 || Double.random(in: 0..<1) < recording.share
     else { return }
     let record = RequestRecord(
-      model, origin(), inputs: recording.hasInputs ? batch.columns : nil, predictions,
-      unreadable: unreadable, rowCount: batch.rowCount)
-    let (isTaken, isNew): (Bool, Bool) = state.withLock { state in
+      model, origin(), batch, hasInputs: recording.hasInputs, predictions, unreadable: unreadable)
+    let (sleeps, isFirstLoss): (Bool, Bool) = state.withLock { state in
       let fits =
-        state.waiting.count < limits.requests
-        && (state.waiting.isEmpty || state.byteCount + record.byteCount <= limits.byteCount)
+        state.waiting < limits.requests
+        && (state.waiting == 0 || state.byteCount + record.byteCount <= limits.byteCount)
       guard fits, !state.isStopped else {
         state.figures.lost += 1
         return (false, state.getIntoTrouble())
       }
-      state.waiting.append(record)
+      state.fresh.append(record)
+      state.waiting += 1
       state.byteCount += record.byteCount
-      return (true, false)
+      defer { state.isAsleep = false }
+      return (state.isAsleep, false)
     }
-    if isTaken { wakeUp.signal() }
-    if isNew { complain("more wait to be written than may") }
+    if sleeps { wakeUp.signal() }
+    if isFirstLoss { complain("more wait to be written than may") }
   }
 
   private func complain(_ reason: String) {
@@ -95,16 +105,16 @@ final class RequestRecorder: Sendable {
   // MARK: Figures
 
   /// Requests.
-  struct Figures: Sendable {
-    var waiting = 0
-    var written = 0
-    var lost = 0
+  package struct Figures: Sendable {
+    package var waiting = 0
+    package var written = 0
+    package var lost = 0
   }
 
-  var figures: Figures {
+  package var figures: Figures {
     state.withLock { state in
       var figures = state.figures
-      figures.waiting = state.waiting.count
+      figures.waiting = state.waiting
       return figures
     }
   }
@@ -113,162 +123,142 @@ final class RequestRecorder: Sendable {
 
   /// How long the session is kept after the last record.
   private static let patience = Duration.seconds(10)
-  /// Those that come within it are written by one statement.
+  /// Those that come within it are written together, and no request wakes the thread meanwhile.
   private static let gathering = Duration.milliseconds(20)
   /// Between tries while the database is away.
   private static let pause = Duration.milliseconds(500)
   /// Requests that are written in one transaction at most, and their memory.
   private static let together = (requests: 1000, byteCount: 4 << 20)
-  /// Requests after whose writing as many, and more, are pruned.
-  private static let untilPruned = 4000
+  /// Between lines of the log about requests that the database refused.
+  private static let complaints = Duration.seconds(10)
 
   /// Ends `run` when what waits is written, or cannot be.
-  func stop() {
+  package func stop() {
     state.withLock { $0.isStopped = true }
     wakeUp.signal()
     stopping.signal()
   }
 
-  func run() {
-    var session: Connection?
-    defer { session?.close() }
-    var unpruned = 0
+  package func run() {
+    let writer = RecordWriter(settings)
+    defer { writer.close() }
+    var hand = Hand()
     while true {
       wakeUp.clear()
-      let (records, isStopped) = next()
-      guard !records.isEmpty else {
+      let isStopped = take(into: &hand)
+      guard !hand.records.isEmpty else {
         if isStopped { return }
-        if wakeUp.wait(timeout: session == nil ? nil : Self.patience) {
-          _ = stopping.wait(timeout: Self.gathering)
-        } else {
-          session?.close()
-          session = nil
-        }
+        if !wakeUp.wait(timeout: writer.hasSession ? Self.patience : nil) { writer.close() }
+        _ = stopping.wait(timeout: Self.gathering)
         continue
       }
-      do throws(PostgresError) {
-        let open = try session?.isUsable == true ? session! : connect()
-        session = open
-        try open.transaction { () throws(PostgresError) in try Self.write(records, on: open) }
-        end(records, areWritten: true)
-        unpruned += records.count
-        if unpruned >= Self.untilPruned {
-          unpruned = 0
-          // What keeps it from pruning, the view of retention shows.
-          _ = try? open.run("select rowcast.prune('request_records')")
-        }
-      } catch {
-        recover(from: error, records, isStopped: isStopped)
-      }
+      let begin = ContinuousClock.now
+      while !hand.records.isEmpty { writeSome(of: &hand, by: writer) }
+      let left = Self.gathering - begin.duration(to: .now)
+      if left > .zero { _ = stopping.wait(timeout: left) }
     }
   }
 
-  private func next() -> (records: [RequestRecord], isStopped: Bool) {
-    state.withLock { state in
+  /// What the thread has taken and not done with.
+  private struct Hand {
+    var records: [RequestRecord] = []
+    /// Requests that are written in one transaction: fewer where some were not taken, to tell them apart.
+    var together = RequestRecorder.together.requests
+    /// Since the last that were written.
+    var failures = 0
+    /// Since the last line of the log about them.
+    var refused = 0
+    var complainedAt: ContinuousClock.Instant?
+
+    var batch: [RequestRecord] {
       var byteCount = 0
-      let records = state.waiting.prefix(Self.together.requests).prefix { record in
-        defer { byteCount += record.byteCount }
-        return byteCount < Self.together.byteCount
-      }
-      return (Array(records), state.isStopped)
+      return Array(
+        records.prefix(together).prefix { record in
+          defer { byteCount += record.byteCount }
+          return byteCount < RequestRecorder.together.byteCount
+        })
     }
   }
 
-  private func connect() throws(PostgresError) -> Connection {
-    let session = try Connection(settings, timeout: .seconds(5))
-    // What a crash of the database takes away was answered rightly nevertheless.
-    try session.runScript(
-      "set statement_timeout = '10s'; set jit = off; set synchronous_commit = off")
-    return session
-  }
-
-  /// Waits where the database may come back; gives up what it refuses.
-  private func recover(from error: PostgresError, _ records: [RequestRecord], isStopped: Bool) {
-    let mayPass = error.isConnectionLoss || error.sqlState.hasPrefix("53")
-    if isStopped {
-      // Whoever waits for the server to end does not wait for a try at each of them.
-      end(state.withLock { $0.waiting }, areWritten: false)
-    } else if !mayPass {
-      end(records, areWritten: false)
+  /// Takes all that came, for what was taken before is done with; says whether the thread is to stop.
+  private func take(into hand: inout Hand) -> Bool {
+    // A buffer that was large once need not stay.
+    if hand.records.capacity > Self.together.requests { hand.records = [] }
+    return state.withLock { state in
+      swap(&state.fresh, &hand.records)
+      state.isAsleep = hand.records.isEmpty
+      return state.isStopped
     }
-    if state.withLock({ $0.getIntoTrouble() }) { complain(error.message) }
-    if !isStopped { _ = stopping.wait(timeout: Self.pause) }
   }
 
-  /// Takes off those that have waited longest.
+  private func writeSome(of hand: inout Hand, by writer: RecordWriter) {
+    let batch = hand.batch
+    do throws(RecordWriter.Failure) {
+      try writer.write(batch)
+      end(batch, areWritten: true)
+      hand.records.removeFirst(batch.count)
+      hand.together = min(2 * hand.together, Self.together.requests)
+      hand.failures = 0
+    } catch  where error.isOfValues && batch.count == 1 {
+      end(batch, areWritten: false)
+      hand.records.removeFirst()
+      refuse(batch[0], error.reason, &hand)
+    } catch {
+      // Also where it took too long: fewer may not.
+      hand.together = max(1, batch.count / 2)
+      if !error.isOfValues { wait(after: error.reason, &hand) }
+    }
+  }
+
+  private func refuse(_ record: RequestRecord, _ error: PostgresError, _ hand: inout Hand) {
+    hand.refused += 1
+    let now = ContinuousClock.now
+    if let last = hand.complainedAt, last.duration(to: now) < Self.complaints { return }
+    logger.warning(
+      "the database refused to record requests",
+      metadata: [
+        "request.id": "\(record.origin.id)", "model": "\(record.model)",
+        "requests": "\(hand.refused)", "reason": "\(error.message)",
+        "sqlstate": "\(error.sqlState)",
+      ])
+    hand.complainedAt = now
+    hand.refused = 0
+  }
+
+  /// Lets the database come back; gives all up where the server does not wait for that.
+  private func wait(after error: PostgresError, _ hand: inout Hand) {
+    hand.failures += 1
+    let isFirst = state.withLock { $0.getIntoTrouble() }
+    if isFirst { complain(error.message) }
+    guard state.withLock(\.isStopped) else {
+      _ = stopping.wait(timeout: Self.pause)
+      return
+    }
+    // A deadlock is over at once; for all else whoever stops the server would wait.
+    if error.isSerializationFailure, hand.failures < 3 { return }
+    let fresh = state.withLock { state in
+      defer { state.fresh = [] }
+      return state.fresh
+    }
+    end(hand.records + fresh, areWritten: false)
+    hand.records = []
+  }
+
+  /// Counts them out.
   private func end(_ records: [RequestRecord], areWritten: Bool) {
+    let byteCount = records.reduce(0) { $0 + $1.byteCount }
     let isMended: Bool = state.withLock { state in
-      state.waiting.removeFirst(records.count)
-      state.byteCount -= records.reduce(0) { $0 + $1.byteCount }
+      state.waiting -= records.count
+      state.byteCount -= byteCount
       if areWritten {
         state.figures.written += records.count
       } else {
         state.figures.lost += records.count
       }
-      guard areWritten, state.waiting.isEmpty, state.isInTrouble else { return false }
+      guard areWritten, state.waiting == 0, state.isInTrouble else { return false }
       state.isInTrouble = false
       return true
     }
     if isMended { logger.notice("requests are recorded again") }
-  }
-
-  private static func write(
-    _ records: [RequestRecord], on connection: Connection
-  ) throws(PostgresError) {
-    var rows = RecordArrays()
-    for record in records {
-      for part in record.parts {
-        rows.append(part, of: record)
-        if rows.byteCount > together.byteCount {
-          try connection.run(rows.query)
-          rows = RecordArrays()
-        }
-      }
-    }
-    if rows.byteCount > 0 { try connection.run(rows.query) }
-  }
-}
-
-/// Records as the database takes them: an array for each column.
-private struct RecordArrays {
-  /// Of the JSON.
-  private(set) var byteCount = 0
-  private var moments: [Date] = []
-  private var models: [String] = []
-  private var versions: [Int32] = []
-  private var ids: [String] = []
-  private var routes: [String] = []
-  private var keys: [String?] = []
-  private var roles: [String?] = []
-  private var microseconds: [Int64] = []
-  private var firstRows: [Int32] = []
-  private var inputs: [JSON?] = []
-  private var outputs: [JSON] = []
-  private var failures: [JSON?] = []
-
-  mutating func append(_ part: RequestRecord.Part, of record: RequestRecord) {
-    moments.append(record.scoredAt)
-    models.append(record.model.name)
-    versions.append(record.model.id.version)
-    // A caller may give any name to his request.
-    ids.append(Scrubber.scrub(record.origin.id))
-    routes.append(record.origin.route)
-    keys.append(record.origin.caller.keyID)
-    roles.append(record.origin.caller.role)
-    microseconds.append(Int64(record.latency / .microseconds(1)))
-    firstRows.append(Int32(part.firstRow))
-    inputs.append(part.inputs.map { JSON($0) })
-    outputs.append(JSON(part.outputs))
-    failures.append(part.failures.map { JSON($0) })
-    byteCount += part.outputs.utf8.count + (part.inputs?.utf8.count ?? 0)
-  }
-
-  var query: Query {
-    Query(
-      text: "select rowcast.add_request_records($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-      values: [
-        moments, models, versions, ids, routes, keys, roles, microseconds, firstRows, inputs,
-        outputs, failures,
-      ])
   }
 }

@@ -1,20 +1,25 @@
-import Logging
+public import Logging
 import Synchronization
 
-/// What a server logged, at any level.
-final class RecordedLog: Sendable {
-  struct Line: Sendable {
-    var level: Logger.Level
-    var message: String
-    var metadata: [String: String]
+/// What was logged, at any level.
+public final class RecordedLog: Sendable {
+  public struct Line: Sendable {
+    public var level: Logger.Level
+    public var message: String
+    public var metadata: [String: String]
   }
 
   private let kept = Mutex<[Line]>([])
 
-  var lines: [Line] { kept.withLock { $0 } }
+  public init() {}
 
-  var logger: Logger {
-    var logger = Logger(label: "test") { [self] _ in Handler(log: self) }
+  public var lines: [Line] { kept.withLock { $0 } }
+
+  /// What brings lines here.
+  public var handler: any LogHandler { Handler(log: self) }
+
+  public var logger: Logger {
+    var logger = Logger(label: "test") { [self] _ in handler }
     logger.logLevel = .trace
     return logger
   }

@@ -1,0 +1,48 @@
+/// What this worker did that the totals in the database do not have yet.
+///
+/// A worker begins at nothing, whatever the database has: that is the sum of what all workers ever added, those
+/// before it and those beside it.
+struct UnwrittenTotals {
+  /// By scorer; chunks of jobs that belong to none under `Observations.noScorer`.
+  private var scorers: [Int32: ScorerTotal] = [:]
+  /// What the database has of this worker's events.
+  private var told = EventTotals()
+
+  mutating func add(_ counts: [Int32: Observations.ScorerCounts]) {
+    for (scorer, own) in counts { scorers[scorer, default: ScorerTotal()].add(own.total) }
+  }
+
+  /// The scorers of which there is something to add.
+  var waiting: [Int32] { scorers.keys.filter { $0 != Observations.noScorer }.sorted() }
+
+  /// What is to be added now, of one round.
+  struct Part {
+    fileprivate(set) var scorers: [(key: Int32, value: ScorerTotal)]
+    fileprivate(set) var events: [String: Double]
+    fileprivate var told: EventTotals
+  }
+
+  /// - Parameters:
+  ///   - busy: Scorers that have to wait.
+  ///   - totals: What this worker met since it started.
+  func part(without busy: Set<Int32>, _ totals: EventTotals) -> Part {
+    var events = totals.since(told)
+    // These belong to no scorer that a total could be of.
+    if let jobs = scorers[Observations.noScorer] {
+      events["job_chunks"] = Double(jobs.chunks)
+      events["job_rows_scored"] = Double(jobs.rowsScored)
+      events["job_rows_failed"] = Double(jobs.rowsFailed)
+    }
+    return Part(
+      scorers: scorers.filter { $0.key != Observations.noScorer && !busy.contains($0.key) }
+        .sorted { $0.key < $1.key },
+      events: events.filter { $0.value > 0 }, told: totals)
+  }
+
+  /// The database has it.
+  mutating func remove(_ part: Part) {
+    for (scorer, _) in part.scorers { scorers[scorer] = nil }
+    scorers[Observations.noScorer] = nil
+    told = part.told
+  }
+}
