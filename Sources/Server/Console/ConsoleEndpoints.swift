@@ -40,7 +40,7 @@ struct ConsoleEndpoints: Sendable {
         "/console/models", "pageModels", "Models.",
         [.query("after", "The name that the page begins behind.", Schema.text)]
       ) { request, _, caller in
-        let after = try RequestQuery(request, known: nil).text("after")
+        let after = try RequestQuery(request, known: ["after"], passesOver: true).text("after")
         return ModelsPage(
           models: try await reader.read(.models(among: caller.models?.sorted(), after: after)),
           isFirst: after == nil
@@ -235,7 +235,7 @@ struct ConsoleEndpoints: Sendable {
   func number(
     _ request: Request, _ name: String, most: Int = Int(Int32.max)
   ) throws(Problem) -> Int? {
-    try RequestQuery(request, known: nil).integer(name, in: 0...most)
+    try RequestQuery(request, known: [name], passesOver: true).integer(name, in: 0...most)
   }
 
   // MARK: Signing in
