@@ -254,7 +254,7 @@ struct ConsoleEndpoints: Sendable {
         try access.requireOwnPage(request)
       }
       try access.requireFewAttempts(request, context)
-      fields = FormBody.fields(of: try await shortBody(of: request))
+      fields = FormBody.fields(of: try await shortBody(of: request, context))
       let shown = (fields["key"] ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
       let caller = try server.admission.map { admission throws(Problem) in
         try admission.admit(shown, to: .read)
@@ -280,7 +280,10 @@ struct ConsoleEndpoints: Sendable {
   }
 
   /// Who has shown nothing yet gets no more memory than a token takes.
-  private func shortBody(of request: Request) async throws -> [UInt8] {
+  private func shortBody(
+    of request: Request, _ context: ServerContext
+  ) async throws -> [UInt8] {
+    context.askForBody(of: request)
     do {
       return Array(buffer: try await request.body.collect(upTo: Self.formByteCount))
     } catch is NIOTooManyBytesError {

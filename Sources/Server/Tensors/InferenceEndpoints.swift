@@ -155,7 +155,8 @@ struct InferenceEndpoints: Sendable {
     // What cannot be answered is not scored.
     let outputs = try plan.outputs(wanted.outputs)
     let batch = try plan.batch(wanted.inputs)
-    return ReadRequest(model: model, batch: batch, timeout: wanted.timeout) {
+    let isRanked = wanted.outputs?.contains { $0.classes != nil } ?? false
+    return ReadRequest(model: model, batch: batch, timeout: wanted.timeout, isRanked: isRanked) {
       predictions throws(Problem) in
       try InferResponse(
         to: wanted, of: target, outputs: outputs, predictions: predictions,
