@@ -74,7 +74,8 @@ public struct HTTPConfiguration: Sendable {
   public var uploadByteCount = 1 << 30
   /// Bytes of all headers of a request.
   public var headerByteCount = 16 << 10
-  /// How long a client may take for its headers, for its body, or with nothing in between.
+  /// How long a client may take for its headers, for its body, with nothing in between, or without taking any of an
+  /// answer.
   public var patience = Duration.seconds(30)
   public var connectionCount = 4096
   /// Of the bodies that bring rows to be scored, how many are logged; none where 0, all where 1.

@@ -144,7 +144,17 @@ public final class HTTPServer: Service, Sendable {
           + String(cString: strerror(error.errnoCode)),
         hint: "Give another port, or stop what listens there.")
     }
+    await lastConnectionsEnd()
     await stop(sessions + lanes)
+  }
+
+  /// Connections that were let in when the server was told to stop are refused what they ask, and waited for by
+  /// nobody else.
+  private func lastConnectionsEnd() async {
+    let end = ContinuousClock.now.advanced(by: .seconds(5))
+    while parts.clients.count > 0, .now < end {
+      guard (try? await Task.sleep(for: .milliseconds(5))) != nil else { return }
+    }
   }
 
   private func stop(_ threads: [WorkThread]) async {

@@ -220,10 +220,155 @@ import Testing
   @Test func whatIsExpectedIsAnswered() async throws {
     try await Self.serve { scene in
       let client = try RawClient(scene)
-      client.say(OverloadTests.request("/v2/models/bank/infer", "Expect: 100-continue\r\n"))
-      #expect(await client.readAnswer().hasPrefix("HTTP/1.1 200"))
+      // On the loop, by the router, and by the router as its body has no length.
+      let spaces = String(repeating: " ", count: 100_000)
+      for (length, body) in [
+        ("Content-Length: \(Self.body.utf8.count)", Self.body),
+        ("Content-Length: \(Self.body.utf8.count + spaces.utf8.count)", Self.body + spaces),
+        (
+          "Transfer-Encoding: chunked",
+          "\(String(Self.body.utf8.count, radix: 16))\r\n\(Self.body)\r\n0\r\n\r\n"
+        ),
+      ] {
+        client.say(
+          "POST /v2/models/bank/infer HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\(length)\r\n\r\n"
+        )
+        #expect(await client.readAnswer() == "HTTP/1.1 100 Continue\r\n\r\n", "\(length)")
+        client.say(body)
+        #expect(await client.readAnswer().hasPrefix("HTTP/1.1 200"), "\(length)")
+      }
       client.say(OverloadTests.request())
       #expect(await client.readAnswer().hasPrefix("HTTP/1.1 200"))
+    }
+  }
+
+  /// The body is not read, and as nobody knows whether it comes, nothing else is.
+  @Test func whatIsExpectedInVainIsRefusedAtOnce() async throws {
+    try await Self.serve({ $0.bodyByteCount = 100_000 }) { scene in
+      for (path, fields, status) in [
+        ("/v2/models/none/infer", "Content-Length: 100\r\n", 404),
+        ("/v2/models/none/infer", "Transfer-Encoding: chunked\r\n", 404),
+        ("/v2/models/bank/infer", "Content-Length: 100001\r\n", 413),
+      ] {
+        let client = try RawClient(scene)
+        client.say(
+          "POST \(path) HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\(fields)\r\n")
+        let answer = await client.readAnswer()
+        #expect(answer.hasPrefix("HTTP/1.1 \(status)"), "\(answer)")
+        #expect(Self.parts(answer).fields["connection"] == "close", "\(answer)")
+        client.say("GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(await client.readToEnd().isEmpty)
+      }
+    }
+  }
+
+  /// What was said to be the last answer is the last.
+  @Test func nothingIsAnsweredBehindTheLastAnswer() async throws {
+    try await Self.serve { scene in
+      let client = try RawClient(scene)
+      let long = String(repeating: " ", count: 2 << 20)
+      async let answers = client.readToEnd()
+      await offThePool {
+        client.say(
+          "POST /v1/models/none/predict HTTP/1.1\r\nHost: a\r\nContent-Length: \(long.utf8.count)\r\n\r\n"
+            + long)
+        client.say("GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+      }
+      let text = await answers
+      #expect(text.ranges(of: "HTTP/1.1 ").count == 1, "\(text)")
+      #expect(Self.parts(text).fields["connection"] == "close")
+    }
+  }
+
+  /// As Java's client asks with each request, unless told otherwise.
+  @Test func whoWouldSpeakAnotherProtocolIsAnsweredInThisOne() async throws {
+    try await Self.serve { scene in
+      let fields =
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+      let client = try RawClient(scene)
+      let requests = [
+        OverloadTests.request("/v2/models/bank/infer", fields),
+        Self.chunked("/v2/models/bank/infer", fields),
+        "GET /v2/models/bank HTTP/1.1\r\nHost: a\r\n\(fields)\r\n", OverloadTests.request(),
+        "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\(fields)\r\n",
+      ]
+      for _ in 0..<3 {
+        client.say(requests.joined())
+        for request in requests {
+          let answer = Self.parts(await client.readAnswer())
+          #expect(answer.status == "HTTP/1.1 200 OK", "\(request): \(answer)")
+          #expect(answer.fields["connection"] == nil)
+        }
+      }
+      // In pieces.
+      for byte in requests.joined().utf8 { client.say([byte]) }
+      for _ in requests { #expect(await client.readAnswer().hasPrefix("HTTP/1.1 200 OK")) }
+    }
+  }
+
+  /// However the wish is written, the next request is answered or the connection's end announced.
+  @Test func aWishForAnotherProtocolStopsNoConnection() async throws {
+    try await Self.serve { scene in
+      for fields in [
+        "Upgrade: h2c\r\n", "Upgrade: h2c\r\nConnection: keep-alive\r\n",
+        "Upgrade: h2c\r\nConnection: keep-alive, UPGRADE \r\n",
+        "Upgrade: h2c\r\nConnection: upgrade\r\nConnection: x\r\n",
+        "Upgrade: h2c\r\nConnection: upgrade\t\r\n", "Upgrade: h2c\r\nConnection: \tupgrade\r\n",
+        "Upgrade: h2c\r\nConnection: upgrade x\r\n", "Upgrade: h2c\r\nConnection: upgradex, \r\n",
+        "Upgrade: h2c\r\nConnection: ,,upgrade,\r\n", "Upgrade:\r\nConnection: upgrade\r\n",
+        "Connection: upgrade\r\n",
+      ] {
+        let client = try RawClient(scene)
+        client.say(
+          "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\(fields)\r\nGET /v2/health/live HTTP/1.1\r\nHost: a\r\n"
+            + "Connection: close\r\n\r\n")
+        let text = await client.readToEnd()
+        let count = text.ranges(of: "HTTP/1.1 200 OK").count
+        #expect(
+          count == 2 || count == 1 && text.contains("Connection: close"), "\(fields): \(text)")
+      }
+      let client = try RawClient(scene)
+      client.say(
+        "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\nGET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+      let text = await client.readToEnd()
+      #expect(text.hasPrefix("HTTP/1.1 400") && text.contains("Connection: close"), "\(text)")
+      #expect(text.ranges(of: "HTTP/1.1 ").count == 1)
+    }
+  }
+
+  @Test func aRequestNamesOneHost() async throws {
+    try await Self.serve { scene in
+      for (line, hosts, status) in [
+        ("GET /v2/health/live HTTP/1.1", "", 400), ("GET /v2/models/bank HTTP/1.1", "", 400),
+        ("GET /v2/health/live HTTP/1.1", "Host: a\r\nhost: a\r\n", 400),
+        ("GET /v2/models/bank HTTP/1.0", "Host: a\r\nHost: b\r\n", 400),
+        ("GET /v2/models/bank HTTP/1.0", "", 200),
+        ("GET /v2/health/live HTTP/1.1", "Host:\r\n", 200),
+      ] {
+        let client = try RawClient(scene)
+        client.say("\(line)\r\n\(hosts)Connection: close\r\n\r\n")
+        let text = await client.readToEnd()
+        #expect(text.contains(" \(status) "), "\(line) \(hosts): \(text)")
+      }
+    }
+  }
+
+  @Test func aLengthBeyondAllBoundsIsRefused() async throws {
+    try await Self.serve { scene in
+      for (length, status) in [
+        ("9223372036854775807", 413), ("9223372036854775808", 413), ("18446744073709551615", 413),
+        ("18446744073709551616", 400), ("1e3", 400), ("-1", 400),
+      ] {
+        for path in ["/v2/models/bank/infer", "/v1/jobs"] {
+          let client = try RawClient(scene)
+          client.say("POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\n{")
+          let text = await client.readToEnd()
+          if path != "/v1/jobs" || status == 400 || length != "9223372036854775807" {
+            #expect(text.hasPrefix("HTTP/1.1 \(status) "), "\(length): \(text)")
+          }
+          #expect(text.contains("Connection: close"), "\(length): \(text)")
+        }
+      }
     }
   }
 

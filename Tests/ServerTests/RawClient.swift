@@ -9,17 +9,23 @@ func offThePool<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async 
   }
 }
 
+/// Nobody listens.
+struct Refused: Error {}
+
 /// A connection that says what it is told to, which HTTP's own clients refuse.
 final class RawClient: Sendable {
   private let descriptor: Int32
 
-  convenience init(_ scene: ServerScene) throws {
-    try self.init(port: try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) }))
+  /// - Parameter room: Bytes that the system keeps until they are read; nil for as many as it likes.
+  convenience init(_ scene: ServerScene, room: Int32? = nil) throws {
+    let port = try #require(scene.url.split(separator: ":").last.flatMap { UInt16($0) })
+    try self.init(port: port, room: room)
   }
 
-  init(port: UInt16) throws {
+  init(port: UInt16, room: Int32? = nil) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    try #require(Self.connect(descriptor, to: port))
+    if var room { setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &room, 4) }
+    guard Self.connect(descriptor, to: port) else { throw Refused() }
     var timeout = timeval(tv_sec: 60, tv_usec: 0)
     setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
@@ -66,6 +72,35 @@ final class RawClient: Sendable {
     return true
   }
 
+  /// Says the same over and over, until nobody has listened for a second or so many bytes were said.
+  ///
+  /// - Returns: How often all of it was said, and what is left where the last time ended in its middle.
+  func sayUntilStuck(_ bytes: [UInt8], most: Int) -> (times: Int, rest: [UInt8]) {
+    var sent = 0
+    while sent < most {
+      let start = sent % bytes.count
+      let count = bytes.withUnsafeBytes {
+        send(
+          descriptor, $0.baseAddress! + start, bytes.count - start,
+          Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+      }
+      if count > 0 {
+        sent += count
+      } else {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        if poll(&entry, 1, 1000) == 0 { break }
+      }
+    }
+    let start = sent % bytes.count
+    return (sent / bytes.count, start == 0 ? [] : Array(bytes[start...]))
+  }
+
+  /// Reads so many bytes at most; 0 where the server has closed.
+  func read(_ most: Int) -> Int {
+    var buffer = [UInt8](repeating: 0, count: most)
+    return max(0, recv(descriptor, &buffer, most, 0))
+  }
+
   /// Says that nothing more will be said.
   func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
 
@@ -76,9 +111,9 @@ final class RawClient: Sendable {
   }
 
   /// What comes until the server closes.
-  func readToEnd() async -> String { await offThePool { self.readBlocking() } }
+  func readToEnd() async -> String { await offThePool { self.readToEndBlocking() } }
 
-  private func readBlocking() -> String {
+  func readToEndBlocking() -> String {
     var text: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 4096)
     while true {

@@ -22,22 +22,23 @@ struct ConnectionChannel: HTTPChannelHandler {
       limits.maxHeaderFieldCount = 100
       let pipeline = channel.pipeline.syncOperations
       // The router's answers come one at a time, with fields that were checked, and errors are its own.
-      try pipeline.configureHTTPServerPipeline(
-        withPipeliningAssistance: false, withErrorHandling: false,
-        withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
-        withDecoderLimitConfiguration: limits)
+      try pipeline.addHandler(HTTPResponseEncoder())
+      let decoder = RequestDecoder(limits)
+      try pipeline.addHandler(ByteToMessageHandler(decoder))
       let presence = PresenceHandler(prompt.server.clients)
       try pipeline.addHandler(presence)
       try pipeline.addHandler(PaceHandler(patience: prompt.patience))
       try pipeline.addHandler(
         ConnectionHandler(
-          prompt, client: presence.presence, desk: prompt.desks.desk(of: channel.eventLoop)))
+          prompt, client: presence.presence, desk: prompt.desks.desk(of: channel.eventLoop),
+          decoder: decoder))
       try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
-      // Ends connections in order; for how long they may be silent is looked at before.
-      try pipeline.addHandler(HTTPConnectionStateHandler(idleTimeout: nil, logger: logger))
-      return try NIOAsyncChannel(
+      let value = try Value(
         wrappingChannelSynchronously: channel,
         configuration: .init(isOutboundHalfClosureEnabled: true))
+      // A server that stops drops what it has not begun to handle, and this must not end before its channel.
+      channel.closeFuture.whenComplete { _ in withExtendedLifetime(value) {} }
+      return value
     }
   }
 

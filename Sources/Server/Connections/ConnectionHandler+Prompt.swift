@@ -12,8 +12,17 @@ extension ConnectionHandler {
   /// Takes a request that is answered here, and answers it where its head is enough for that.
   ///
   /// - Returns: false where the router shall have it.
-  func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> Bool {
-    guard let length = head.plainBodyLength,
+  func begin(
+    _ head: HTTPRequestHead, _ shape: RequestShape, _ context: ChannelHandlerContext
+  ) -> Bool {
+    let problem =
+      shape.problem ?? (shape.isTooLong ? prompt.server.bodies.tooLarge : nil)
+      ?? (isUnheard ? ScoringQueue.stopping : nil)
+    if let problem {
+      refuse(head, problem, context)
+      return true
+    }
+    guard let length = shape.plainLength,
       let found = desk.find(head.method, head.uri, prompt)
     else { return false }
     let request = PromptRequest(
@@ -23,8 +32,9 @@ extension ConnectionHandler {
     case .answer(let make):
       guard length == 0 else { return false }
       asksForScores = false
-      turn = .skipping(isLast: !head.isKeepAlive)
-      write(make(), to: request)
+      let isLast = isLast(head)
+      turn = .skipping(isLast: isLast)
+      write(make(), to: request, isLast: isLast)
     case .scoring(let endpoint):
       guard length <= min(Self.longestBody, prompt.server.bodies.perRequest) else { return false }
       asksForScores = true
@@ -34,12 +44,28 @@ extension ConnectionHandler {
         try prompt.server.bodies.hold(length)
         request.heldByteCount = length
         turn = .reading(request)
+        if shape.isAwaited, length > 0 { askForBody() }
       } catch {
-        turn = .skipping(isLast: !head.isKeepAlive)
-        write(error.answer, to: request)
+        // Who was not asked for a body may send it or not: nobody knows where the next request begins.
+        let isLast = shape.isAwaited || isLast(head)
+        turn = .skipping(isLast: isLast)
+        write(error.answer, to: request, isLast: isLast)
+        if shape.isAwaited { endConnection(context) }
       }
     }
     return true
+  }
+
+  /// Answers a request that is nobody's, as the connection's last.
+  private func refuse(
+    _ head: HTTPRequestHead, _ problem: Problem, _ context: ChannelHandlerContext
+  ) {
+    asksForScores = false
+    let request = PromptRequest(
+      head, path: "other", name: RequestName(head.headers[.requestID]) ?? desk.name(),
+      question: nil)
+    write(problem.answer, to: request, isLast: true)
+    endConnection(context)
   }
 
   /// - Throws: Why the request is refused before anything of its body is looked at.
@@ -70,37 +96,46 @@ extension ConnectionHandler {
       let rows = read.batch.rowCount
       guard rows > 0 else { throw ServerParts.noRows }
       request.body = []
-      if Desk.isQuick(read.model, rows: rows, prompt.server.queue.limits) {
+      let isShort = read.isShort
+      let recorder = prompt.server.recorder
+      if isShort, Desk.isQuick(read.model, rows: rows, prompt.server.queue.limits) {
         prompt.server.queue.count(rows: rows)
         let result = desk.score(read)
-        return end(request) { try answer(to: request, read, result) }
+        return end(request) { try Self.answer(read, result, from: request.origin, recorder) }
       }
-      request.read = read
       turn = .scoring(request)
       let deadline = prompt.server.deadline(timeout: read.timeout)
-      let handler = NIOLoopBound(self, eventLoop: desk.loop)
+      let (loop, handler) = (desk.loop, NIOLoopBound(self, eventLoop: desk.loop))
+      let origin = request.origin
+      // Who composes a long answer would keep the loop's other connections waiting.
       try prompt.server.queue.add(
         ScoringQueue.Entry(
           model: read.model, batch: read.batch, deadline: deadline, client: client,
-          loop: desk.loop, end: { handler.value.finish($0) }))
+          loop: isShort ? loop : nil
+        ) { result in
+          let answer = Result { try Self.answer(read, result, from: origin, recorder) }
+          if isShort { return handler.value.finish(answer) }
+          loop.execute { handler.value.finish(answer) }
+        })
     } catch {
       end(request) { throw error }
     }
   }
 
   /// A thread has scored, or will not.
-  private func finish(_ result: Result<Predictions, any Error>) {
-    guard case .scoring(let request) = turn, let read = request.read else { return }
-    end(request) { try answer(to: request, read, result) }
+  private func finish(_ answer: Result<Answer, any Error>) {
+    guard case .scoring(let request) = turn else { return }
+    end(request) { try answer.get() }
     if let context { settle(context) }
   }
 
-  private func answer(
-    to request: PromptRequest, _ read: ReadRequest, _ result: Result<Predictions, any Error>
+  private static func answer(
+    _ read: ReadRequest, _ result: Result<Predictions, any Error>,
+    from origin: @autoclosure () -> RequestOrigin, _ recorder: RequestRecorder
   ) throws -> Answer {
     let predictions = try result.get()
-    prompt.server.recorder.add(
-      read.model, read.batch, predictions, unreadable: read.unreadable, from: request.origin)
+    recorder.add(
+      read.model, read.batch, predictions, unreadable: read.unreadable, from: origin())
     return try read.answer(predictions)
   }
 
@@ -111,13 +146,13 @@ extension ConnectionHandler {
     } catch {
       answer = prompt.around.problem(error, request.name).answer
     }
-    let isLast = !request.head.isKeepAlive || isQuiescing
+    let isLast = isLast(request.head)
     turn = .idle
-    write(answer, to: request)
+    write(answer, to: request, isLast: isLast)
     if isLast, let context { endConnection(context) }
   }
 
-  private func write(_ answer: Answer, to request: PromptRequest) {
+  private func write(_ answer: Answer, to request: PromptRequest, isLast: Bool) {
     release(request)
     if let context, context.channel.isActive {
       var buffer = context.channel.allocator.buffer(capacity: answer.bytes.count + 768)
@@ -127,7 +162,7 @@ extension ConnectionHandler {
           name: request.name, trace: request.trace,
           isSecure: prompt.around.hasSecureClient(peer, request.head.headers),
           isHead: request.head.method == .HEAD,
-          closes: !request.head.isKeepAlive || isQuiescing), into: &buffer)
+          closes: isLast), into: &buffer)
       send(buffer, context)
     }
     prompt.around.note(

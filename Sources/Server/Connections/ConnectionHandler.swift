@@ -17,6 +17,9 @@ internal import NIOHTTP1
 ///   passing ──────► idle      skipping ─────────────► idle
 ///      end and answer
 /// ```
+///
+/// From each of them the connection's last answer leads to `closing`. No more is answered than the client takes:
+/// while answers wait to be sent, nothing else is taken or read.
 final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
@@ -33,50 +36,76 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     case passing(Passing)
     /// The router's for good.
     case passed
-    /// Nobody's: the connection is about to be closed.
+    /// Nobody's: the connection is closed when all that was answered is sent.
     case closing
   }
 
   struct Passing {
     var isRead = false
     var isAnswered = false
+    /// Whether its answer is the connection's last.
     var isLast: Bool
+    /// Whether the client waits to be asked for the body.
+    var isAwaited: Bool
+  }
+
+  private struct Held {
+    var part: HTTPServerRequestPart
+    /// Of a head.
+    var shape: RequestShape?
+
+    var isHead: Bool { shape != nil }
   }
 
   let prompt: PromptServer
   let client: ClientPresence
   let desk: Desk
   var turn = Turn.idle
-  /// Whether the server is stopping: each answer is the connection's last.
-  private(set) var isQuiescing = false
+  /// Whether the server is stopping: the answer to the last request that came is the connection's last.
+  var isQuiescing = false
+  /// Whether the server began to stop before it heard of the connection: nobody is behind this handler.
+  var isUnheard = false
   private(set) var context: ChannelHandlerContext?
   /// Who is at the other end; asked for once, which costs a system call.
   private(set) lazy var peer = context?.remoteAddress
   /// Where bytes of answers are written, behind what would make bytes of them.
-  private var encoder: ChannelHandlerContext?
+  private(set) var encoder: ChannelHandlerContext?
+  private let decoder: RequestDecoder
+  /// Whether the request that is being read would go over to another protocol.
+  private var goesOver = false
 
   /// Parts that came and cannot be taken yet.
-  private var held = CircularBuffer<HTTPServerRequestPart>()
+  private var held = CircularBuffer<Held>()
   private var heldError: (any Error)?
   private var hasHeldEnd = false
   private var isTaking = false
+  private var isSettling = false
   /// Between a part that is read and the end of the round's reading.
   private var isReading = false
   private var hasPassed = false
   private var needsFlush = false
+  /// Whether anything was answered yet.
+  private(set) var hasAnswered = false
+  /// Whether all of that is sent, and nothing else will be.
+  var hasSaidAll = false
+  /// Whether the client says nothing more.
+  private(set) var hasInputEnded = false
 
   private var wantsRead = false
   private var waitsForTurn = false
   /// Whether the last request was one for scores: these are read by turns.
   var asksForScores = false
 
-  private var lastHeard = NIODeadline.now()
-  private var timer: Scheduled<Void>?
+  var lastHeard = NIODeadline.now()
+  /// Bytes that the client had taken when it was last looked at, where more waited for it.
+  var takenByteCount: UInt64?
+  var timer: Scheduled<Void>?
 
-  init(_ prompt: PromptServer, client: ClientPresence, desk: Desk) {
+  init(_ prompt: PromptServer, client: ClientPresence, desk: Desk, decoder: RequestDecoder) {
     self.prompt = prompt
     self.client = client
     self.desk = desk
+    self.decoder = decoder
   }
 
   func handlerAdded(context: ChannelHandlerContext) {
@@ -95,13 +124,26 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     isReading = true
-    held.append(unwrapInboundIn(data))
-    takeHeld(context)
+    let part = unwrapInboundIn(data)
+    var shape: RequestShape?
+    switch part {
+    case .head(let head):
+      let known = RequestShape(head)
+      goesOver = known.upgrade == .wanted
+      shape = known
+    case .end: if goesOver { decoder.goOn() }
+    case .body: break
+    }
+    if case .closing = turn { return }
+    held.append(Held(part: part, shape: shape))
+    // When the server stops, an answer is the last one where no other request came with its own.
+    if !isQuiescing { takeHeld(context) }
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {
     lastHeard = .now()
     isReading = false
+    takeHeld(context)
     if needsFlush, asksForScores { desk.sendLater(self) } else { flush() }
     // What was read for others is all that they need to hear the end of.
     if hasPassed {
@@ -109,6 +151,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
       context.fireChannelReadComplete()
     }
     goOn(context)
+    // What is still said is read and dropped.
+    if case .closing = turn { context.read() }
   }
 
   /// Takes parts as long as somebody takes them.
@@ -116,37 +160,68 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     guard !isTaking else { return }
     isTaking = true
     defer { isTaking = false }
-    while takesParts, let part = held.popFirst() { take(part, context) }
+    while takesParts, let next = held.popFirst() { take(next, context) }
   }
 
-  private var takesParts: Bool {
+  var takesParts: Bool {
     switch turn {
-    case .idle, .reading, .skipping, .passed, .closing: true
+    case .idle: !isStuffed
+    case .reading, .skipping, .passed, .closing: true
     case .passing(let passing): !passing.isRead
     case .scoring: false
     }
   }
 
-  private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
-    switch (turn, part) {
+  /// Whether so much of answers waits for the client to take it that no more are made.
+  private var isStuffed: Bool {
+    guard case .idle = turn, let context else { return false }
+    return !context.channel.isWritable
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if context.channel.isWritable { settle(context) }
+    context.fireChannelWritabilityChanged()
+  }
+
+  private func take(_ next: Held, _ context: ChannelHandlerContext) {
+    switch (turn, next.part) {
     case (.idle, .head(let head)):
-      if begin(head, context) { return }
+      guard let shape = next.shape, !begin(head, shape, context) else { return }
       asksForScores = false
-      turn = .passing(Passing(isLast: !head.isKeepAlive))
-      pass(part, context)
+      turn = .passing(
+        Passing(
+          isLast: !head.isKeepAlive || shape.upgrade == .unclear, isAwaited: shape.isAwaited))
+      pass(next.part, context)
     case (.reading(let request), .body(let bytes)): request.append(bytes)
     case (.reading(let request), .end): score(request)
     case (.skipping(let isLast), .end):
       turn = .idle
-      if isLast || isQuiescing { endConnection(context) }
+      if isLast { endConnection(context) }
     case (.skipping, _), (.closing, _): break
+    case (.passing(var passing), .body):
+      // Who sends it does not wait.
+      passing.isAwaited = false
+      turn = .passing(passing)
+      pass(next.part, context)
     case (.passing(var passing), _):
-      pass(part, context)
-      guard case .end = part else { return }
+      pass(next.part, context)
+      guard case .end = next.part else { return }
       passing.isRead = true
       pass(on: passing)
-    case (.idle, _), (.reading, _), (.scoring, _), (.passed, _): pass(part, context)
+    case (.idle, _), (.reading, _), (.scoring, _), (.passed, _): pass(next.part, context)
     }
+  }
+
+  /// Whether the answer to a request is the connection's last.
+  func isLast(_ head: HTTPRequestHead) -> Bool { !head.isKeepAlive || isLastToCome }
+
+  /// Whether no other request is taken behind the one that is being answered.
+  private var isLastToCome: Bool { isQuiescing && !held.contains(where: \.isHead) }
+
+  /// Whether the connection does nothing, and nothing that came waits to be looked at.
+  var isQuiet: Bool {
+    guard case .idle = turn else { return false }
+    return held.isEmpty && !waitsForTurn
   }
 
   private func pass(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
@@ -155,15 +230,19 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func pass(on passing: Passing) {
-    let isOver = passing.isRead && passing.isAnswered
-    turn = !isOver ? .passing(passing) : passing.isLast ? .passed : .idle
+    turn = passing.isRead && passing.isAnswered ? .idle : .passing(passing)
   }
 
   /// Takes what waited for the end of a turn, where nothing is being read.
   func settle(_ context: ChannelHandlerContext) {
-    guard !isReading, !isTaking else { return }
-    takeHeld(context)
-    flush()
+    guard !isReading, !isTaking, !isSettling else { return }
+    isSettling = true
+    repeat {
+      takeHeld(context)
+      // What the system takes at once makes room for more answers.
+      flush()
+    } while takesParts && !held.isEmpty
+    isSettling = false
     if hasPassed {
       hasPassed = false
       context.fireChannelReadComplete()
@@ -189,7 +268,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func read(context: ChannelHandlerContext) {
-    guard held.isEmpty, !waitsForTurn else {
+    guard held.isEmpty, !waitsForTurn, !isStuffed else {
       wantsRead = true
       return
     }
@@ -205,7 +284,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   func resume() {
     guard waitsForTurn else { return }
     (waitsForTurn, wantsRead) = (false, false)
-    if held.isEmpty { context?.read() } else { wantsRead = true }
+    if held.isEmpty, !isStuffed { context?.read() } else { wantsRead = true }
   }
 
   // MARK: Writing
@@ -214,20 +293,56 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   func write(
     context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
   ) {
-    let part = unwrapOutboundIn(data)
-    context.write(data, promise: promise)
-    guard case .end = part, case .passing(var passing) = turn else { return }
-    lastHeard = .now()
-    passing.isAnswered = true
-    pass(on: passing)
-    guard passing.isRead else { return }
-    context.flush()
-    settle(context)
+    hasAnswered = true
+    guard case .passing(var passing) = turn else {
+      return context.write(data, promise: promise)
+    }
+    switch unwrapOutboundIn(data) {
+    case .head(var head):
+      let says = head.headers[canonicalForm: "connection"].contains { $0.lowercased() == "close" }
+      // Who was not asked for a body may send it or not: nobody knows where the next request begins.
+      passing.isLast = passing.isLast || says || passing.isAwaited || isLastToCome
+      turn = .passing(passing)
+      if passing.isLast { head.headers.replaceOrAdd(name: "Connection", value: "close") }
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
+    case .body: context.write(data, promise: promise)
+    case .end:
+      context.write(data, promise: promise)
+      lastHeard = .now()
+      guard !passing.isLast else { return endConnection(context) }
+      passing.isAnswered = true
+      pass(on: passing)
+      guard passing.isRead else { return }
+      context.flush()
+      settle(context)
+    }
+  }
+
+  /// Whoever reads the body of the router's request wants it.
+  func triggerUserOutboundEvent(
+    context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+  ) {
+    guard event is BodyWanted else {
+      return context.triggerUserOutboundEvent(event, promise: promise)
+    }
+    promise?.succeed()
+    guard case .passing(var passing) = turn, passing.isAwaited else { return }
+    passing.isAwaited = false
+    turn = .passing(passing)
+    askForBody()
+  }
+
+  /// Tells a client that waits for it to send the body.
+  func askForBody() {
+    hasAnswered = true
+    let line = ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")
+    encoder?.writeAndFlush(NIOAny(IOData.byteBuffer(line)), promise: nil)
   }
 
   /// Sends bytes once what is being read was read.
   func send(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
     lastHeard = .now()
+    hasAnswered = true
     encoder?.write(NIOAny(IOData.byteBuffer(bytes)), promise: nil)
     needsFlush = true
   }
@@ -238,27 +353,14 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     encoder?.flush()
   }
 
-  /// Closes the connection once all that was answered is sent.
-  func endConnection(_ context: ChannelHandlerContext) {
-    turn = .closing
-    needsFlush = false
-    let sent = context.eventLoop.makePromise(of: Void.self)
-    sent.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
-    encoder?.writeAndFlush(NIOAny(IOData.byteBuffer(ByteBuffer())), promise: sent)
-  }
-
   // MARK: Ends
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     switch event {
-    case is ChannelShouldQuiesceEvent:
-      isQuiescing = true
-      switch turn {
-      // Ended by their answer.
-      case .reading, .scoring, .skipping, .closing: return
-      case .idle, .passing, .passed: break
-      }
+    case is ChannelShouldQuiesceEvent: return quiesce(context)
     case let event as ChannelEvent where event == .inputClosed:
+      hasInputEnded = true
+      if case .closing = turn { return hearOut(context) }
       // Who says nothing more may still be owed answers.
       if isBusy {
         hasHeldEnd = true
@@ -275,12 +377,14 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    if case .closing = turn { return }
     if error is HTTPParserError {
       // What came before is answered first; then the router says what is wrong.
       if isBusy {
         heldError = error
         return
       }
+      if isUnheard { return endConnection(context) }
       switch turn {
       case .reading(let request):
         release(request)
@@ -294,26 +398,17 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     timer?.cancel()
+    forget()
+    context.fireChannelInactive()
+  }
+
+  /// Lets go of what was not answered. What is being scored is let go of when that ends.
+  func forget() {
     held.removeAll()
-    // One that is being scored is let go of when that ends.
+    needsFlush = false
     if case .reading(let request) = turn {
       release(request)
       turn = .closing
     }
-    context.fireChannelInactive()
-  }
-
-  // MARK: Time
-
-  /// Who says nothing, or not the rest of what was begun, is not waited for.
-  private func watch(_ context: ChannelHandlerContext, for time: TimeAmount) {
-    timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.look() }
-  }
-
-  private func look() {
-    guard let context else { return }
-    guard takesParts else { return watch(context, for: prompt.patience) }
-    let left = lastHeard + prompt.patience - .now()
-    if left > .zero { watch(context, for: left) } else { context.close(promise: nil) }
   }
 }

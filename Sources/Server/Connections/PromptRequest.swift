@@ -35,8 +35,6 @@ final class PromptRequest {
   var body: [UInt8] = []
   /// Bytes that count among all bodies in work.
   var heldByteCount = 0
-  /// What a thread scores.
-  var read: ReadRequest?
 
   init(_ head: HTTPRequestHead, path: String, name: RequestName?, question: Question?) {
     self.head = head
@@ -52,34 +50,5 @@ final class PromptRequest {
 
   func append(_ bytes: ByteBuffer) {
     bytes.withUnsafeReadableBytes { body.append(contentsOf: $0) }
-  }
-}
-
-extension HTTPRequestHead {
-  /// Bytes of the body that is announced; nil where the head says of it what only the router looks at.
-  var plainBodyLength: Int? {
-    guard version == .http1_1 else { return nil }
-    var length: Int?
-    for (name, value) in headers {
-      switch name.utf8.count {
-      case 14 where name.isSame(as: "content-length"):
-        guard length == nil, (1...9).contains(value.utf8.count), let count = Int(value),
-          value.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
-        else { return nil }
-        length = count
-      case 6 where name.isSame(as: "expect"), 7 where name.isSame(as: "upgrade"),
-        16 where name.isSame(as: "content-encoding"), 17 where name.isSame(as: "transfer-encoding"):
-        return nil
-      default: continue
-      }
-    }
-    return length ?? 0
-  }
-}
-
-extension String {
-  /// Whether it is the word, in any case.
-  fileprivate func isSame(as word: StaticString) -> Bool {
-    word.withUTF8Buffer { word in utf8.elementsEqual(word) { $0 | 0x20 == $1 | 0x20 } }
   }
 }

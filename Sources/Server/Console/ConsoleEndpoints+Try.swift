@@ -114,7 +114,7 @@ extension ConsoleEndpoints {
     }
     var given: [String: String] = [:]
     do {
-      return try await server.bodies.withBody(of: request) { body in
+      return try await server.bodies.withBody(of: request, context) { body in
         let values = try Self.values(request, body)
         for field in form.fields where !field.isFile {
           given[field.id] = values[field.id].map { String(decoding: $0, as: UTF8.self) }
@@ -194,7 +194,7 @@ extension ConsoleEndpoints {
       ).page
     }
     do {
-      return try await server.bodies.withBody(of: request) { body in
+      return try await server.bodies.withBody(of: request, context) { body in
         let values = try Self.values(request, body)
         let content: ServiceInput.Content
         if isOfImages {

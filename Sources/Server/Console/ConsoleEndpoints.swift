@@ -40,7 +40,7 @@ struct ConsoleEndpoints: Sendable {
         "/console/models", "pageModels", "Models.",
         [.query("after", "The name that the page begins behind.", Schema.text)]
       ) { request, _, caller in
-        let after = try RequestQuery(request, known: nil).text("after")
+        let after = try RequestQuery(request, known: ["after"], passesOver: true).text("after")
         return ModelsPage(
           models: try await reader.read(.models(among: caller.models?.sorted(), after: after)),
           isFirst: after == nil
@@ -235,7 +235,7 @@ struct ConsoleEndpoints: Sendable {
   func number(
     _ request: Request, _ name: String, most: Int = Int(Int32.max)
   ) throws(Problem) -> Int? {
-    try RequestQuery(request, known: nil).integer(name, in: 0...most)
+    try RequestQuery(request, known: [name], passesOver: true).integer(name, in: 0...most)
   }
 
   // MARK: Signing in
@@ -254,7 +254,7 @@ struct ConsoleEndpoints: Sendable {
         try access.requireOwnPage(request)
       }
       try access.requireFewAttempts(request, context)
-      fields = FormBody.fields(of: try await shortBody(of: request))
+      fields = FormBody.fields(of: try await shortBody(of: request, context))
       let shown = (fields["key"] ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
       let caller = try server.admission.map { admission throws(Problem) in
         try admission.admit(shown, to: .read)
@@ -280,7 +280,10 @@ struct ConsoleEndpoints: Sendable {
   }
 
   /// Who has shown nothing yet gets no more memory than a token takes.
-  private func shortBody(of request: Request) async throws -> [UInt8] {
+  private func shortBody(
+    of request: Request, _ context: ServerContext
+  ) async throws -> [UInt8] {
+    context.askForBody(of: request)
     do {
       return Array(buffer: try await request.body.collect(upTo: Self.formByteCount))
     } catch is NIOTooManyBytesError {

@@ -51,7 +51,8 @@ final class Spool: Sendable {
   /// - Throws: 413 beyond the limit, 415 for a coded body, 408 where nothing comes for too long, 503 where
   ///   others are at it or the disk is full.
   func withBody<Value: Sendable>(
-    of request: Request, limit: Int, _ use: (SpooledBody) async throws -> Value
+    of request: Request, _ context: ServerContext, limit: Int,
+    _ use: (SpooledBody) async throws -> Value
   ) async throws -> Value {
     if let coding = request.headers[.contentEncoding], coding.lowercased() != "identity" {
       throw Problem(
@@ -70,6 +71,7 @@ final class Spool: Sendable {
         .serviceUnavailable, "overloaded", "too many large bodies are in work", retryAfter: 5)
     }
     defer { inWork.withLock { $0 -= 1 } }
+    context.askForBody(of: request)
     return try await use(try await read(request, limit))
   }
 

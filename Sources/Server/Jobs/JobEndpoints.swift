@@ -19,7 +19,7 @@ struct JobEndpoints: Sendable {
   var routes: [Route] {
     [
       .post("/v1/jobs", .key(.jobs), Self.submission) { request, context, caller in
-        try await Problem.translating { try await submit(request, caller) }
+        try await Problem.translating { try await submit(request, context, caller) }
       },
       .get("/v1/jobs", .key(.jobs), Self.listing) { request, _, caller in
         try await Problem.translating { try await list(request, caller) }
@@ -43,13 +43,15 @@ struct JobEndpoints: Sendable {
 
   // MARK: Submitting
 
-  private func submit(_ request: Request, _ caller: Caller) async throws -> Response {
+  private func submit(
+    _ request: Request, _ context: ServerContext, _ caller: Caller
+  ) async throws -> Response {
     let role = try caller.requireRole()
     let media = try RecordMedia(contentType: request.headers[.contentType])
     let number: Int64
     if media == .json {
       _ = try RequestQuery(request, known: [])
-      let arguments = try await server.bodies.withBody(of: request) { body in
+      let arguments = try await server.bodies.withBody(of: request, context) { body in
         let job = try JobRequest.read(body)
         try caller.requireModel(job.model)
         return String(decoding: try job.arguments().bytes, as: UTF8.self)
@@ -60,7 +62,7 @@ struct JobEndpoints: Sendable {
     } else {
       let job = try JobRequest(try RequestQuery(request, known: Set(Self.query)))
       try caller.requireModel(job.model)
-      number = try await upload(request, job, media.format, role)
+      number = try await upload(request, context, job, media.format, role)
     }
     var response = JSONAnswer.response(text: try await self.job(number, caller), status: .accepted)
     response.headers[.location] = "/v1/jobs/\(number)"
@@ -69,7 +71,8 @@ struct JobEndpoints: Sendable {
 
   /// The rows go to the disk first, from there into a table that nobody else sees before the job is made.
   private func upload(
-    _ request: Request, _ job: JobRequest, _ format: RecordFormat, _ role: String
+    _ request: Request, _ context: ServerContext, _ job: JobRequest, _ format: RecordFormat,
+    _ role: String
   ) async throws -> Int64 {
     let target = try server.library.target(job.model, job.version.map(String.init) ?? job.alias)
     var pinned = job
@@ -77,7 +80,9 @@ struct JobEndpoints: Sendable {
     let arguments = String(decoding: try pinned.arguments(hasRows: true).bytes, as: UTF8.self)
     let (model, _) = try await server.library.model(target)
     let signature = model.model.signature
-    return try await server.spool.withBody(of: request, limit: server.limits.upload) { body in
+    return try await server.spool.withBody(
+      of: request, context, limit: server.limits.upload
+    ) { body in
       try await server.database.loads.run { connection in
         try Self.load(
           body, format, signature, kept: job.keep, arguments: arguments, role: role, on: connection)

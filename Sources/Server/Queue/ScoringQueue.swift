@@ -169,7 +169,7 @@ package final class ScoringQueue: Sendable {
 
   private static let full = Problem(
     .serviceUnavailable, "overloaded", "too many requests wait already", retryAfter: 1)
-  private static let stopping = Problem(
+  static let stopping = Problem(
     .serviceUnavailable, "unavailable", "the server is stopping", retryAfter: 1)
   fileprivate static let late = Problem(
     .gatewayTimeout, "timeout", "the rows were not scored in time",

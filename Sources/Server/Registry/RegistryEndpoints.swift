@@ -31,7 +31,7 @@ struct RegistryEndpoints: Sendable {
         request, context, caller in
         let name = try context.parameter("model")
         try caller.requireModel(name)
-        return try await Problem.translating { try await push(request, name, caller) }
+        return try await Problem.translating { try await push(request, context, name, caller) }
       },
     ]
   }
@@ -146,14 +146,18 @@ struct RegistryEndpoints: Sendable {
 
   /// The bytes wait on the disk until it is their turn: one model is looked at at once, since it takes memory
   /// and a core.
-  private func push(_ request: Request, _ name: String, _ caller: Caller) async throws -> Response {
+  private func push(
+    _ request: Request, _ context: ServerContext, _ name: String, _ caller: Caller
+  ) async throws -> Response {
     let role = try caller.requireRole()
     let query = try RequestQuery(request, known: ["alias", "description", "labels", "setup"])
     let alias = try query.text("alias")
     let description = try query.text("description")
     let labels = try query.text("labels").map { $0.split(separator: ",").map(String.init) }
     let setup = try Self.setup(try query.text("setup"))
-    let pushed = try await server.spool.withBody(of: request, limit: server.limits.model) { body in
+    let pushed = try await server.spool.withBody(
+      of: request, context, limit: server.limits.model
+    ) { body in
       guard body.byteCount > 0 else { throw Problem.badRequest("the body is empty") }
       return try await server.database.loads.run { connection in
         try Registry(connection).push(

@@ -21,7 +21,7 @@ final class BodyReader: Sendable {
   /// - Throws: 413 for more bytes than one body may have, 415 for a coded body, 503 where bodies of others
   ///   take all the memory, 408 where the client is too slow.
   func withBody<Value: Sendable>(
-    of request: Request, _ use: ([UInt8]) async throws -> Value
+    of request: Request, _ context: ServerContext, _ use: ([UInt8]) async throws -> Value
   ) async throws -> Value {
     if let coding = request.headers[.contentEncoding], coding.lowercased() != "identity" {
       throw Problem(
@@ -34,6 +34,7 @@ final class BodyReader: Sendable {
     defer { release(held) }
     try hold(declared)
     held = declared
+    context.askForBody(of: request)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(declared)
     let deadline = ContinuousClock.now.advanced(by: patience)
@@ -52,7 +53,7 @@ final class BodyReader: Sendable {
     return try await use(bytes)
   }
 
-  private var tooLarge: Problem {
+  var tooLarge: Problem {
     Problem(
       .contentTooLarge, "too_large", "a body may have \(perRequest) bytes",
       hint: "Send fewer rows at once, or submit a job.")

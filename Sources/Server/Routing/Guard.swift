@@ -41,7 +41,7 @@ final class Guard: RouterMiddleware {
     }
     if let id { response.headers[.requestID] = id.text }
     if let trace { response.headers[.traceResponse] = trace.response }
-    endSoon(request, &response, context)
+    endSoon(request, &response)
     note(
       Ended(
         method: request.method, route: context.endpointPath ?? "other", name: id,
@@ -94,14 +94,11 @@ final class Guard: RouterMiddleware {
     isSecure || proxies.isSecure(peer, fields)
   }
 
-  /// Who is refused and has much more to say is heard out for a second.
-  private func endSoon(_ request: Request, _ response: inout Response, _ context: ServerContext) {
+  /// Who is refused and has much more to say is not heard to the end.
+  private func endSoon(_ request: Request, _ response: inout Response) {
     guard response.status.code >= 400, request.method != .get else { return }
     let isLong = request.headers[.contentLength].map { (Int($0) ?? .max) > Self.patience } ?? true
-    guard isLong else { return }
-    response.headers[.connection] = "close"
-    let channel = context.channel
-    channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    if isLong { response.headers[.connection] = "close" }
   }
 
   static let strictTransport = "max-age=31536000"

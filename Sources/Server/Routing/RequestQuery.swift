@@ -5,22 +5,30 @@ internal import Hummingbird
 struct RequestQuery {
   private var values: [String: String] = [:]
 
-  /// - Parameter known: All names that the route takes; nil where it passes over others.
-  /// - Throws: 400 for a name that is not known, or comes twice.
-  init(_ request: Request, known: Set<String>?) throws(Problem) {
-    try self.init(RequestHead(request), known: known)
+  /// - Parameters:
+  ///   - known: All names that the route takes.
+  ///   - passesOver: Whether it passes over others.
+  /// - Throws: 400 for a name that is not known, or is and comes twice.
+  init(_ request: Request, known: Set<String>, passesOver: Bool = false) throws(Problem) {
+    try self.init(RequestHead(request), known: known, passesOver: passesOver)
   }
 
-  init(_ head: RequestHead, known: Set<String>?) throws(Problem) {
+  init(_ head: RequestHead, known: Set<String>, passesOver: Bool = false) throws(Problem) {
     for (name, value) in head.query {
       let shown = (name.removingPercentEncoding ?? "").excerpt(40)
-      guard known?.contains(String(name)) ?? true else {
+      guard known.contains(String(name)) else {
+        if passesOver { continue }
         throw .badRequest("the query has \"\(shown)\", which is not known")
       }
-      guard values.updateValue(String(value), forKey: String(name)) == nil || known == nil else {
+      guard values.updateValue(String(value), forKey: String(name)) == nil else {
         throw .badRequest("the query has \"\(shown)\" twice")
       }
     }
+  }
+
+  /// What stands between commas; nothing where it is not there.
+  func list(_ name: String) -> [String] {
+    values[name]?.split(separator: ",").map(String.init) ?? []
   }
 
   /// nil where it is not there; not empty, and of characters that the database has.

@@ -29,7 +29,20 @@ struct ReadRequest: Sendable {
   var unreadable: [Int: String] = [:]
   /// How long its caller waits; nil for as long as the server does.
   var timeout: Duration?
+  /// Whether values are ranked and labelled before they are written.
+  var isRanked = false
   let answer: @Sendable (Predictions) throws(Problem) -> Answer
+
+  /// Whether its answer has so few values that a loop may compose it: that takes less than half a millisecond.
+  var isShort: Bool {
+    let width = model.model.signature.outputs.reduce(0) {
+      $0 + ($1.shape?.reduce(1) { $0 * max($1, 1) } ?? 1)
+    }
+    return batch.rowCount * max(width, 1) <= (isRanked ? Self.mostRanked : Self.mostValues)
+  }
+
+  private static let mostValues = 2048
+  private static let mostRanked = 128
 }
 
 extension Route {
@@ -56,7 +69,7 @@ extension Route {
     var route = Route.post(path, .key(.score), operation) { request, context, caller in
       let asked = try endpoint.ask(PathParameters(context, names: names), caller)
       try server.queue.requireRoom()
-      return try await server.bodies.withBody(of: request) { body in
+      return try await server.bodies.withBody(of: request, context) { body in
         server.payloads.note(body, request.headers, from: context.origin)
         let (model, plan) = try await server.library.model(asked.target)
         let read = try asked.read(RequestHead(request), body, model, plan, nil)

@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
 
@@ -10,5 +11,11 @@ struct ServerContext: RequestContext {
   init(source: ApplicationRequestContextSource) {
     coreContext = CoreRequestContextStorage(source: source)
     channel = source.channel
+  }
+
+  /// Tells a client that waits for it that the body is taken; others send it anyway.
+  func askForBody(of request: Request) {
+    guard request.headers[.expect] != nil else { return }
+    channel.triggerUserOutboundEvent(BodyWanted(), promise: nil)
   }
 }

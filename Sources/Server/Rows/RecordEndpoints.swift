@@ -68,7 +68,7 @@ struct RecordEndpoints: Sendable {
   ) throws(Problem) -> ReadRequest {
     let given = try RecordMedia(contentType: head.fields[.contentType])
     let wanted = RecordMedia(accept: head.fields[.accept]) ?? given
-    let keep = (head.query["keep"].map { String($0) } ?? "").split(separator: ",").map(String.init)
+    let keep = try RequestQuery(head, known: ["keep"], passesOver: true).list("keep")
     guard Set(keep).count == keep.count else { throw .badRequest("\"keep\" has a name twice") }
     let (lines, isSingle) = given == .json ? try JSONRecords.lines(of: body) : (body, false)
     let records: RecordRequest
@@ -77,8 +77,11 @@ struct RecordEndpoints: Sendable {
         lines, format: given.format, signature: model.model.signature,
         kept: keep)
     } catch {
+      var message = error.message.replacing("the file", with: "the body")
+      // Lines of a document are not those of its sender.
+      if given == .json, message.hasPrefix("line ") { message = "record " + message.dropFirst(5) }
       throw Problem.badRequest(
-        error.message.replacing("the file", with: "the body"),
+        message,
         hint: error.hint?.replacing("--keep", with: "\"keep\""))
     }
     return ReadRequest(model: model, batch: records.batch, unreadable: records.unreadable) {

@@ -67,7 +67,8 @@ struct ServiceEndpoints: Sendable {
     try caller.requireModel(service.model)
     let target = try server.library.target(service.model, service.alias)
     return Asked(target: target) { head, body, model, _, _ throws(Problem) in
-      let wanted = try RequestQuery(head, known: nil).integer("top_k", in: 0...Int(Int32.max))
+      let wanted = try RequestQuery(head, known: ["top_k"], passesOver: true)
+        .integer("top_k", in: 0...Int(Int32.max))
       let input = try ServiceInput.read(body, contentType: head.fields[.contentType])
       let plan = try plan(of: service, model)
       return ReadRequest(model: model, batch: try plan.batch(input.content)) {

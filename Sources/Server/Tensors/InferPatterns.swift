@@ -12,6 +12,7 @@ struct InferPattern {
   private var inputs: [Tensor]
   private let counts: [Int]
   private let timeout: Duration?
+  private let isRanked: Bool
   private let answer: @Sendable (Predictions) throws(Problem) -> Answer
   /// The rows of the last request, into whose memory those of the next are written.
   private var batch: Batch
@@ -33,7 +34,7 @@ struct InferPattern {
     let ends = request.lists.map(\.lowerBound) + [body.count]
     texts = zip(starts, ends).map { Array(body[$0..<$1]) }
     inputs = request.inputs
-    (batch, timeout, answer) = (read.batch, read.timeout, read.answer)
+    (batch, timeout, isRanked, answer) = (read.batch, read.timeout, read.isRanked, read.answer)
   }
 
   /// - Returns: nil for any other request.
@@ -54,7 +55,8 @@ struct InferPattern {
     guard reader.offset == body.count, (try? plan.read(inputs, into: &batch)) != nil else {
       return nil
     }
-    return ReadRequest(model: model, batch: batch, timeout: timeout, answer: answer)
+    return ReadRequest(
+      model: model, batch: batch, timeout: timeout, isRanked: isRanked, answer: answer)
   }
 }
 

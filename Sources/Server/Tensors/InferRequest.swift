@@ -45,6 +45,8 @@ struct InferRequest: Sendable {
       try reader.object { reader, key throws(ModelError) in
         switch key {
         case "id": request.id = try reader.string()
+        case "inputs" where !declared.isEmpty, "outputs" where request.outputs != nil:
+          throw ModelError(.mismatch, "the body has \"\(key)\" twice")
         case "inputs":
           try reader.array { reader, _ throws(ModelError) in
             declared.append(try readInput(&reader))

@@ -160,8 +160,11 @@ struct InferenceEndpoints: Sendable {
     try plan.read(wanted.inputs, into: &batch)
     let response = InferResponse(
       to: wanted, of: target, outputs: outputs, rowCount: batch.rowCount)
-    let read = ReadRequest(model: model, batch: batch, timeout: wanted.timeout) {
-      predictions throws(Problem) in try response.answer(predictions)
+    let isRanked = wanted.outputs?.contains { $0.classes != nil } ?? false
+    let read = ReadRequest(
+      model: model, batch: batch, timeout: wanted.timeout, isRanked: isRanked
+    ) { predictions throws(Problem) in
+      try response.answer(predictions)
     }
     patterns?.learn(wanted, body, read)
     return read

@@ -61,9 +61,10 @@ enum WorkerRun {
   /// A logger that writes to standard error, since standard output is for results.
   static func logger(level: Logger.Level) -> Logger {
     var logger = Logger(label: "rowcast") { label in
-      ScrubbingLogHandler(StreamLogHandler.standardError(label: label))
+      ScrubbingLogHandler(StreamLogHandler(label: label, stream: LogWriter.standardError))
     }
     logger.logLevel = level
+    LogWriter.standardError.use(logger)
     return logger
   }
 }

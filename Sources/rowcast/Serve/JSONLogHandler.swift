@@ -11,6 +11,7 @@ struct JSONLogHandler: LogHandler {
   static func logger(level: Logger.Level) -> Logger {
     var logger = Logger(label: "rowcast") { _ in ScrubbingLogHandler(JSONLogHandler()) }
     logger.logLevel = level
+    LogWriter.standardError.use(logger)
     return logger
   }
 
@@ -31,7 +32,6 @@ struct JSONLogHandler: LogHandler {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     // Strings only: encoding cannot fail.
     guard let line = try? encoder.encode(members) else { return }
-    // One write a line, so that lines of several threads stay whole.
-    FileHandle.standardError.write(line + Data([0x0A]))
+    LogWriter.standardError.write(Array(line) + [0x0A])
   }
 }
