@@ -135,9 +135,17 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     case .body: break
     }
     if case .closing = turn { return }
-    held.append(Held(part: part, shape: shape))
+    let next = Held(part: part, shape: shape)
     // When the server stops, an answer is the last one where no other request came with its own.
-    if !isQuiescing { takeHeld(context) }
+    guard !isQuiescing, !isTaking, held.isEmpty, takesParts else {
+      held.append(next)
+      if !isQuiescing { takeHeld(context) }
+      return
+    }
+    isTaking = true
+    take(next, context)
+    isTaking = false
+    takeHeld(context)
   }
 
   func channelReadComplete(context: ChannelHandlerContext) {

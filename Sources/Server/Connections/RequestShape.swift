@@ -2,7 +2,9 @@ internal import HTTPTypes
 internal import NIOHTTP1
 
 /// What a connection has to know of a request's head, whoever answers it.
-struct RequestShape {
+///
+/// An object: it is kept with the head, and moved with it from hand to hand.
+final class RequestShape {
   /// Whether the client would go over to another protocol.
   enum Upgrade {
     case none
