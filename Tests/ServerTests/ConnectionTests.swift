@@ -45,6 +45,23 @@ import Testing
       + "\(String(body.utf8.count - half, radix: 16))\r\n\(body.dropFirst(half))\r\n0\r\n\r\n"
   }
 
+  /// What came before a request that cannot be parsed is answered, whatever follows it.
+  @Test(arguments: [0, 5000, 100_000]) func whatCameBeforeNonsenseIsAnswered(size: Int) async throws
+  {
+    try await OverloadTests.serve(waiting: .zero) { scene in
+      for before in 1...5 {
+        let client = try RawClient(scene)
+        let wrong = Self.chunked("/v2/models/bank/infer").dropLast(2) + "Content-Length: 5\r\n\r\n"
+        let text =
+          String(repeating: Self.chunked("/v2/models/bank/infer"), count: before) + wrong
+          + String(repeating: "y", count: size)
+        _ = await offThePool { client.say(text) }
+        let answers = await client.readToEnd().components(separatedBy: "HTTP/1.1 200 OK\r\n")
+        #expect(answers.count == before + 1, "\(before): \(answers)")
+      }
+    }
+  }
+
   /// The same request with a length, and in chunks, which only the router reads.
   @Test func bothWaysAnswerAlike() async throws {
     try ServerScene.push("lightgbm_multiclass", as: "bank")

@@ -44,7 +44,10 @@ import Testing
     switch Int.random(in: 0..<24, using: &random) {
     case 0: numbers.removeLast()
     case 1: numbers.append("1")
-    case 2: return "[[\(numbers.joined(separator: ","))]]"
+    case 2:
+      let depth = [1, 61, 62, 63].randomElement(using: &random)!
+      return String(repeating: "[", count: depth + 1) + numbers.joined(separator: ",")
+        + String(repeating: "]", count: depth + 1)
     case 3: return "[\(numbers.joined(separator: ",")),]"
     case 4: return "[\(numbers.joined(separator: ","))"
     case 5: return "[]"

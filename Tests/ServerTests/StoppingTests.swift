@@ -67,6 +67,22 @@ import Testing
     }
   }
 
+  /// Whoever takes nothing of his answers does not keep the server: ten seconds are his.
+  @Test func whoTakesNothingIsLeft() async throws {
+    let client = Mutex<RawClient?>(nil)
+    let stop = Mutex(ContinuousClock.now)
+    try await OverloadTests.serve(waiting: .zero) { scene in
+      let made = try RawClient(scene)
+      let request = Array(OverloadTests.request().utf8)
+      _ = await offThePool { made.sayUntilStuck(request, most: 64 << 20) }
+      client.withLock { $0 = made }
+      stop.withLock { $0 = .now }
+    }
+    let taken = stop.withLock { $0 }.duration(to: .now)
+    #expect(taken < .seconds(25), "\(taken)")
+    withExtendedLifetime(client.withLock { $0 }) {}
+  }
+
   /// An answer that is still on the way is sent to its end.
   @Test func whatIsBeingTakenIsSent() async throws {
     let rows = 60_000

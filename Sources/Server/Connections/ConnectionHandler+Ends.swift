@@ -10,6 +10,8 @@ extension ConnectionHandler {
   private static let hearing = TimeAmount.seconds(1)
   /// How long a stopping server waits for requests that are on the way through the system.
   private static let grace = TimeAmount.milliseconds(50)
+  /// How long a stopping server waits for a client to take its answers, or to send the rest of its request.
+  private static let longestEnd = TimeAmount.seconds(10)
 
   // MARK: The last answer
 
@@ -58,6 +60,10 @@ extension ConnectionHandler {
     isQuiescing = true
     isUnheard = !context.channel.isActive
     endWhenQuiet(context)
+    let end = context.eventLoop.assumeIsolated().scheduleTask(in: Self.longestEnd) {
+      self.context?.close(promise: nil)
+    }
+    context.channel.closeFuture.assumeIsolated().whenComplete { _ in end.cancel() }
   }
 
   /// Requests that lie in the socket are read meanwhile.
@@ -99,8 +105,9 @@ extension ConnectionHandler {
     }
     let figures: EventLoopFuture<SocketFigures> = socket.unsafeGetSocketOption(
       level: .tcp, name: .tcp_info)
-    figures.assumeIsolated().whenSuccess { figures in
-      let taken = figures.confirmedByteCount
+    figures.assumeIsolated().whenComplete { figures in
+      // A socket that does not say it is as one that took nothing.
+      let taken = (try? figures.get())?.confirmedByteCount ?? self.takenByteCount ?? 0
       guard taken != self.takenByteCount else { return context.close(promise: nil) }
       self.takenByteCount = taken
       self.watch(context, for: self.prompt.patience)

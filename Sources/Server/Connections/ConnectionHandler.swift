@@ -77,6 +77,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   /// Parts that came and cannot be taken yet.
   private var held = CircularBuffer<Held>()
   private var heldError: (any Error)?
+  private var hasParserFailed = false
   private var hasHeldEnd = false
   private var isTaking = false
   private var isSettling = false
@@ -384,11 +385,20 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     return !held.isEmpty
   }
 
+  /// Whether the router has a request whole.
+  private var isBeingAnswered: Bool {
+    if case .passing(let passing) = turn { return passing.isRead }
+    return false
+  }
+
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     if case .closing = turn { return }
+    // Nothing behind it is understood.
+    if hasParserFailed, error is ByteToMessageDecoderError { return }
     if error is HTTPParserError {
+      hasParserFailed = true
       // What came before is answered first; then the router says what is wrong.
-      if isBusy {
+      if isBusy || isBeingAnswered {
         heldError = error
         return
       }

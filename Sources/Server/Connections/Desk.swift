@@ -75,6 +75,12 @@ final class Desk {
     guard method == .POST, let asked = try? endpoint.ask(match.parameters, Caller()),
       let (model, plan) = library.loadedModel(asked.target)
     else { return nil }
+    // What was learned of its requests is kept.
+    if let known = known[target], known.model === model {
+      known.uses += 1
+      return Found(
+        match: known.subject.match, question: .init(subject: known.subject, model: model))
+    }
     let question = PromptRequest.Question(subject: .init(match, asked, plan), model: model)
     if known.count >= Self.mostKnown { known = [:] }
     known[target] = Known(question)

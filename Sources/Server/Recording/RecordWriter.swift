@@ -90,7 +90,12 @@ extension PostgresError {
   /// Of data, constraints, limits of a program, what somebody's own triggers raise, and allocations that are too
   /// large.
   fileprivate var isOfValues: Bool {
-    ["21", "22", "23", "44", "54", "P0"].contains(sqlState.prefix(2)) || sqlState == "XX000"
+    let kind = sqlState.prefix(2)
+    // Classes that the standard leaves to others, of which PostgreSQL has taken a few.
+    let isOfOthers =
+      kind.first.map { ("6"..."9").contains($0) || ("I"..."Z").contains($0) } ?? false
+      && kind != "72" && kind != "XX"
+    return isOfOthers || ["21", "22", "23", "44", "54"].contains(kind) || sqlState == "XX000"
   }
 
   /// Whether the session is as good as before.

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Inference
 internal import Scoring
 
@@ -45,10 +46,11 @@ struct InferPattern {
     for index in texts.indices {
       guard reader.pass(texts[index]) else { return nil }
       guard index < inputs.count else { break }
+      let start = reader.offset
       guard
         let elements = try? TensorElements.read(
           &reader, as: inputs[index].type, named: inputs[index].name),
-        elements.count == counts[index]
+        elements.count == counts[index], Self.isFlat(body, start..<reader.offset)
       else { return nil }
       inputs[index].elements = elements
     }
@@ -57,6 +59,20 @@ struct InferPattern {
     }
     return ReadRequest(
       model: model, batch: batch, timeout: timeout, isRanked: isRanked, answer: answer)
+  }
+}
+
+extension InferPattern {
+  /// Whether a list has none in it: how deep these may be depends on what is around them.
+  private static func isFlat(_ body: [UInt8], _ list: Range<Int>) -> Bool {
+    body.withUnsafeBytes { bytes in
+      let list = UnsafeRawBufferPointer(rebasing: bytes[list])
+      guard let base = list.baseAddress, let open = memchr(base, 0x5B, list.count) else {
+        return false
+      }
+      let next = UnsafeRawPointer(open) + 1
+      return memchr(next, 0x5B, list.count - (next - base)) == nil
+    }
   }
 }
 
