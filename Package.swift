@@ -7,9 +7,8 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
-// The program carries the standard library: calls into it take a fifth less of a request's time than by way of
-// shared libraries, and a machine that runs it needs nothing of Swift. Foundation's parts are named, since objects
-// know those of the shared one alone.
+// The program carries the standard library: a machine that runs it needs nothing of Swift, and calls into it need no
+// look-up. Foundation's parts are named, since objects know those of the shared one alone.
 let whole: [LinkerSetting] = [
   .unsafeFlags(
     [
