@@ -5,8 +5,8 @@ internal import NIOHTTP1
 internal import NIOHTTPTypes
 internal import NIOHTTPTypesHTTP1
 
-/// The pipeline of a connection: parts of HTTP/1.1, who is there and at what pace, requests that are answered
-/// at once, and behind these the router for all others.
+/// The pipeline of a connection: parts of HTTP/1.1, requests that are answered at once, and behind these the
+/// router for all others.
 struct ConnectionChannel: HTTPChannelHandler {
   typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 
@@ -25,13 +25,9 @@ struct ConnectionChannel: HTTPChannelHandler {
       try pipeline.addHandler(HTTPResponseEncoder())
       let decoder = RequestDecoder(limits)
       try pipeline.addHandler(ByteToMessageHandler(decoder))
-      let presence = PresenceHandler(prompt.server.clients)
-      try pipeline.addHandler(presence)
-      try pipeline.addHandler(PaceHandler(patience: prompt.patience))
       try pipeline.addHandler(
         ConnectionHandler(
-          prompt, client: presence.presence, desk: prompt.desks.desk(of: channel.eventLoop),
-          decoder: decoder))
+          prompt, desk: prompt.desks.desk(of: channel.eventLoop), decoder: decoder))
       try pipeline.addHandler(HTTP1ToHTTPServerCodec(secure: false))
       let value = try Value(
         wrappingChannelSynchronously: channel,

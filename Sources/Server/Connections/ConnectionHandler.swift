@@ -58,7 +58,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   let prompt: PromptServer
-  let client: ClientPresence
+  let client = ClientPresence()
   let desk: Desk
   var turn = Turn.idle
   /// Whether the server is stopping: the answer to the last request that came is the connection's last.
@@ -71,6 +71,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   /// Where bytes of answers are written, behind what would make bytes of them.
   private(set) var encoder: ChannelHandlerContext?
   private let decoder: RequestDecoder
+  private var pace: BodyPace
   /// Whether the request that is being read would go over to another protocol.
   private var goesOver = false
 
@@ -102,15 +103,16 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   var takenByteCount: UInt64?
   var timer: Scheduled<Void>?
 
-  init(_ prompt: PromptServer, client: ClientPresence, desk: Desk, decoder: RequestDecoder) {
+  init(_ prompt: PromptServer, desk: Desk, decoder: RequestDecoder) {
     self.prompt = prompt
-    self.client = client
     self.desk = desk
     self.decoder = decoder
+    pace = BodyPace(patience: prompt.patience)
   }
 
   func handlerAdded(context: ChannelHandlerContext) {
     self.context = context
+    prompt.server.clients.add(client, for: context.channel)
     encoder = try? context.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
     lastHeard = .now()
     watch(context, for: prompt.patience)
@@ -118,6 +120,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func handlerRemoved(context: ChannelHandlerContext) {
     timer?.cancel()
+    client.leave()
+    prompt.server.clients.remove(context.channel)
     (self.context, encoder) = (nil, nil)
   }
 
@@ -129,11 +133,13 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     var shape: RequestShape?
     switch part {
     case .head(let head):
-      let known = RequestShape(head)
+      let known = decoder.shape(of: head)
       goesOver = known.upgrade == .wanted
       shape = known
-    case .end: if goesOver { decoder.goOn() }
-    case .body: break
+      pace.begin()
+    case .end: decoder.end(wasLeft: goesOver)
+    case .body(let bytes):
+      guard pace.isKept(bytes.readableBytes) else { return context.close(promise: nil) }
     }
     if case .closing = turn { return }
     let next = Held(part: part, shape: shape)
@@ -368,6 +374,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     switch event {
     case is ChannelShouldQuiesceEvent: return quiesce(context)
     case let event as ChannelEvent where event == .inputClosed:
+      client.leave()
       hasInputEnded = true
       if case .closing = turn { return hearOut(context) }
       // Who says nothing more may still be owed answers.
@@ -415,6 +422,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
+    client.leave()
     timer?.cancel()
     forget()
     context.fireChannelInactive()

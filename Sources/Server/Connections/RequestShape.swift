@@ -23,6 +23,10 @@ final class RequestShape {
   private(set) var isTooLong = false
   /// Why the request is refused, whatever it is for.
   private(set) var problem: Problem?
+  private var isExpecting = false
+
+  /// Whether another request with this head, of whatever length, is read as this one.
+  var isUsual: Bool { plainLength != nil && problem == nil && upgrade == .none && !isExpecting }
 
   init(_ head: HTTPRequestHead) {
     let isCurrent = head.version == .http1_1
@@ -34,6 +38,7 @@ final class RequestShape {
       switch name.utf8.count {
       case 4 where name.isSame(as: "host"): hosts += 1
       case 6 where name.isSame(as: "expect"):
+        isExpecting = true
         isAwaited = isCurrent && value.isSame(as: "100-continue")
       case 7 where name.isSame(as: "upgrade"): hasUpgrade = true
       case 14 where name.isSame(as: "content-length"):
@@ -66,6 +71,11 @@ final class RequestShape {
     }
   }
 
+  /// Of a usual head that differs in the body's length alone.
+  init(_ other: RequestShape, length: Int) {
+    (plainLength, upgrade) = (length, other.upgrade)
+  }
+
   /// As the decoder sees it: in lists of words.
   private static func upgrade(_ fields: HTTPHeaders) -> Upgrade {
     let values = fields["connection"]
@@ -85,7 +95,7 @@ final class RequestShape {
 }
 
 extension UInt8 {
-  fileprivate var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
+  var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
   fileprivate var isLetter: Bool {
     (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20)
   }

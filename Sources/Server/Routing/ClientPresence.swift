@@ -4,6 +4,9 @@ internal import NIOSSL
 internal import Synchronization
 
 /// Whether the client of a connection still waits: a request that nobody reads the answer of is not scored.
+///
+/// A client that only half closes, to read the answer still, counts as gone: none of those that speak HTTP
+/// to scoring services does that.
 package final class ClientPresence: Sendable {
   private let gone = Atomic<Bool>(false)
 
@@ -29,43 +32,11 @@ final class ClientRegistry: Sendable {
 
   var count: Int { presences.withLock(\.count) }
 
-  fileprivate func add(_ presence: ClientPresence, for channel: any Channel) {
+  func add(_ presence: ClientPresence, for channel: any Channel) {
     presences.withLock { $0[ObjectIdentifier(channel)] = presence }
   }
 
-  fileprivate func remove(_ channel: any Channel) {
+  func remove(_ channel: any Channel) {
     presences.withLock { $0[ObjectIdentifier(channel)] = nil }
-  }
-}
-
-/// Notes when a client closes its side, or the connection is lost.
-///
-/// A client that only half closes, to read the answer still, counts as gone: none of those that speak HTTP
-/// to scoring services does that.
-final class PresenceHandler: ChannelInboundHandler, RemovableChannelHandler {
-  typealias InboundIn = NIOAny
-
-  let presence = ClientPresence()
-  private let registry: ClientRegistry
-
-  init(_ registry: ClientRegistry) { self.registry = registry }
-
-  func handlerAdded(context: ChannelHandlerContext) { registry.add(presence, for: context.channel) }
-
-  func handlerRemoved(context: ChannelHandlerContext) {
-    presence.leave()
-    registry.remove(context.channel)
-  }
-
-  func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.fireChannelRead(data) }
-
-  func channelInactive(context: ChannelHandlerContext) {
-    presence.leave()
-    context.fireChannelInactive()
-  }
-
-  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if let event = event as? ChannelEvent, event == .inputClosed { presence.leave() }
-    context.fireUserInboundEventTriggered(event)
   }
 }
