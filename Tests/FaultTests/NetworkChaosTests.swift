@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import Postgres
+import TestSupport
 import Testing
 
 /// What happens between the workers and their server.
@@ -78,10 +79,9 @@ import Testing
   private func withProxy(_ name: String, _ body: (FaultScene, Proxy) throws -> Void) throws {
     let scene = try FaultScene(name)
     defer { scene.tearDown() }
-    let proxy = try Proxy(to: "\(scene.settings["host"]!)/.s.PGSQL.\(scene.settings["port"]!)")
+    let proxy = try Proxy(to: scene.settings)
     defer { proxy.close() }
-    scene.workerSettings = scene.workerSettings.setting("host", to: "127.0.0.1")
-      .setting("port", to: "\(proxy.port)")
+    scene.workerSettings = proxy.settings(scene.workerSettings)
     try body(scene, proxy)
   }
 }

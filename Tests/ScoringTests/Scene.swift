@@ -53,8 +53,10 @@ final class Scene: Sendable {
 
   // MARK: Workers
 
-  func worker(lanes: Int = 2, dispatches: Bool = true) -> Worker {
-    var configuration = WorkerConfiguration(settings: settings)
+  func worker(
+    lanes: Int = 2, dispatches: Bool = true, over settings: ConnectionSettings? = nil
+  ) -> Worker {
+    var configuration = WorkerConfiguration(settings: settings ?? self.settings)
     configuration.laneCount = lanes
     configuration.dispatches = dispatches
     configuration.stallTimeout = .seconds(30)

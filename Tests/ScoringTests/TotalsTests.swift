@@ -54,6 +54,29 @@ import Testing
         .value(0, 0, as: Int64.self))
   }
 
+  /// Nobody hears whether the totals were committed.
+  @Test(arguments: [false, true]) func whatIsLostInItsCommitCountsOnce(isHeard: Bool) async throws {
+    let scene = try Scene()
+    let proxy = try Proxy(to: scene.settings)
+    defer { proxy.close() }
+    let worker = scene.worker(over: proxy.settings(scene.settings))
+    try await scene.withWorkers([worker]) { connection, _ in
+      try LiveScoringTests.prepare(scene, connection)
+      proxy.set(.losing(at: ["record_totals", "record_events", "commit"], isHeard: isHeard))
+      try connection.run(
+        "insert into item select i, 1, 1, 1, 'n' from generate_series(1, 300) as i")
+      try scene.settle(connection)
+      try #require(try eventually { worker.statistics.snapshot().connectionsLost > 0 })
+      try connection.run(
+        "insert into item select i, 1, 1, 1, 'n' from generate_series(301, 350) as i")
+      try scene.settle(connection)
+    }
+    let connection = try Connection(scene.settings)
+    #expect(try Self.scored(connection) == 350)
+    #expect(try Self.event("ticks", connection) == worker.statistics.snapshot().ticks)
+    #expect(try Self.event("connections_lost", connection) >= 1)
+  }
+
   /// Somebody drops a scorer and does not commit: what is counted of others is written, and what is counted of that
   /// one once he has thought better of it.
   @Test func aScorerThatIsHeldKeepsNoOtherWaiting() async throws {

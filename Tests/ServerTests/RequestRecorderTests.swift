@@ -16,10 +16,13 @@ import Testing
     let log = RecordedLog()
     let connection: Connection
 
-    init(_ limits: RequestRecorder.Limits = .init(), withInputs: Bool = false) throws {
-      connection = try Database.current.connect()
+    init(
+      _ limits: RequestRecorder.Limits = .init(), withInputs: Bool = false, over proxy: Proxy? = nil
+    ) throws {
+      let settings = Database.current.settings
+      connection = try Connection(settings)
       recorder = RequestRecorder(
-        settings: Database.current.settings, limits: limits, logger: log.logger)
+        settings: proxy?.settings(settings) ?? settings, limits: limits, logger: log.logger)
       recorder.replace(with: [1: Recording(share: 1, hasInputs: withInputs)])
     }
 
@@ -124,6 +127,25 @@ import Testing
     let complaints = scene.lines("requests are not recorded")
     #expect(complaints.map { $0.metadata["reason"] } == ["not now"])
     #expect(scene.lines("requests are recorded again").count == 1)
+  }
+
+  /// Nobody hears whether they were committed.
+  @Test(arguments: [false, true]) func whatIsLostInItsCommitIsThereOnce(isHeard: Bool) async throws
+  {
+    let proxy = try Proxy(to: Database.current.settings)
+    defer { proxy.close() }
+    let scene = try Scene(over: proxy)
+    let answer = try Answer()
+    proxy.set(.losing(at: ["commit"], isHeard: isHeard))
+    for number in 0..<300 { answer.give(to: scene.recorder, as: "\(number)") }
+    let thread = WorkThread(name: "record") { [recorder = scene.recorder] in recorder.run() }
+    try await ServerScene.eventually { scene.recorder.figures.waiting == 0 }
+    for number in 300..<310 { answer.give(to: scene.recorder, as: "\(number)") }
+    scene.recorder.stop()
+    await thread.wait()
+    #expect(scene.recorder.figures.written == 310 && scene.recorder.figures.lost == 0)
+    #expect(try scene.count("*") == 310 && scene.count("distinct request_id") == 310)
+    #expect(scene.lines("requests are not recorded").count == 1)
   }
 
   @Test func whatManyThreadsGiveIsWrittenOnce() async throws {

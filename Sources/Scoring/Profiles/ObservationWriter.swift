@@ -29,24 +29,33 @@ struct ObservationWriter {
     }
   }
 
-  /// Adds to the totals what they lack, but of scorers that somebody else holds.
-  ///
-  /// What was sent and not answered is sent again later, and may count twice then.
+  /// Adds to the totals what they lack, once, but of scorers that somebody else holds.
   ///
   /// - Parameter events: What this worker met since it started.
   func write(_ unwritten: inout UnwrittenTotals, events: EventTotals) throws(PostgresError) {
+    if let lost = unwritten.doubt?.transaction {
+      let outcome = try connection.outcome(of: lost)
+      guard outcome != .running else { return }
+      unwritten.settle(wasWritten: outcome == .committed)
+    }
     let waiting = unwritten.waiting
     let known = unwritten
-    let part = try connection.transaction { () throws(PostgresError) in
-      let part = known.part(
-        without: waiting.isEmpty ? [] : try busy(waiting), events)
-      var queries: [Query] = []
-      if !part.scorers.isEmpty { queries.append(totals(part.scorers)) }
-      if !part.events.isEmpty { queries.append(Self.query(of: part.events)) }
-      _ = try connection.pipeline(queries)
-      return part
+    var part: UnwrittenTotals.Part?
+    var doubt: DoubtfulTransaction?
+    do throws(PostgresError) {
+      try connection.transaction(doubt: &doubt) { () throws(PostgresError) in
+        let sent = known.part(without: waiting.isEmpty ? [] : try busy(waiting), events)
+        part = sent
+        var queries: [Query] = []
+        if !sent.scorers.isEmpty { queries.append(totals(sent.scorers)) }
+        if !sent.events.isEmpty { queries.append(Self.query(of: sent.events)) }
+        _ = try connection.pipeline(queries)
+      }
+      if let part { unwritten.remove(part) }
+    } catch {
+      if let part, let doubt { unwritten.remove(part, doubt: doubt) }
+      throw error
     }
-    unwritten.remove(part)
   }
 
   private func busy(_ scorers: [Int32]) throws(PostgresError) -> Set<Int32> {

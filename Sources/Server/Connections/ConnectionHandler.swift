@@ -139,7 +139,12 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
       pace.begin()
     case .end: decoder.end(wasLeft: goesOver)
     case .body(let bytes):
-      guard pace.isKept(bytes.readableBytes) else { return context.close(promise: nil) }
+      guard pace.isKept(bytes.readableBytes) else {
+        // Over TLS more is read before that is done.
+        forget()
+        turn = .closing
+        return context.close(promise: nil)
+      }
     }
     if case .closing = turn { return }
     let next = Held(part: part, shape: shape)

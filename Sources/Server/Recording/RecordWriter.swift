@@ -8,6 +8,9 @@ internal import Scoring
 final class RecordWriter {
   private let settings: ConnectionSettings
   private var session: Connection?
+  /// Of the records that the last call was given, where it is not known whether they are written; and how many
+  /// these are in the table.
+  private var doubt: (transaction: DoubtfulTransaction, count: Int)?
   /// Records of the table that were written since others were pruned.
   private var unpruned = 0
 
@@ -30,31 +33,42 @@ final class RecordWriter {
     /// Whether it may be owed to the values of a record, so that others would be taken; else the same records may
     /// be taken later.
     var isOfValues: Bool
+    /// Whether they may be written nevertheless: the next call, which is to be given the same, finds that out.
+    var isInDoubt = false
   }
 
-  /// Writes all of them, or none.
+  /// Writes all of them, or none, once.
   func write(_ records: [RequestRecord]) throws(Failure) {
-    let open: Connection
-    do {
-      open = try session?.isUsable == true ? session! : connect()
-    } catch {
-      throw Failure(reason: error, isOfValues: false)
-    }
-    session = open
     do throws(PostgresError) {
-      unpruned += try open.transaction { () throws(PostgresError) in
-        try Self.write(records, on: open)
+      let open = try session?.isUsable == true ? session! : connect()
+      session = open
+      if let count = try countWritten(on: open) {
+        unpruned += count
+      } else {
+        unpruned += try write(records, on: open)
       }
     } catch {
       // Elsewhere there may be a server that takes them.
       if !error.isOfValues, !error.isOfStatement { close() }
-      throw Failure(reason: error, isOfValues: error.isOfValues)
+      throw Failure(reason: error, isOfValues: error.isOfValues, isInDoubt: doubt != nil)
     }
     while unpruned >= Self.untilPruned {
       unpruned -= Self.untilPruned
       // What keeps it from pruning, the view of retention shows.
-      _ = try? open.run("select rowcast.prune('request_records')")
+      _ = try? session?.run("select rowcast.prune('request_records')")
     }
+  }
+
+  /// How many the last call wrote, where it did and that was not heard of.
+  private func countWritten(on connection: Connection) throws(PostgresError) -> Int? {
+    guard let asked = doubt else { return nil }
+    let outcome = try connection.outcome(of: asked.transaction)
+    guard outcome != .running else {
+      throw PostgresError(
+        sqlState: "40003", message: "a session that was lost has not ended its transaction yet")
+    }
+    doubt = nil
+    return outcome == .committed ? asked.count : nil
   }
 
   private func connect() throws(PostgresError) -> Connection {
@@ -66,6 +80,22 @@ final class RecordWriter {
   }
 
   /// Returns how many records of the table they are.
+  private func write(
+    _ records: [RequestRecord], on connection: Connection
+  ) throws(PostgresError) -> Int {
+    var lost: DoubtfulTransaction?
+    var count = 0
+    do throws(PostgresError) {
+      try connection.transaction(doubt: &lost) { () throws(PostgresError) in
+        count = try Self.write(records, on: connection)
+      }
+    } catch {
+      doubt = lost.map { ($0, count) }
+      throw error
+    }
+    return count
+  }
+
   private static func write(
     _ records: [RequestRecord], on connection: Connection
   ) throws(PostgresError) -> Int {

@@ -205,7 +205,7 @@ package final class RequestRecorder: Sendable {
       refuse(batch[0], error.reason, &hand)
     } catch {
       // Also where it took too long: fewer may not.
-      hand.together = max(1, batch.count / 2)
+      if !error.isInDoubt { hand.together = max(1, batch.count / 2) }
       if !error.isOfValues { wait(after: error.reason, &hand) }
     }
   }
