@@ -107,7 +107,7 @@ import Testing
   @Test func bothDecodersHandOnTheSame() throws {
     var talker = Talker(random: SplitMix64(seed: 27))
     var (heads, known) = (0, 0)
-    for number in 0..<20_000 {
+    for number in 0..<12_000 {
       let lastPart = talker.chance(10) ? talker.number(1...12) : .max
       let tried = try Listener(RequestDecoder(Self.limits), lastPart: lastPart)
       let plain = try Listener(nil, lastPart: lastPart)
@@ -131,7 +131,7 @@ import Testing
       heads += tried.shapes.count
       known += tried.shapes.count - Set(tried.shapes.map(ObjectIdentifier.init)).count
     }
-    #expect(heads > 100_000 && known > heads / 4, "\(known) of \(heads)")
+    #expect(heads > 60_000 && known > heads / 4, "\(known) of \(heads)")
   }
 
   /// The second head of its kind is kept, and known from then on: its shape is another's only for another length.
@@ -212,26 +212,21 @@ private struct Talker {
     let kinds = (0..<number(1...3)).map { _ in kind(isOdd: chance(3)) }
     var pieces: [[UInt8]] = []
     let isWild = chance(10)
+    let rarity = chance(2) ? 6 : 60
     for place in 0..<number(4...24) {
       var bytes = request(kinds[chance(6) ? kinds.count - 1 : 0])
       if chance(60) { spoil(&bytes) }
       // The first ones are whole, mostly, so that their heads are kept.
-      guard isWild || place > 3 else {
-        pieces.append(bytes)
-        continue
-      }
-      if chance(8), let before = pieces.popLast() { bytes = before + bytes }
-      while chance(8), bytes.count > 1 {
+      let isWhole = place < 4 && !isWild
+      if !isWhole, chance(rarity), let before = pieces.popLast() { bytes = before + bytes }
+      while !isWhole, chance(rarity), bytes.count > 1 {
         let cut = number(1...bytes.count - 1)
         pieces.append(Array(bytes[..<cut]))
         bytes.removeFirst(cut)
       }
       pieces.append(bytes)
     }
-    if chance(3) {
-      let cut = number(0...pieces[pieces.count - 1].count)
-      pieces[pieces.count - 1].removeLast(cut)
-    }
+    if chance(3) { pieces.append(pieces.removeLast().dropLast(number(0...100))) }
     return pieces
   }
 
@@ -241,9 +236,7 @@ private struct Talker {
       isOdd && chance(3) ? pick(Self.startLines) : "POST /\(number(0...1)) HTTP/1.1", "Host: a",
       "X-Request-ID: r", pick(["traceparent: 00-ab-cd-01", "Accept:*/*"]),
     ]
-    if !chance(5) {
-      lines.insert(isOdd ? pick(Self.lengthLines) : Self.lengthLines[0], at: number(1...4))
-    }
+    if !chance(5) { lines.insert(pick(Self.lengthLines), at: number(1...4)) }
     while isOdd, chance(2) { lines.insert(pick(Self.oddLines), at: number(1...lines.count)) }
     var ended = (lines + [""]).map { $0 + "\r\n" }
     if isOdd, chance(6) {
@@ -255,7 +248,7 @@ private struct Talker {
   }
 
   private mutating func request(_ kind: [String]) -> [UInt8] {
-    let length = pick([0, 5, 5, 5, 5, 5, 31, 1000])
+    let length = pick([0, 5, 5, 5, 5, 5, 5, 5, 31, 400])
     var said = String(length)
     if chance(40) {
       said = pick([
