@@ -1,6 +1,7 @@
 import Foundation
 import Postgres
 import Server
+import TestRandom
 import TestSupport
 import Testing
 
@@ -140,6 +141,44 @@ import Testing
         let wanted = ["200", "200", "200", "200", "200", "400", "404"][number % kinds]
         #expect(answer.status.contains(wanted), "\(number): \(answer)")
         #expect(answer.fields["x-request-id"] == "r\(number)")
+      }
+    }
+  }
+
+  /// Heads that differ in the length alone, one by one and many at once, and now and then another between them.
+  @Test func aLongSeriesIsAnsweredInItsOrder() async throws {
+    try await Self.serve { scene in
+      let client = try RawClient(scene)
+      let fields =
+        "X-Request-ID: order-17\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+      var random = SplitMix64(seed: 3)
+      var number = 0
+      while number < 600 {
+        let numbers = number..<number + Int.random(in: 1...(number < 100 ? 1 : 20), using: &random)
+        number = numbers.upperBound
+        var text = ""
+        for number in numbers where number % 17 != 16 {
+          let spaces = String(repeating: " ", count: Int.random(in: 0...2000, using: &random))
+          let body = "{\"id\":\"n\(number)\",\(spaces)\(Self.body.dropFirst())"
+          text +=
+            "POST /v2/models/bank/infer HTTP/1.1\r\nHost: a\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n"
+            + body
+        }
+        for number in numbers where number % 17 == 16 {
+          text += "GET /nowhere HTTP/1.1\r\nHost: a\r\nX-Request-ID: n\(number)\r\n\r\n"
+        }
+        client.say(text)
+        for number in numbers where number % 17 != 16 {
+          let answer = Self.parts(await client.readAnswer())
+          #expect(answer.status == "HTTP/1.1 200 OK", "\(number): \(answer)")
+          #expect(answer.body.contains("\"id\":\"n\(number)\""), "\(number): \(answer)")
+          #expect(answer.fields["x-request-id"] == "order-17")
+        }
+        for number in numbers where number % 17 == 16 {
+          let answer = Self.parts(await client.readAnswer())
+          #expect(answer.status.contains("404"), "\(number): \(answer)")
+          #expect(answer.fields["x-request-id"] == "n\(number)")
+        }
       }
     }
   }
@@ -333,7 +372,7 @@ import Testing
         "Upgrade: h2c\r\nConnection: upgrade\t\r\n", "Upgrade: h2c\r\nConnection: \tupgrade\r\n",
         "Upgrade: h2c\r\nConnection: upgrade x\r\n", "Upgrade: h2c\r\nConnection: upgradex, \r\n",
         "Upgrade: h2c\r\nConnection: ,,upgrade,\r\n", "Upgrade:\r\nConnection: upgrade\r\n",
-        "Connection: upgrade\r\n",
+        "Connection: upgrade\r\n", "Upgrade: h2c\r\nProxy-Connection: upgrade\r\n",
       ] {
         let client = try RawClient(scene)
         client.say(

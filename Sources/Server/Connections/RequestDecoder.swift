@@ -1,5 +1,5 @@
-internal import NIOCore
-internal import NIOHTTP1
+package import NIOCore
+package import NIOHTTP1
 
 /// Reads requests of HTTP/1.1: those with a head that the connection said before by themselves, all others by
 /// HTTP's own decoder.
@@ -10,8 +10,8 @@ internal import NIOHTTP1
 /// HTTP's decoder reads nothing behind a request that would rather go over to another protocol. A server that
 /// speaks no other passes over the wish and goes on, as it may: clients that ask so with every request keep their
 /// connections.
-final class RequestDecoder: ByteToMessageDecoder {
-  typealias InboundOut = HTTPServerRequestPart
+package final class RequestDecoder: ByteToMessageDecoder {
+  package typealias InboundOut = HTTPServerRequestPart
 
   /// Where the next byte is.
   private enum Place {
@@ -41,7 +41,7 @@ final class RequestDecoder: ByteToMessageDecoder {
   private var begun: [(head: HTTPRequestHead, shape: RequestShape)] = []
   private var endCount = 0
 
-  init(_ limits: NIOHTTPDecoderLimitConfiguration) {
+  package init(_ limits: NIOHTTPDecoderLimitConfiguration) {
     self.limits = limits
     decoder = HTTPRequestDecoder(limitConfiguration: limits)
   }
@@ -49,7 +49,7 @@ final class RequestDecoder: ByteToMessageDecoder {
   // MARK: What is handed on
 
   /// What is to be known of a head; to be called once for each, while it is handed on.
-  func shape(of head: HTTPRequestHead) -> RequestShape {
+  package func shape(of head: HTTPRequestHead) -> RequestShape {
     if let shape = knownShape {
       knownShape = nil
       return shape
@@ -63,17 +63,21 @@ final class RequestDecoder: ByteToMessageDecoder {
   ///
   /// - Parameter wasLeft: Whether the request would have gone over to another protocol: what is behind it is
   ///   read all the same.
-  func end(wasLeft: Bool) {
+  package func end(wasLeft: Bool) {
     endCount += 1
     if wasLeft { isOver = true }
   }
 
   // MARK: Bytes
 
-  func decoderAdded(context: ChannelHandlerContext) { decoder.decoderAdded(context: context) }
-  func decoderRemoved(context: ChannelHandlerContext) { decoder.decoderRemoved(context: context) }
+  package func decoderAdded(context: ChannelHandlerContext) {
+    decoder.decoderAdded(context: context)
+  }
+  package func decoderRemoved(context: ChannelHandlerContext) {
+    decoder.decoderRemoved(context: context)
+  }
 
-  func decode(
+  package func decode(
     context: ChannelHandlerContext, buffer: inout ByteBuffer
   ) throws -> DecodingState {
     switch place {
@@ -90,7 +94,7 @@ final class RequestDecoder: ByteToMessageDecoder {
     return try decodeStrange(context, &buffer)
   }
 
-  func decodeLast(
+  package func decodeLast(
     context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
   ) throws -> DecodingState {
     while buffer.readableBytes > 0, case .continue = try decode(context: context, buffer: &buffer) {

@@ -4,9 +4,9 @@ internal import NIOHTTP1
 /// What a connection has to know of a request's head, whoever answers it.
 ///
 /// An object: it is kept with the head, and moved with it from hand to hand.
-final class RequestShape {
+package final class RequestShape {
   /// Whether the client would go over to another protocol.
-  enum Upgrade {
+  package enum Upgrade {
     case none
     /// It would, and the decoder takes it so.
     case wanted
@@ -15,10 +15,10 @@ final class RequestShape {
   }
 
   /// Bytes of the body that is announced; nil where the head says of it what only the router looks at.
-  private(set) var plainLength: Int?
+  package private(set) var plainLength: Int?
   /// Whether the client waits to be asked for the body.
-  private(set) var isAwaited = false
-  private(set) var upgrade = Upgrade.none
+  package private(set) var isAwaited = false
+  package private(set) var upgrade = Upgrade.none
   /// Whether a body is announced that has more bytes than can be counted.
   private(set) var isTooLong = false
   /// Why the request is refused, whatever it is for.
@@ -26,7 +26,9 @@ final class RequestShape {
   private var isExpecting = false
 
   /// Whether another request with this head, of whatever length, is read as this one.
-  var isUsual: Bool { plainLength != nil && problem == nil && upgrade == .none && !isExpecting }
+  package var isUsual: Bool {
+    plainLength != nil && problem == nil && upgrade == .none && !isExpecting
+  }
 
   init(_ head: HTTPRequestHead) {
     let isCurrent = head.version == .http1_1
@@ -76,9 +78,10 @@ final class RequestShape {
     (plainLength, upgrade) = (length, other.upgrade)
   }
 
-  /// As the decoder sees it: in lists of words.
+  /// As the decoder sees it: in lists of words, of either field.
   private static func upgrade(_ fields: HTTPHeaders) -> Upgrade {
-    let values = fields["connection"]
+    let names = ["connection", "proxy-connection"]
+    let values = names.flatMap { fields[$0] }
     let isWord = { (byte: UInt8) in byte.isDigit || byte.isLetter || byte == UInt8(ascii: "-") }
     guard !fields["upgrade"].contains(""),
       values.allSatisfy({
@@ -86,7 +89,7 @@ final class RequestShape {
       })
     else { return .unclear }
     var isWanted = false
-    for word in fields[canonicalForm: "connection"] {
+    for word in names.flatMap({ fields[canonicalForm: $0] }) {
       guard word.utf8.allSatisfy(isWord) else { return .unclear }
       if String(word).isSame(as: "upgrade") { isWanted = true }
     }
