@@ -18,13 +18,18 @@ extension ConnectionHandler {
   /// Closes the connection once all that was answered is sent.
   func endConnection(_ context: ChannelHandlerContext) {
     if case .closing = turn { return }
-    if case .scoring(let request) = turn { release(request) }
-    forget()
-    turn = .closing
+    letGo()
     guard hasAnswered else { return context.close(promise: nil) }
     let sent = context.eventLoop.makePromise(of: Void.self)
     sent.futureResult.assumeIsolated().whenComplete { _ in self.sayNoMore(context) }
     encoder?.writeAndFlush(NIOAny(IOData.byteBuffer(ByteBuffer())), promise: sent)
+  }
+
+  /// Nothing else is answered.
+  func letGo() {
+    if case .scoring(let request) = turn { release(request) }
+    forget()
+    turn = .closing
   }
 
   private func sayNoMore(_ context: ChannelHandlerContext) {

@@ -141,8 +141,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     case .body(let bytes):
       guard pace.isKept(bytes.readableBytes) else {
         // Over TLS more is read before that is done.
-        forget()
-        turn = .closing
+        letGo()
         return context.close(promise: nil)
       }
     }
