@@ -8,7 +8,7 @@ public struct DoubtfulTransaction: Sendable, Hashable {
     case committed
     /// Nothing of it is there.
     case undone
-    /// The session that was lost lives on; it is ended, and to be asked for again.
+    /// The session that was lost lives on, though it was told to end: to be asked again.
     case running
   }
 }
@@ -46,26 +46,31 @@ extension Connection {
   ///
   /// A server that never had such a transaction, since it took the place of one that was ahead of it, has nothing
   /// of it. One that is so old that the server has forgotten it counts as committed: nothing is done twice.
+  ///
+  /// Takes up to a second where the server's process of that session does not know yet that nobody listens.
   public func outcome(
     of transaction: DoubtfulTransaction
   ) throws(PostgresError) -> DoubtfulTransaction.Outcome {
-    let status: String?
-    do throws(PostgresError) {
-      status = try run("select pg_xact_status(\(transaction.id)::text::xid8)").value(0, 0)
-    } catch  where error.sqlState == "22023" {
-      return .undone
+    for _ in 0..<20 {
+      let status: String?
+      do throws(PostgresError) {
+        status = try run("select pg_xact_status(\(transaction.id)::text::xid8)").value(0, 0)
+      } catch  where error.sqlState == "22023" {
+        return .undone
+      }
+      switch status {
+      case "aborted": return .undone
+      case "in progress":
+        // It might not know for hours.
+        try run(
+          """
+          select pg_terminate_backend(pid) from pg_stat_activity
+          where backend_xid = \(transaction.id)::text::xid8::xid and pid <> pg_backend_pid()
+          """)
+        try run("select pg_sleep(0.05)")
+      default: return .committed
+      }
     }
-    switch status {
-    case "aborted": return .undone
-    case "in progress":
-      // Its server process does not know yet that nobody listens, and may not for hours.
-      try run(
-        """
-        select pg_terminate_backend(pid) from pg_stat_activity
-        where backend_xid = \(transaction.id)::text::xid8::xid and pid <> pg_backend_pid()
-        """)
-      return .running
-    default: return .committed
-    }
+    return .running
   }
 }

@@ -61,12 +61,11 @@ import Testing
     defer { proxy.close() }
     let worker = scene.worker(over: proxy.settings(scene.settings))
     try await scene.withWorkers([worker]) { connection, _ in
-      try LiveScoringTests.prepare(scene, connection)
-      proxy.set(.losing(at: ["record_totals", "record_events", "commit"], isHeard: isHeard))
-      try connection.run(
-        "insert into item select i, 1, 1, 1, 'n' from generate_series(1, 300) as i")
+      proxy.set(.losing(at: ["record_totals", "commit"], isHeard: isHeard))
+      try LiveScoringTests.prepare(scene, connection, rows: 300)
       try scene.settle(connection)
       try #require(try eventually { worker.statistics.snapshot().connectionsLost > 0 })
+      try #require(try eventually { try Self.scored(connection) == 300 })
       try connection.run(
         "insert into item select i, 1, 1, 1, 'n' from generate_series(301, 350) as i")
       try scene.settle(connection)
