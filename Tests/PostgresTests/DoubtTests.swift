@@ -24,7 +24,8 @@ import Testing
     }
     #expect(!connection.isUsable)
     // Where it was not heard the server's process waits for the rest of it, until it is told to end.
-    #expect(try other.outcome(of: #require(doubt)) == (isHeard ? .committed : .undone))
+    let lost = try #require(doubt)
+    #expect(try eventually { try other.outcome(of: lost) == (isHeard ? .committed : .undone) })
     #expect(
       try other.run("select count(*) from item").value(0, 0, as: Int64.self) == (isHeard ? 2 : 1))
   }

@@ -136,7 +136,7 @@ import Testing
     defer { proxy.close() }
     let scene = try Scene(over: proxy)
     let answer = try Answer()
-    proxy.set(.losing(at: ["commit"], isHeard: isHeard))
+    proxy.set(.losing(at: ["add_request_records", "commit"], isHeard: isHeard))
     for number in 0..<300 { answer.give(to: scene.recorder, as: "\(number)") }
     let thread = WorkThread(name: "record") { [recorder = scene.recorder] in recorder.run() }
     try await ServerScene.eventually { scene.recorder.figures.waiting == 0 }

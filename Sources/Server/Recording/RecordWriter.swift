@@ -39,9 +39,8 @@ final class RecordWriter {
 
   /// Writes all of them, or none, once.
   func write(_ records: [RequestRecord]) throws(Failure) {
-    do throws(PostgresError) {
-      let open = try session?.isUsable == true ? session! : connect()
-      session = open
+    do throws(Failure) {
+      let open = try self.open()
       if let count = try countWritten(on: open) {
         unpruned += count
       } else {
@@ -49,8 +48,8 @@ final class RecordWriter {
       }
     } catch {
       // Elsewhere there may be a server that takes them.
-      if !error.isOfValues, !error.isOfStatement { close() }
-      throw Failure(reason: error, isOfValues: error.isOfValues, isInDoubt: doubt != nil)
+      if !error.isOfValues, !error.reason.isOfStatement { close() }
+      throw error
     }
     while unpruned >= Self.untilPruned {
       unpruned -= Self.untilPruned
@@ -59,13 +58,28 @@ final class RecordWriter {
     }
   }
 
+  private func open() throws(Failure) -> Connection {
+    do throws(PostgresError) {
+      let open = try session?.isUsable == true ? session! : connect()
+      session = open
+      return open
+    } catch {
+      throw Failure(reason: error, isOfValues: false, isInDoubt: doubt != nil)
+    }
+  }
+
   /// How many the last call wrote, where it did and that was not heard of.
-  private func countWritten(on connection: Connection) throws(PostgresError) -> Int? {
+  private func countWritten(on connection: Connection) throws(Failure) -> Int? {
     guard let asked = doubt else { return nil }
-    let outcome = try connection.outcome(of: asked.transaction)
-    guard outcome != .running else {
-      throw PostgresError(
-        sqlState: "40003", message: "a session that was lost has not ended its transaction yet")
+    let outcome: DoubtfulTransaction.Outcome
+    do throws(PostgresError) {
+      outcome = try connection.outcome(of: asked.transaction)
+      guard outcome != .running else {
+        throw PostgresError(
+          sqlState: "40003", message: "a session that was lost has not ended its transaction yet")
+      }
+    } catch {
+      throw Failure(reason: error, isOfValues: false, isInDoubt: true)
     }
     doubt = nil
     return outcome == .committed ? asked.count : nil
@@ -82,7 +96,7 @@ final class RecordWriter {
   /// Returns how many records of the table they are.
   private func write(
     _ records: [RequestRecord], on connection: Connection
-  ) throws(PostgresError) -> Int {
+  ) throws(Failure) -> Int {
     var lost: DoubtfulTransaction?
     var count = 0
     do throws(PostgresError) {
@@ -91,7 +105,7 @@ final class RecordWriter {
       }
     } catch {
       doubt = lost.map { ($0, count) }
-      throw error
+      throw Failure(reason: error, isOfValues: error.isOfValues, isInDoubt: lost != nil)
     }
     return count
   }

@@ -206,7 +206,7 @@ package final class RequestRecorder: Sendable {
     } catch {
       // Also where it took too long: fewer may not.
       if !error.isInDoubt { hand.together = max(1, batch.count / 2) }
-      if !error.isOfValues { wait(after: error.reason, &hand) }
+      if !error.isOfValues { wait(after: error, &hand) }
     }
   }
 
@@ -226,16 +226,17 @@ package final class RequestRecorder: Sendable {
   }
 
   /// Lets the database come back; gives all up where the server does not wait for that.
-  private func wait(after error: PostgresError, _ hand: inout Hand) {
+  private func wait(after error: RecordWriter.Failure, _ hand: inout Hand) {
     hand.failures += 1
     let isFirst = state.withLock { $0.getIntoTrouble() }
-    if isFirst { complain(error.message) }
+    if isFirst { complain(error.reason.message) }
     guard state.withLock(\.isStopped) else {
       _ = stopping.wait(timeout: Self.pause)
       return
     }
-    // A deadlock is over at once; for all else whoever stops the server would wait.
-    if error.isSerializationFailure, hand.failures < 3 { return }
+    // A deadlock is over at once, and what is in doubt may be known; for all else whoever stops the server would
+    // wait.
+    if error.reason.isSerializationFailure || error.isInDoubt, hand.failures < 3 { return }
     let fresh = state.withLock { state in
       defer { state.fresh = [] }
       return state.fresh
