@@ -6,7 +6,7 @@ import Testing
 
 /// Whoever takes his answers slowly, or not at all, costs nobody else anything.
 @Suite(.database) struct BackpressureTests {
-  /// A request that the connection itself reads and answers, by half a megabyte.
+  /// A request that the connection itself reads and answers, by a quarter of a megabyte.
   private static let long: String = {
     let rows = 6000
     let data = repeatElement("1", count: rows * 5).joined(separator: ",")

@@ -28,23 +28,14 @@ public final class Proxy: Sendable {
 
   private let state = Mutex(State())
   private let listener: Int32
+  /// The path of the server's socket.
   private let target: String
-  public let port: Int
+  private let port: Int
 
   /// To the server of a database.
-  public convenience init(to settings: ConnectionSettings) throws {
-    guard let folder = settings["host"], let port = settings["port"] else { throw Failure() }
-    try self.init(to: "\(folder)/.s.PGSQL.\(port)")
-  }
-
-  /// The settings, over this line.
-  public func settings(_ settings: ConnectionSettings) -> ConnectionSettings {
-    settings.setting("host", to: "127.0.0.1").setting("port", to: "\(port)")
-  }
-
-  /// - Parameter target: The path of the server's socket.
-  private init(to target: String) throws {
-    self.target = target
+  public init(to settings: ConnectionSettings) throws {
+    guard let folder = settings["host"], let number = settings["port"] else { throw Failure() }
+    target = "\(folder)/.s.PGSQL.\(number)"
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -60,6 +51,11 @@ public final class Proxy: Sendable {
     guard isListening else { throw Failure() }
     port = Int(UInt16(bigEndian: address.sin_port))
     Thread { [self] in accept() }.start()
+  }
+
+  /// The settings, over this line.
+  public func settings(_ settings: ConnectionSettings) -> ConnectionSettings {
+    settings.setting("host", to: "127.0.0.1").setting("port", to: "\(port)")
   }
 
   public func set(_ line: Line) { state.withLock { $0.line = line } }

@@ -46,6 +46,11 @@ final class Desk {
     init(_ question: PromptRequest.Question) {
       (subject, model) = (question.subject, question.model)
     }
+
+    func found(_ model: LoadedModel) -> Found {
+      uses += 1
+      return Found(match: subject.match, question: .init(subject: subject, model: model))
+    }
   }
 
   /// What targets of requests for scores came to in the catalog of a generation, so that loops which look for
@@ -66,9 +71,7 @@ final class Desk {
     if method == .POST, let known = known[target], known.uses % Self.lookUpInterval != 0,
       let model = known.model
     {
-      known.uses += 1
-      return Found(
-        match: known.subject.match, question: .init(subject: known.subject, model: model))
+      return known.found(model)
     }
     guard let match = prompt.routes.match(method, target) else { return nil }
     guard case .scoring(let endpoint) = match.prompt else { return Found(match: match) }
@@ -76,11 +79,7 @@ final class Desk {
       let (model, plan) = library.loadedModel(asked.target)
     else { return nil }
     // What was learned of its requests is kept.
-    if let known = known[target], known.model === model {
-      known.uses += 1
-      return Found(
-        match: known.subject.match, question: .init(subject: known.subject, model: model))
-    }
+    if let known = known[target], known.model === model { return known.found(model) }
     let question = PromptRequest.Question(subject: .init(match, asked, plan), model: model)
     if known.count >= Self.mostKnown { known = [:] }
     known[target] = Known(question)
